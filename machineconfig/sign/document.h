@@ -1,0 +1,72 @@
+// Signed documents: making, reading and checking them. The bytes that are signed are the DSSE PAE
+// of the type's payloadType and the payload, whatever the scheme. Pure, thread-safe.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "basalt/v1/document.pb.h"
+#include "basalt/v1/trust.pb.h"
+#include "machineconfig/base/digest.h"
+#include "machineconfig/sign/keys.h"
+
+namespace basalt::sign {
+
+inline constexpr size_t kMaxPayload = 1 << 20;
+inline constexpr int kMaxSignatures = 16;
+
+// "machineconfig", "configset", "trustpolicy", "action", "image", "bundle"
+absl::string_view TypeWord(v1::DocumentType type);
+// "application/vnd.basalt.machineconfig.v1+yaml"
+std::string PayloadType(v1::DocumentType type);
+// "DSSEv1 LEN(type) type LEN(payload) payload"
+std::string Pae(absl::string_view payload_type, absl::string_view payload);
+// The identity of a document: sha256 of its PAE.
+Digest DocumentDigest(const v1::SignedDocument& document);
+
+v1::SignedDocument Sign(v1::DocumentType type, absl::string_view payload,
+                        const std::vector<const PrivateKey*>& keys);
+void AddSignature(v1::SignedDocument& document, const PrivateKey& key);
+
+// DSSE JSON: {"payload": base64, "payloadType": ..., "signatures": [{"keyid": ..., "sig":
+// base64}]}. Reading: exactly these fields, canonical base64, keyid absent or the key's id.
+std::string ToDsseJson(const v1::SignedDocument& document);
+absl::StatusOr<v1::SignedDocument> FromDsseJson(absl::string_view json);
+// A chain: a JSON array of envelopes, version 1 first.
+std::string ChainToJson(const v1::TrustChain& chain);
+absl::StatusOr<v1::TrustChain> ChainFromJson(absl::string_view json);
+
+struct Signer {
+  std::string name;  // in the policy
+  Digest id;
+  bool operator==(const Signer&) const = default;
+};
+
+// A document whose signatures are good and whose signers the policy knows. Only FromVerify makes
+// one, so code that takes it cannot be handed bytes that nobody checked.
+class VerifiedDocument {
+ public:
+  const v1::SignedDocument& document() const { return document_; }
+  const std::string& payload() const { return document_.payload(); }
+  const std::vector<Signer>& signers() const { return signers_; }  // distinct, sorted by name
+  const Digest& digest() const { return digest_; }
+
+ private:
+  friend absl::StatusOr<VerifiedDocument> Verify(const v1::SignedDocument&, v1::DocumentType,
+                                                 const v1::TrustPolicy&);
+  v1::SignedDocument document_;
+  std::vector<Signer> signers_;
+  Digest digest_;
+};
+
+// Size, type, count, every signature. Signers are counted by raw public key. Reasons:
+//   too-large, wrong-type, no-signatures, too-many-signatures, unknown-scheme, bad-signature (a
+//   known key's bad signature, or a signature that no key of the policy made), duplicate-signer,
+//   revoked-key.
+// Thresholds are the business of Authorize*. The payload is not parsed.
+absl::StatusOr<VerifiedDocument> Verify(const v1::SignedDocument& document,
+                                        v1::DocumentType expected, const v1::TrustPolicy& policy);
+
+}  // namespace basalt::sign

@@ -1,0 +1,64 @@
+// Keys of owners and nodes: Ed25519 and ECDSA P-256 on OpenSSL primitives, nothing else. Values are
+// immutable after construction and may be shared between threads. Private bytes are cleansed.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "machineconfig/base/digest.h"
+
+typedef struct evp_pkey_st EVP_PKEY;
+
+namespace basalt::sign {
+
+enum class Algorithm { kEd25519, kEcdsaP256 };
+
+class PublicKey {
+ public:
+  // PEM SPKI, an OpenSSH public key line ("ssh-ed25519 AAAA... comment") or a minisign public key
+  // line. Other algorithms, small-order points and non-canonical encodings are refused.
+  static absl::StatusOr<PublicKey> Parse(absl::string_view text);
+  static absl::StatusOr<PublicKey> FromEd25519(absl::string_view raw32);
+
+  Algorithm algorithm() const { return algorithm_; }
+  // sha256 of the DER SPKI: the key id, and of an identity key the machineId and fingerprint.
+  const Digest& id() const { return id_; }
+  std::string Pem() const;
+  const std::string& spki_der() const { return spki_der_; }
+  // Ed25519: the 32 raw bytes. P-256: the uncompressed point. Signers are counted by it.
+  const std::string& raw() const { return raw_; }
+
+  // True only for a canonical, valid signature: Ed25519 with S < L; ECDSA strict DER, low or high S
+  // alike (the document's identity does not depend on the signature bytes).
+  bool Verify(absl::string_view message, absl::string_view signature) const;
+
+ private:
+  Algorithm algorithm_ = Algorithm::kEd25519;
+  Digest id_;
+  std::string spki_der_;
+  std::string raw_;
+  std::shared_ptr<EVP_PKEY> key_;
+};
+
+class PrivateKey {
+ public:
+  static PrivateKey GenerateEd25519();
+  // PKCS#8 PEM; encrypted needs the passphrase: Unauthenticated/"passphrase-needed" without,
+  // PermissionDenied/"wrong-passphrase" with a wrong one.
+  static absl::StatusOr<PrivateKey> FromPem(absl::string_view pem,
+                                            absl::string_view passphrase = "");
+  // With a passphrase: PBES2, scrypt or PBKDF2, AES-256-CBC.
+  std::string Pem(absl::string_view passphrase = "") const;
+
+  const PublicKey& public_key() const { return public_key_; }
+  std::string Sign(absl::string_view message) const;
+  EVP_PKEY* get() const { return key_.get(); }  // for X.509; not owned by the caller
+
+ private:
+  std::shared_ptr<EVP_PKEY> key_;
+  PublicKey public_key_;
+};
+
+}  // namespace basalt::sign

@@ -1,0 +1,54 @@
+// The node: ties trust, generations, journal and controllers together and owns the life of an
+// apply. Implements NodeApi. Constructed and started on the loop thread; NodeApi's methods from any
+// thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "server/engine/controller.h"
+#include "server/engine/executor.h"
+#include "server/engine/node_api.h"
+#include "server/host/clock.h"
+#include "server/host/platform.h"
+#include "server/host/supervisor.h"
+#include "server/host/vfs.h"
+#include "server/trust/identity.h"
+#include "server/trust/trust_store.h"
+
+namespace basalt::engine {
+
+struct NodeDeps {
+  Executor& executor;
+  host::Vfs& vfs;
+  host::Clock& clock;
+  host::Random& random;
+  const host::Platform& platform;
+  host::Supervisor& supervisor;
+  const trust::Identity& identity;
+  trust::TrustStore& trust;
+  std::vector<Controller*> controllers;
+  std::string version;  // of the product
+  absl::Time build_time;
+  // Called on the loop when the API must be served otherwise. An error fails the execute.
+  std::function<absl::Status(const ApiPolicy&)> set_api_policy;
+  std::function<std::vector<std::string>()> endpoints;
+  // Kubeconfig and service restarts belong to a controller; the engine only guards them.
+  std::function<absl::StatusOr<std::string>(absl::Duration)> kubeconfig;
+  std::function<absl::Status(const std::string&)> restart_service;
+};
+
+class Node : public NodeApi {
+ public:
+  // Reads trust, generations and journal, and resumes or reverts what was under way. Never fails
+  // for damaged generations: falls back, loudly.
+  virtual absl::Status Start() = 0;
+  virtual ApiPolicy api_policy() const = 0;
+};
+
+std::unique_ptr<Node> MakeNode(NodeDeps deps);
+
+}  // namespace basalt::engine

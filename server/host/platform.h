@@ -1,0 +1,56 @@
+// The machine under the node: metal, container or sandbox. Everything that differs between them is
+// asked here. Constant after construction, thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+namespace basalt::host {
+
+// Directories of the node; absolute. Below one root in the sandbox.
+struct NodePaths {
+  std::string root;  // of Vfs
+  std::string
+      state;  // "state": identity, trust, generations, journal. Relative to root, like the rest
+  std::string data;  // "data": store/, k3s/
+  std::string run;   // "run": endpoint, fingerprint, noded.pid, tokens
+  std::string etc;   // "etc": rancher/k3s/config.yaml, rancher/node/password
+};
+
+struct Hardware {
+  std::string architecture;  // "amd64", "arm64", "arm"
+  int64_t memory_total = 0;  // bytes, nominal: MemTotal rounded up to the module size
+  int cpus = 0;
+  std::string serial;
+  std::vector<std::string> macs;
+  bool data_on_flash = false;  // SD or eMMC
+};
+
+class Platform {
+ public:
+  virtual ~Platform() = default;
+  virtual std::string name() const = 0;  // "sandbox"
+  virtual const NodePaths& paths() const = 0;
+  virtual const Hardware& hardware() const = 0;
+  // Where this node's K3s is probed and told to listen when the platform confines it: "127.0.0.1",
+  // or the node's own 127.0.0.x or veth address in the sandbox.
+  virtual std::string k3s_address() const = 0;
+  // True: K3s must bind to k3s_address() alone (several unprivileged nodes on one machine).
+  virtual bool k3s_confined() const = 0;
+  // "" when the platform can apply changes below this top-level section; else why not.
+  virtual std::string Unimplemented(const std::string& section) const = 0;
+  virtual absl::Status Reboot() = 0;  // Unimplemented in the sandbox
+};
+
+struct SandboxOptions {
+  std::string root;         // absolute
+  std::string k3s_address;  // from the host part of --listen
+  bool root_user = false;
+};
+std::unique_ptr<Platform> MakeSandbox(const SandboxOptions& options);
+
+}  // namespace basalt::host

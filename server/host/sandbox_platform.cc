@@ -1,0 +1,83 @@
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "server/host/platform.h"
+
+namespace basalt::host {
+namespace {
+
+// MemTotal is what the kernel left of the modules; firmware, the kernel and a GPU take up to an
+// eighth. A "2 GB" board shows 1.8 GiB: guards compare the nominal size, so it is rounded up to 256
+// MiB below 1 GiB, to 512 MiB below 4 GiB and to 1 GiB above.
+int64_t NominalMemory(int64_t total) {
+  constexpr int64_t kMi = 1 << 20;
+  int64_t step = total <= 1024 * kMi ? 256 * kMi : total <= 4096 * kMi ? 512 * kMi : 1024 * kMi;
+  return (total + step - 1) / step * step;
+}
+
+int64_t MemTotal() {
+  std::ifstream in("/proc/meminfo");
+  std::string line;
+  while (std::getline(in, line)) {
+    if (line.rfind("MemTotal:", 0) != 0) continue;
+    std::istringstream words(line.substr(9));
+    int64_t kib = 0;
+    words >> kib;
+    return kib * 1024;
+  }
+  return 0;
+}
+
+std::string Architecture() {
+  utsname name{};
+  uname(&name);
+  std::string machine = name.machine;
+  if (machine == "x86_64") return "amd64";
+  if (machine == "aarch64") return "arm64";
+  if (machine.rfind("arm", 0) == 0) return "arm";
+  return machine;
+}
+
+class SandboxPlatform : public Platform {
+ public:
+  explicit SandboxPlatform(const SandboxOptions& options) : options_(options) {
+    paths_ = {.root = options.root, .state = "state", .data = "data", .run = "run", .etc = "etc"};
+    hardware_.architecture = Architecture();
+    hardware_.memory_total = NominalMemory(MemTotal());
+    hardware_.cpus = static_cast<int>(std::thread::hardware_concurrency());
+  }
+  std::string name() const override { return "sandbox"; }
+  const NodePaths& paths() const override { return paths_; }
+  const Hardware& hardware() const override { return hardware_; }
+  std::string k3s_address() const override { return options_.k3s_address; }
+  bool k3s_confined() const override { return true; }
+  std::string Unimplemented(const std::string& section) const override {
+    if (section == "system" || section == "network" || section == "storage") {
+      return absl::StrCat("the sandbox has no machine of its own: it cannot apply `", section, "`");
+    }
+    return "";
+  }
+  absl::Status Reboot() override {
+    return absl::UnimplementedError("the sandbox cannot reboot the machine that it runs on");
+  }
+
+ private:
+  SandboxOptions options_;
+  NodePaths paths_;
+  Hardware hardware_;
+};
+
+}  // namespace
+
+std::unique_ptr<Platform> MakeSandbox(const SandboxOptions& options) {
+  return std::make_unique<SandboxPlatform>(options);
+}
+
+}  // namespace basalt::host

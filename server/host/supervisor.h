@@ -1,0 +1,99 @@
+// Services, as the rest of noded sees them. noded never forks: noded-init starts every child, keeps
+// it across a noded that died, and reports exits with sequence numbers so that none is lost or seen
+// twice. Real: a client of the SOCK_SEQPACKET channel (server/init/protocol.h). Fake:
+// tests/support. Calls are short (one local round trip, at most 2 s) and come from the loop thread
+// only.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "server/host/fd.h"
+
+namespace basalt::host {
+
+struct RestartPolicy {
+  bool always = false;                          // false: one run, kept in the list with its exit
+  absl::Duration delay = absl::Seconds(5);      // after an ordinary exit
+  absl::Duration max_delay = absl::Minutes(5);  // doubled on each exit within `rapid` of its start
+  absl::Duration rapid = absl::Seconds(30);
+};
+
+struct ServiceSpec {
+  std::string name;  // "k3s", "fetch-1"; at most 31 bytes
+  std::string tag;   // opaque, at most 79 bytes: a new noded recognises what runs by it
+  std::vector<std::string> argv;
+  std::vector<std::string> env;  // whole environment; NOTIFY_SOCKET is added when `notify`
+  UniqueFd exec_fd;              // executed with execveat(AT_EMPTY_PATH): the verified bytes
+  std::vector<UniqueFd> fds;     // up to 4 more, from descriptor 3 on in the child
+  std::string cgroup;            // relative; "" = none. Made when the platform allows it
+  uint64_t nofile = 1048576;     // lowered to the hard limit
+  RestartPolicy restart;
+  bool notify = false;
+  absl::Duration stop_grace = absl::Seconds(20);  // SIGTERM, then SIGKILL to this process alone
+};
+
+enum class ServiceState { kStarting, kRunning, kBackingOff, kStopping, kStopped, kFailed };
+absl::string_view ToString(ServiceState state);
+
+struct ServiceStatus {
+  std::string name;
+  std::string tag;
+  ServiceState state = ServiceState::kStopped;
+  int pid = 0;
+  int64_t starts = 0;
+  bool ready = false;   // READY=1 seen since the last start
+  bool exited = false;  // exit_code and signal are of the last exit
+  int exit_code = 0;
+  int signal = 0;
+  absl::Duration started_at;  // boot clock
+  absl::Duration exited_at;
+};
+
+struct ServiceEvent {
+  enum class Kind {
+    kExit,
+    kReady,
+    kStarted,
+    kLost
+  };  // kLost: older events fell out of the ring of 64
+  uint64_t seq = 0;
+  Kind kind = Kind::kExit;
+  std::string name;
+  int pid = 0;
+  int exit_code = 0;
+  int signal = 0;
+};
+
+class Supervisor {
+ public:
+  virtual ~Supervisor() = default;
+  // AlreadyExists when a service of that name runs; a stopped one is replaced.
+  virtual absl::Status Start(ServiceSpec spec) = 0;
+  // Starts the ladder and returns; the exit comes as an event. NotFound. Restarting stops with it.
+  virtual absl::Status Stop(absl::string_view name) = 0;
+  virtual absl::StatusOr<std::vector<ServiceStatus>> List() = 0;
+  // The last `max_bytes` of what the service wrote to stdout and stderr (ring of 256 KiB).
+  virtual absl::StatusOr<std::string> Output(absl::string_view name,
+                                             size_t max_bytes = 256 << 10) = 0;
+  // Bytes ever written by the service, for following: Output(name) ends at this offset.
+  virtual absl::StatusOr<uint64_t> OutputOffset(absl::string_view name) = 0;
+  // All events after `after_seq`, oldest first.
+  virtual absl::StatusOr<std::vector<ServiceEvent>> Events(uint64_t after_seq) = 0;
+  // Readable when events wait; for the loop's epoll. -1: `on_event` alone is used (fakes).
+  virtual int event_fd() const = 0;
+  virtual void DrainWakeups() = 0;
+  virtual absl::Status Feed() = 0;  // proof of life
+};
+
+// Takes over the channel that noded-init left in descriptor `fd`; says HELLO.
+absl::StatusOr<std::unique_ptr<Supervisor>> ConnectSupervisor(UniqueFd fd);
+
+}  // namespace basalt::host

@@ -1,0 +1,31 @@
+// The trust chain on disk. The seed (--trust) is read only when no chain is stored. A new chain
+// takes effect at once and is never reverted. Loop thread only.
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "machineconfig/sign/policy.h"
+#include "server/host/vfs.h"
+
+namespace basalt::trust {
+
+class TrustStore {
+ public:
+  // `seed_json`: contents of the --trust file, "" for none. Reasons: no-trust (nothing stored and
+  // no seed), trust-damaged (DataLoss; the stored chain does not verify and its backup neither:
+  // never replaced by the seed).
+  static absl::StatusOr<TrustStore> Load(host::Vfs& vfs, const std::string& seed_json);
+
+  const sign::VerifiedChain& chain() const { return chain_; }
+  const v1::TrustPolicy& policy() const { return chain_.policy; }
+  // Verifies, stores durably, then takes effect. True: it was new.
+  absl::StatusOr<bool> Update(const v1::TrustChain& chain);
+
+ private:
+  TrustStore(host::Vfs& vfs, sign::VerifiedChain chain) : vfs_(&vfs), chain_(std::move(chain)) {}
+  host::Vfs* vfs_;
+  sign::VerifiedChain chain_;
+};
+
+}  // namespace basalt::trust
