@@ -8,10 +8,6 @@
 
 #include "absl/time/clock.h"
 
-#ifndef BASALT_BUILD_TIME
-#define BASALT_BUILD_TIME 1795478400  // 2026-11-24, for builds that do not say when they were made
-#endif
-
 namespace basalt::host {
 namespace {
 

@@ -1,0 +1,39 @@
+// The command line of noded. Pure.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+namespace basalt {
+
+struct ServeOptions {
+  std::string platform;       // "sandbox"
+  std::string root;           // absolute
+  std::string listen;         // "127.0.0.1:0"; port 0 picks once
+  std::string trust;          // file with the seed of the trust chain; "" when one is stored
+  std::string init_program;   // noded-init; default: beside noded
+  std::string fetch_program;  // noded-fetch; default: beside noded
+  bool operator==(const ServeOptions&) const = default;
+};
+
+enum class Command { kServe, kVersion, kHelp };
+
+struct CommandLine {
+  Command command = Command::kHelp;
+  ServeOptions serve;
+};
+
+// `program_dir`: where noded itself is; `working_dir` makes relative paths absolute, so that
+// noded-init may start noded from anywhere. InvalidArgument names the flag and what it wants.
+absl::StatusOr<CommandLine> ParseCommandLine(const std::vector<std::string>& args,
+                                             const std::string& program_dir,
+                                             const std::string& working_dir);
+
+// `serve` and its flags again, for noded-init to start noded with.
+std::vector<std::string> ToArguments(const ServeOptions& options);
+
+std::string HelpText();
+
+}  // namespace basalt

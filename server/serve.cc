@@ -1,0 +1,284 @@
+#include "server/serve.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <memory>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "api/coded_status.h"
+#include "api/tls13.h"
+#include "server/engine/node.h"
+#include "server/engine/real_executor.h"
+#include "server/host/clock.h"
+#include "server/host/fd.h"
+#include "server/host/platform.h"
+#include "server/host/supervisor.h"
+#include "server/host/vfs.h"
+#include "server/k3s/k3s_controller.h"
+#include "server/rpc/server.h"
+#include "server/trust/identity.h"
+#include "server/trust/trust_store.h"
+
+namespace basalt {
+namespace {
+
+constexpr char kSupervisorFd[] = "BASALT_SUPERVISOR_FD";
+constexpr absl::Duration kFeedEvery = absl::Seconds(10);
+constexpr absl::Duration kShutdownGrace = absl::Seconds(2);
+
+absl::Status MakeRoot(const std::string& root) {
+  std::error_code error;
+  std::filesystem::create_directories(root, error);
+  if (error) {
+    return api::Coded(absl::StatusCode::kFailedPrecondition, "bad-root",
+                      absl::StrCat("cannot make ", root, ": ", error.message()),
+                      "choose a --root that you may write to");
+  }
+  chmod(root.c_str(), 0700);
+  return absl::OkStatus();
+}
+
+// One noded for a directory: two would overwrite each other's journal. The kernel gives the lock
+// back when this process ends, however it ends.
+absl::StatusOr<host::UniqueFd> LockRoot(const std::string& root) {
+  std::string path = absl::StrCat(root, "/lock");
+  host::UniqueFd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!fd.valid()) {
+    return api::Coded(absl::StatusCode::kFailedPrecondition, "bad-root",
+                      absl::StrCat("cannot open ", path, ": ", std::strerror(errno)));
+  }
+  if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+    return api::Coded(absl::StatusCode::kFailedPrecondition, "node-in-use",
+                      absl::StrCat("another noded serves ", root),
+                      absl::StrCat("its pid is in ", root, "/run/noded.pid"));
+  }
+  return fd;
+}
+
+absl::StatusOr<std::string> ReadSeed(const std::string& path) {
+  if (path.empty()) return std::string();
+  std::ifstream in(path, std::ios::binary);
+  if (!in) {
+    return api::Coded(absl::StatusCode::kNotFound, "no-trust",
+                      absl::StrCat("--trust ", path, ": ", std::strerror(errno)),
+                      "`nodectl init DIR --cluster NAME` makes DIR/trust.json");
+  }
+  return std::string(std::istreambuf_iterator<char>(in), {});
+}
+
+// "[::1]:6050" → "::1"; "127.0.0.1:0" → "127.0.0.1".
+std::string HostOf(absl::string_view endpoint) {
+  absl::string_view host = endpoint.substr(0, endpoint.rfind(':'));
+  absl::ConsumePrefix(&host, "[");
+  absl::ConsumeSuffix(&host, "]");
+  return std::string(host);
+}
+
+// Port 0 picks once: the pick is kept, so that a restart keeps the endpoint that pins and
+// inventories hold.
+constexpr char kEndpointFile[] = "state/endpoint";
+
+std::string ListenAddress(host::Vfs& vfs, const std::string& wanted) {
+  if (wanted.size() < 2 || wanted.substr(wanted.size() - 2) != ":0") return wanted;
+  absl::StatusOr<std::string> kept = vfs.Read(kEndpointFile, 256);
+  if (kept.ok() && HostOf(*kept) == HostOf(wanted)) return *kept;
+  return wanted;
+}
+
+absl::Status WriteRunFiles(host::Vfs& vfs, const std::string& endpoint,
+                           const std::string& machine_id) {
+  if (absl::StatusOr<std::string> kept = vfs.Read(kEndpointFile, 256);
+      !kept.ok() || *kept != endpoint) {
+    if (absl::Status status = vfs.Replace(kEndpointFile, endpoint); !status.ok()) return status;
+  }
+  const std::pair<const char*, std::string> files[] = {{"run/fingerprint", machine_id},
+                                                       {"run/noded.pid", absl::StrCat(getpid())},
+                                                       {"run/endpoint", endpoint}};
+  for (const auto& [path, text] : files) {
+    if (absl::Status status = vfs.ReplaceVolatile(path, absl::StrCat(text, "\n"), 0644);
+        !status.ok())
+      return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<host::UniqueFd> TerminationFd() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  // Before any thread exists, so that every one inherits the mask.
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  host::UniqueFd fd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!fd.valid()) return absl::InternalError(absl::StrCat("signalfd: ", std::strerror(errno)));
+  return fd;
+}
+
+// Hands the supervisor's events to whoever wants them, and proves to it that the loop turns.
+class EventPump {
+ public:
+  EventPump(engine::Executor& executor, host::Supervisor& supervisor, k3s::K3sController& k3s,
+            engine::Node& node)
+      : executor_(executor), supervisor_(supervisor), k3s_(k3s), node_(node) {}
+
+  void Start() {
+    executor_.WatchFd(supervisor_.event_fd(), [this] {
+      supervisor_.DrainWakeups();
+      Deliver();
+    });
+    Deliver();
+    Feed();
+  }
+
+ private:
+  void Deliver() {
+    absl::StatusOr<std::vector<host::ServiceEvent>> events = supervisor_.Events(last_seq_);
+    if (!events.ok()) return;  // ignoring: the supervisor is gone, and this process goes with it
+    for (const host::ServiceEvent& event : *events) {
+      last_seq_ = std::max(last_seq_, event.seq);
+      k3s_.OnServiceEvent(event);
+    }
+    if (!events->empty()) node_.OnServiceEvents();
+  }
+  void Feed() {
+    if (supervisor_.Feed().ok()) executor_.After(kFeedEvery, [this] { Feed(); });
+  }
+
+  engine::Executor& executor_;
+  host::Supervisor& supervisor_;
+  k3s::K3sController& k3s_;
+  engine::Node& node_;
+  uint64_t last_seq_ = 0;
+};
+
+}  // namespace
+
+bool UnderSupervisor() { return std::getenv(kSupervisorFd) != nullptr; }
+
+absl::Status BecomeSupervisor(const std::string& program, const ServeOptions& options) {
+  std::vector<std::string> args = {options.init_program, "--", program};
+  for (std::string& argument : ToArguments(options)) args.push_back(std::move(argument));
+  std::vector<char*> argv;
+  for (std::string& argument : args) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  execv(options.init_program.c_str(), argv.data());
+  return api::Coded(absl::StatusCode::kNotFound, "no-supervisor",
+                    absl::StrCat("cannot start ", options.init_program, ": ", std::strerror(errno)),
+                    "noded-init belongs beside noded; or name it with --init");
+}
+
+absl::Status Serve(const ServeOptions& options) {
+  absl::StatusOr<host::UniqueFd> termination = TerminationFd();
+  if (!termination.ok()) return termination.status();
+  int channel = -1;
+  if (!absl::SimpleAtoi(std::getenv(kSupervisorFd), &channel) ||
+      fcntl(channel, F_SETFD, FD_CLOEXEC) != 0) {
+    return absl::InvalidArgumentError(absl::StrCat(kSupervisorFd, " names no open descriptor"));
+  }
+  unsetenv(kSupervisorFd);
+  if (absl::Status status = MakeRoot(options.root); !status.ok()) return status;
+  absl::StatusOr<host::UniqueFd> lock = LockRoot(options.root);
+  if (!lock.ok()) return lock.status();
+  absl::StatusOr<std::unique_ptr<host::Supervisor>> supervisor =
+      host::ConnectSupervisor(host::UniqueFd(channel));
+  if (!supervisor.ok()) return supervisor.status();
+
+  absl::StatusOr<std::unique_ptr<host::Vfs>> vfs = host::OpenVfs(options.root);
+  if (!vfs.ok()) return vfs.status();
+  std::unique_ptr<host::Platform> platform = host::MakeSandbox(
+      {.root = options.root, .k3s_address = HostOf(options.listen), .root_user = geteuid() == 0});
+  for (const std::string& dir : {platform->paths().state, platform->paths().data,
+                                 platform->paths().run, platform->paths().etc}) {
+    if (absl::Status status = (*vfs)->MakeDirs(dir); !status.ok()) return status;
+  }
+  absl::StatusOr<std::string> seed = ReadSeed(options.trust);
+  if (!seed.ok() && !(*vfs)->Exists("state/trust")) return seed.status();
+  absl::StatusOr<trust::TrustStore> trust = trust::TrustStore::Load(**vfs, seed.ok() ? *seed : "");
+  if (!trust.ok()) return trust.status();
+  absl::StatusOr<trust::Identity> identity = trust::Identity::Load(**vfs, host::RealClock());
+  if (!identity.ok()) return identity.status();
+
+  api::ForceTls13();
+  absl::StatusOr<std::unique_ptr<engine::RealExecutor>> executor = engine::RealExecutor::Create();
+  if (!executor.ok()) return executor.status();
+  std::unique_ptr<k3s::K3sController> k3s =
+      k3s::MakeK3sController({.executor = **executor,
+                              .vfs = **vfs,
+                              .clock = host::RealClock(),
+                              .random = host::RealRandom(),
+                              .platform = *platform,
+                              .supervisor = **supervisor,
+                              .fetch_program = options.fetch_program});
+  std::unique_ptr<rpc::Server> server;
+  std::unique_ptr<engine::Node> node = engine::MakeNode({
+      .executor = **executor,
+      .vfs = **vfs,
+      .clock = host::RealClock(),
+      .random = host::RealRandom(),
+      .platform = *platform,
+      .supervisor = **supervisor,
+      .identity = *identity,
+      .trust = *trust,
+      .controllers = {k3s.get()},
+      .version = BASALT_VERSION,
+      .build_time = absl::FromUnixSeconds(BASALT_BUILD_TIME),
+      // Before the server is up there is nothing to switch: it starts with the policy of that
+      // moment.
+      .set_api_policy =
+          [&server](const engine::ApiPolicy& policy) {
+            return server ? server->SetPolicy(policy) : absl::OkStatus();
+          },
+      .endpoints = [&server] { return server ? server->endpoints() : std::vector<std::string>(); },
+      .kubeconfig = [&k3s](absl::Duration validity) { return k3s->Kubeconfig(validity); },
+      .restart_service =
+          [&k3s](const std::string& service) {
+            if (service == "k3s") return k3s->Restart();
+            return api::Coded(absl::StatusCode::kNotFound, "no-such-service",
+                              absl::StrCat("no service `", service, "`"),
+                              "`nodectl get service` lists them");
+          },
+  });
+  if (absl::Status status = node->Start(); !status.ok()) return status;
+
+  std::string listen = ListenAddress(**vfs, options.listen);
+  absl::StatusOr<std::unique_ptr<rpc::Server>> started =
+      rpc::StartServer({.listen = {listen},
+                        .certificate_pem = identity->certificate_pem(),
+                        .key_pem = identity->key_pem()},
+                       node->api_policy(), *node);
+  if (!started.ok()) return started.status();
+  server = *std::move(started);
+  if (absl::Status status =
+          WriteRunFiles(**vfs, server->endpoints().front(), identity->machine_id());
+      !status.ok()) {
+    return status;
+  }
+  std::printf("noded %s: %s serves %s, fingerprint %s\n", BASALT_VERSION, platform->name().c_str(),
+              server->endpoints().front().c_str(), identity->machine_id().c_str());
+  std::fflush(stdout);
+
+  EventPump pump(**executor, **supervisor, *k3s, *node);
+  pump.Start();
+  (*executor)->WatchFd(termination->get(), [&executor] { (*executor)->Stop(); });
+  (*executor)->Run();
+  server->Shutdown(kShutdownGrace);
+  server.reset();
+  return absl::OkStatus();
+}
+
+}  // namespace basalt
