@@ -43,6 +43,7 @@ class ApplyWatcher {
 struct ApiPolicy {
   bool configured = false;  // a config is committed or executing
   v1::Api api;              // resolved; empty before
+  std::string cluster;      // metadata.cluster of that config: what O=basalt:CLUSTER:ROLE must name
   bool operator==(const ApiPolicy& other) const;
 };
 
