@@ -1,0 +1,2 @@
+# The client of noded-init's channel. It shares only the POD header of the wire protocol with it.
+basalt_library(host_supervisor SOURCES supervisor_spec.cc DEPS api_messages basalt::absl)
