@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "basalt/v1/machine_config.pb.h"
 #include "basalt/v1/node_service.pb.h"
 #include "basalt/v1/resource_service.pb.h"
 
