@@ -20,6 +20,10 @@
 
 namespace basalt::host {
 
+// How the names of temporary files begin. A power cut may leave one behind: List shows it, and who
+// owns the directory removes it at start.
+inline constexpr char kTempPrefix[] = ".tmp-";
+
 class Vfs {
  public:
   virtual ~Vfs() = default;
@@ -36,9 +40,10 @@ class Vfs {
   // cut a prefix of `data` may be there: records carry their own checksum. On an error the file is
   // cut back.
   virtual absl::Status AppendSync(absl::string_view path, absl::string_view data) = 0;
-  virtual absl::Status Truncate(absl::string_view path, uint64_t size) = 0;
+  virtual absl::Status Truncate(absl::string_view path, uint64_t size) = 0;  // and fsyncs
   virtual absl::Status Remove(absl::string_view path) = 0;  // no fsync; OK when it is absent
   virtual absl::Status SyncDir(absl::string_view path) = 0;
+  // Each directory that it makes is durable in its parent; no fsync when all are there.
   virtual absl::Status MakeDirs(absl::string_view path, uint32_t mode = 0700) = 0;
   virtual absl::StatusOr<std::vector<std::string>> List(
       absl::string_view dir) = 0;  // names, sorted
