@@ -1,5 +1,7 @@
 // Keys of owners and nodes: Ed25519 and ECDSA P-256 on OpenSSL primitives, nothing else. Values are
 // immutable after construction and may be shared between threads. Private bytes are cleansed.
+// Reasons: bad-key (not a key, damaged, off the curve), unsupported-key (another algorithm or
+// form), weak-key (a point of small order), passphrase-needed, wrong-passphrase.
 #pragma once
 
 #include <memory>
@@ -21,6 +23,10 @@ class PublicKey {
   // line. Other algorithms, small-order points and non-canonical encodings are refused.
   static absl::StatusOr<PublicKey> Parse(absl::string_view text);
   static absl::StatusOr<PublicKey> FromEd25519(absl::string_view raw32);
+  // The DER SubjectPublicKeyInfo in its one canonical encoding (named curve, uncompressed point).
+  static absl::StatusOr<PublicKey> FromSpkiDer(absl::string_view der);
+  // The public half of an OpenSSL key; a reference is not kept.
+  static absl::StatusOr<PublicKey> FromOpenSsl(const EVP_PKEY* key);
 
   Algorithm algorithm() const { return algorithm_; }
   // sha256 of the DER SPKI: the key id, and of an identity key the machineId and fingerprint.
@@ -54,6 +60,8 @@ class PrivateKey {
 
   const PublicKey& public_key() const { return public_key_; }
   std::string Sign(absl::string_view message) const;
+  // Takes ownership of `key`, also when it refuses.
+  static absl::StatusOr<PrivateKey> FromOpenSsl(EVP_PKEY* key);
   EVP_PKEY* get() const { return key_.get(); }  // for X.509; not owned by the caller
 
  private:

@@ -1,0 +1,119 @@
+#include "machineconfig/sign/key_text.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "api/coded_status.h"
+#include "machineconfig/base/digest.h"
+
+namespace basalt::sign {
+namespace {
+
+constexpr size_t kMaxKeyText = 8192;
+constexpr absl::string_view kPemBegin = "-----BEGIN PUBLIC KEY-----";
+constexpr absl::string_view kPemEnd = "-----END PUBLIC KEY-----";
+constexpr absl::string_view kForms =
+    "use a PEM public key (openssl pkey -pubout), an OpenSSH line (ssh-ed25519 AAAA...) or a "
+    "minisign public key, of Ed25519 or ECDSA P-256";
+
+absl::Status Bad(absl::string_view what) {
+  return api::Coded(absl::StatusCode::kInvalidArgument, "bad-key", what, kForms);
+}
+
+absl::Status Unsupported(absl::string_view what) {
+  return api::Coded(absl::StatusCode::kInvalidArgument, "unsupported-key", what, kForms);
+}
+
+absl::StatusOr<KeyText> ParsePem(absl::string_view text) {
+  if (!absl::ConsumePrefix(&text, kPemBegin) || !absl::ConsumeSuffix(&text, kPemEnd)) {
+    return absl::StrContains(text, "PRIVATE KEY")
+               ? Bad("a private key stands where a public key belongs")
+               : Bad("the PEM text is not one `PUBLIC KEY` block");
+  }
+  std::string body = absl::StrReplaceAll(text, {{"\r", ""}, {"\n", ""}});
+  auto der = Base64DecodeStrict(body);
+  if (!der.ok()) return Bad("the body of the PEM public key is not base64");
+  return KeyText{KeyText::Kind::kSpkiDer, *std::move(der)};
+}
+
+// One length-prefixed string of the SSH wire format off the front of `blob`.
+bool TakeString(absl::string_view* blob, absl::string_view* out) {
+  if (blob->size() < 4) return false;
+  uint32_t size = 0;
+  for (int i = 0; i < 4; ++i) size = size << 8 | static_cast<uint8_t>((*blob)[i]);
+  if (size > blob->size() - 4) return false;
+  *out = blob->substr(4, size);
+  blob->remove_prefix(4 + size);
+  return true;
+}
+
+absl::StatusOr<KeyText> ParseOpenSsh(absl::string_view type, absl::string_view base64) {
+  auto decoded = Base64DecodeStrict(base64);
+  if (!decoded.ok()) return Bad("the OpenSSH public key is not base64");
+  absl::string_view blob = *decoded;
+  absl::string_view inner, curve, key;
+  if (!TakeString(&blob, &inner) || inner != type) {
+    return Bad("the OpenSSH public key is damaged: its two type names differ");
+  }
+  if (type == "ecdsa-sha2-nistp256" && (!TakeString(&blob, &curve) || curve != "nistp256")) {
+    return Bad("the OpenSSH public key is damaged: not the curve of its type");
+  }
+  if (!TakeString(&blob, &key) || !blob.empty()) {
+    return Bad("the OpenSSH public key is damaged: wrong length");
+  }
+  return KeyText{type == "ssh-ed25519" ? KeyText::Kind::kEd25519Raw : KeyText::Kind::kP256Point,
+                 std::string(key)};
+}
+
+absl::StatusOr<KeyText> ParseMinisign(absl::string_view base64) {
+  auto decoded = Base64DecodeStrict(base64);
+  // "Ed", 8 bytes of minisign's own key number, 32 bytes of key.
+  if (!decoded.ok() || decoded->size() != 42 || !absl::StartsWith(*decoded, "Ed")) {
+    return Bad("not a public key in a known form");
+  }
+  return KeyText{KeyText::Kind::kEd25519Raw, decoded->substr(10)};
+}
+
+}  // namespace
+
+absl::StatusOr<KeyText> ParseKeyText(absl::string_view text) {
+  if (text.size() > kMaxKeyText) return Bad("a public key is not as long as this");
+  text = absl::StripAsciiWhitespace(text);
+  if (text.empty()) return Bad("the public key is empty");
+  if (absl::StartsWith(text, "-----")) return ParsePem(text);
+
+  if (absl::StartsWith(text, "untrusted comment:")) {
+    size_t newline = text.find('\n');
+    if (newline == absl::string_view::npos)
+      return Bad("the minisign public key has no second line");
+    return ParseMinisign(absl::StripAsciiWhitespace(text.substr(newline + 1)));
+  }
+  if (std::any_of(text.begin(), text.end(), [](char c) { return c == '\n' || c == '\0'; })) {
+    return Bad("the public key has more than one line");
+  }
+  std::vector<absl::string_view> words = absl::StrSplit(text, absl::MaxSplits(' ', 2));
+  if (words.size() >= 2) {
+    if (words[0] == "ssh-ed25519" || words[0] == "ecdsa-sha2-nistp256") {
+      return ParseOpenSsh(words[0], words[1]);
+    }
+    if (absl::StartsWith(words[0], "sk-")) {
+      return Unsupported(
+          absl::StrCat("keys of type ", words[0].substr(0, 64),
+                       " sign in a form of their own, which this version does not know"));
+    }
+    if (absl::StartsWith(words[0], "ssh-") || absl::StartsWith(words[0], "ecdsa-")) {
+      return Unsupported(
+          absl::StrCat("keys of type ", words[0].substr(0, 64), " are not supported"));
+    }
+    return Bad("not a public key in a known form");
+  }
+  return ParseMinisign(text);
+}
+
+}  // namespace basalt::sign
