@@ -214,7 +214,7 @@ absl::Status Serve(const ServeOptions& options) {
   if (!identity.ok()) return identity.status();
 
   api::ForceTls13();
-  absl::StatusOr<std::unique_ptr<engine::RealExecutor>> executor = engine::RealExecutor::Create();
+  absl::StatusOr<std::unique_ptr<engine::RealExecutor>> executor = engine::MakeRealExecutor();
   if (!executor.ok()) return executor.status();
   std::unique_ptr<k3s::K3sController> k3s =
       k3s::MakeK3sController({.executor = **executor,
