@@ -1,0 +1,292 @@
+// Documents to and from DSSE JSON (https://github.com/secure-systems-lab/dsse/blob/master/
+// envelope.md), read strictly: what two readers could understand differently is refused.
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "api/coded_status.h"
+#include "machineconfig/base/digest.h"
+#include "machineconfig/sign/document.h"
+
+namespace basalt::sign {
+namespace {
+
+// 1 MiB of payload in base64, 16 signatures, and white space.
+constexpr size_t kMaxEnvelopeJson = 2 << 20;
+// Of a chain; a policy is a few KiB.
+constexpr size_t kMaxChainJson = 8 << 20;
+constexpr size_t kMaxChain = 1024;
+
+absl::Status Bad(absl::string_view reason, absl::string_view what) {
+  return api::Coded(absl::StatusCode::kInvalidArgument, reason, what,
+                    "expected a DSSE envelope as nodectl sign writes it: payload, payloadType and "
+                    "signatures with keyid and sig");
+}
+
+struct SignatureText {
+  std::optional<std::string> keyid, sig;
+};
+struct EnvelopeText {
+  std::optional<std::string> payload, payload_type;
+  std::optional<std::vector<SignatureText>> signatures;
+};
+
+// A pull of exactly the expected shape out of nlohmann's SAX events. No tree is built, so neither
+// depth nor repeated keys can do anything: each event is either the next expected one or an error.
+class EnvelopeReader : public nlohmann::json_sax<nlohmann::json> {
+ public:
+  explicit EnvelopeReader(bool chain) : at_(chain ? At::kBeforeChain : At::kBeforeEnvelope) {
+    chain_ = chain;
+  }
+
+  std::vector<EnvelopeText> envelopes;
+  absl::Status status;
+
+  bool null() override { return Unexpected("null"); }
+  bool boolean(bool) override { return Unexpected("a boolean"); }
+  bool number_integer(number_integer_t) override { return Unexpected("a number"); }
+  bool number_unsigned(number_unsigned_t) override { return Unexpected("a number"); }
+  bool number_float(number_float_t, const string_t&) override { return Unexpected("a number"); }
+  bool binary(binary_t&) override { return Unexpected("binary"); }
+
+  bool string(string_t& value) override {
+    if (at_ != At::kValue) return Unexpected("a string");
+    *slot_ = std::move(value);
+    slot_ = nullptr;
+    at_ = in_signature_ ? At::kSignature : At::kEnvelope;
+    return true;
+  }
+
+  bool start_object(std::size_t) override {
+    if (at_ == At::kBeforeEnvelope || at_ == At::kChain) {
+      if (envelopes.size() >= kMaxChain) return Fail("too-large", "too many envelopes");
+      envelopes.emplace_back();
+      at_ = At::kEnvelope;
+      return true;
+    }
+    if (at_ == At::kSignatures) {
+      auto& signatures = *envelopes.back().signatures;
+      if (signatures.size() > static_cast<size_t>(kMaxSignatures)) {
+        return Fail("too-many-signatures",
+                    absl::StrCat("more than ", kMaxSignatures, " signatures"));
+      }
+      signatures.emplace_back();
+      in_signature_ = true;
+      at_ = At::kSignature;
+      return true;
+    }
+    return Unexpected("an object");
+  }
+
+  bool key(string_t& name) override {
+    EnvelopeText& envelope = envelopes.back();
+    std::optional<std::string>* slot = nullptr;
+    if (at_ == At::kSignature) {
+      SignatureText& signature = envelope.signatures->back();
+      slot = name == "keyid" ? &signature.keyid : name == "sig" ? &signature.sig : nullptr;
+    } else if (name == "signatures") {
+      if (envelope.signatures) return Fail("bad-envelope", "field `signatures` stands twice");
+      envelope.signatures.emplace();
+      at_ = At::kBeforeSignatures;
+      return true;
+    } else {
+      slot = name == "payload"       ? &envelope.payload
+             : name == "payloadType" ? &envelope.payload_type
+                                     : nullptr;
+    }
+    if (slot == nullptr) {
+      return Fail("bad-envelope", absl::StrCat("unknown field `", name.substr(0, 64), "`"));
+    }
+    if (slot->has_value()) {
+      return Fail("bad-envelope", absl::StrCat("field `", name, "` stands twice"));
+    }
+    slot->emplace();
+    slot_ = &**slot;
+    at_ = At::kValue;
+    return true;
+  }
+
+  bool end_object() override {
+    if (at_ == At::kSignature) {
+      in_signature_ = false;
+      at_ = At::kSignatures;
+    } else {
+      at_ = chain_ ? At::kChain : At::kEnd;
+    }
+    return true;
+  }
+
+  bool start_array(std::size_t) override {
+    if (at_ == At::kBeforeChain) {
+      at_ = At::kChain;
+    } else if (at_ == At::kBeforeSignatures) {
+      at_ = At::kSignatures;
+    } else {
+      return Unexpected("an array");
+    }
+    return true;
+  }
+
+  bool end_array() override {
+    at_ = at_ == At::kSignatures ? At::kEnvelope : At::kEnd;
+    return true;
+  }
+
+  bool parse_error(std::size_t position, const std::string&,
+                   const nlohmann::json::exception&) override {
+    return Fail("bad-envelope", absl::StrCat("not JSON: wrong or missing text at byte ", position));
+  }
+
+ private:
+  enum class At {
+    kBeforeChain,
+    kChain,
+    kBeforeEnvelope,
+    kEnvelope,
+    kBeforeSignatures,
+    kSignatures,
+    kSignature,
+    kValue,
+    kEnd,
+  };
+
+  bool Fail(absl::string_view reason, absl::string_view what) {
+    if (status.ok()) status = Bad(reason, what);
+    return false;
+  }
+  bool Unexpected(absl::string_view what) {
+    return Fail("bad-envelope", absl::StrCat(what, " where the envelope has none"));
+  }
+
+  At at_;
+  bool chain_ = false;
+  bool in_signature_ = false;
+  std::string* slot_ = nullptr;
+};
+
+absl::StatusOr<std::vector<EnvelopeText>> Read(absl::string_view json, bool chain) {
+  EnvelopeReader reader(chain);
+  bool ok = nlohmann::json::sax_parse(json.begin(), json.end(), &reader,
+                                      nlohmann::json::input_format_t::json, /*strict=*/true);
+  if (!reader.status.ok()) return reader.status;
+  if (!ok) return Bad("bad-envelope", "not JSON");
+  return std::move(reader.envelopes);
+}
+
+bool IsKeyId(const std::string& text) { return text.size() == 64 && Digest::Parse(text).ok(); }
+
+absl::StatusOr<v1::DocumentType> TypeOf(absl::string_view payload_type) {
+  for (int i = v1::DocumentType_MIN; i <= v1::DocumentType_MAX; ++i) {
+    auto type = static_cast<v1::DocumentType>(i);
+    if (!TypeWord(type).empty() && PayloadType(type) == payload_type) return type;
+  }
+  return Bad("wrong-type", absl::StrCat("payloadType `", payload_type.substr(0, 80),
+                                        "` is none that this version knows"));
+}
+
+absl::StatusOr<v1::SignedDocument> ToDocument(EnvelopeText& envelope) {
+  for (const auto& [name, present] :
+       {std::pair<const char*, bool>{"payload", envelope.payload.has_value()},
+        {"payloadType", envelope.payload_type.has_value()},
+        {"signatures", envelope.signatures.has_value()}}) {
+    if (!present) return Bad("bad-envelope", absl::StrCat("field `", name, "` is missing"));
+  }
+  v1::SignedDocument out;
+  auto type = TypeOf(*envelope.payload_type);
+  if (!type.ok()) return type.status();
+  out.set_type(*type);
+  auto payload = Base64DecodeStrict(*envelope.payload);
+  if (!payload.ok()) {
+    return Bad("bad-envelope", absl::StrCat("payload: ", payload.status().message()));
+  }
+  if (payload->size() > kMaxPayload) {
+    return Bad("too-large",
+               absl::StrCat("the payload has ", payload->size(), " bytes; at most ", kMaxPayload));
+  }
+  out.set_payload(*std::move(payload));
+  if (envelope.signatures->size() > static_cast<size_t>(kMaxSignatures)) {
+    return Bad("too-many-signatures", absl::StrCat("more than ", kMaxSignatures, " signatures"));
+  }
+  for (SignatureText& signature : *envelope.signatures) {
+    if (!signature.sig) return Bad("bad-envelope", "a signature without `sig`");
+    auto bytes = Base64DecodeStrict(*signature.sig);
+    if (!bytes.ok()) {
+      return Bad("bad-envelope", absl::StrCat("signatures.sig: ", bytes.status().message()));
+    }
+    if (signature.keyid && !signature.keyid->empty() && !IsKeyId(*signature.keyid)) {
+      return Bad("bad-envelope",
+                 "signatures.keyid is not the lower-hex sha256 of a key's DER public key");
+    }
+    v1::Signature* made = out.add_signatures();
+    made->set_scheme(v1::SIGNATURE_SCHEME_DSSE);
+    made->set_signature(*std::move(bytes));
+    made->set_key_id(signature.keyid.value_or(""));
+  }
+  return out;
+}
+
+// Base64, hex and a fixed word: nothing here needs escaping. A document that came as protobuf may
+// carry any text as key_id; one that is no key id could never verify and is left out.
+std::string Envelope(const v1::SignedDocument& document, absl::string_view indent) {
+  std::string out =
+      absl::StrCat("{\n", indent, "  \"payload\": \"", Base64Encode(document.payload()), "\",\n",
+                   indent, "  \"payloadType\": \"", PayloadType(document.type()), "\",\n", indent,
+                   "  \"signatures\": [");
+  absl::string_view separator = "\n";
+  for (const v1::Signature& signature : document.signatures()) {
+    absl::StrAppend(&out, separator, indent, "    {");
+    if (IsKeyId(signature.key_id())) {
+      absl::StrAppend(&out, "\"keyid\": \"", signature.key_id(), "\", ");
+    }
+    absl::StrAppend(&out, "\"sig\": \"", Base64Encode(signature.signature()), "\"}");
+    separator = ",\n";
+  }
+  absl::StrAppend(&out, "\n", indent, "  ]\n", indent, "}");
+  return out;
+}
+
+}  // namespace
+
+std::string ToDsseJson(const v1::SignedDocument& document) { return Envelope(document, "") + "\n"; }
+
+absl::StatusOr<v1::SignedDocument> FromDsseJson(absl::string_view json) {
+  if (json.size() > kMaxEnvelopeJson) {
+    return Bad("too-large", absl::StrCat("the envelope has ", json.size(), " bytes; at most ",
+                                         kMaxEnvelopeJson));
+  }
+  auto envelopes = Read(json, /*chain=*/false);
+  if (!envelopes.ok()) return envelopes.status();
+  return ToDocument(envelopes->front());
+}
+
+std::string ChainToJson(const v1::TrustChain& chain) {
+  std::string out = "[";
+  absl::string_view separator = "\n  ";
+  for (const v1::SignedDocument& policy : chain.policies()) {
+    absl::StrAppend(&out, separator, Envelope(policy, "  "));
+    separator = ",\n  ";
+  }
+  return out + "\n]\n";
+}
+
+absl::StatusOr<v1::TrustChain> ChainFromJson(absl::string_view json) {
+  if (json.size() > kMaxChainJson) {
+    return Bad("too-large",
+               absl::StrCat("the chain has ", json.size(), " bytes; at most ", kMaxChainJson));
+  }
+  auto envelopes = Read(json, /*chain=*/true);
+  if (!envelopes.ok()) return envelopes.status();
+  v1::TrustChain chain;
+  for (size_t i = 0; i < envelopes->size(); ++i) {
+    auto document = ToDocument((*envelopes)[i]);
+    if (!document.ok()) {
+      return api::Annotate(document.status(), absl::StrCat("envelope ", i + 1));
+    }
+    *chain.add_policies() = *std::move(document);
+  }
+  return chain;
+}
+
+}  // namespace basalt::sign

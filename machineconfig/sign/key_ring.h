@@ -1,0 +1,50 @@
+// The keys of a policy, parsed, and the search for those that made a document's signatures. Private
+// to machineconfig/sign. Pure; immutable after construction.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "basalt/v1/document.pb.h"
+#include "basalt/v1/trust.pb.h"
+#include "machineconfig/sign/keys.h"
+
+namespace basalt::sign {
+
+struct KnownKey {
+  std::string name;
+  PublicKey key;
+  bool revoked = false;
+};
+
+class KeyRing {
+ public:
+  // Reasons: invalid-policy (a key that cannot be read, one key or one name twice).
+  static absl::StatusOr<KeyRing> Of(const v1::TrustPolicy& policy);
+
+  const std::vector<KnownKey>& keys() const { return keys_; }
+  const KnownKey* ByName(absl::string_view name) const;
+  const KnownKey* ByRaw(absl::string_view raw) const;
+  // Adds those keys of `other` that are not here yet, by public key.
+  void Merge(const KeyRing& other);
+
+  // The key of each signature, in order. Reasons: bad-signature, duplicate-signer. Revoked keys
+  // match like the others: the caller decides.
+  absl::StatusOr<std::vector<const KnownKey*>> Match(const v1::SignedDocument& document) const;
+  // The same, but a signature that no key here made is passed over: for the check against an
+  // older policy, whose successor names more keys.
+  std::vector<const KnownKey*> MatchKnown(const v1::SignedDocument& document) const;
+
+ private:
+  const KnownKey* Find(absl::string_view pae, const v1::Signature& signature) const;
+  std::vector<KnownKey> keys_;
+};
+
+// What can be said without keys: size, type, number and scheme of the signatures. Reasons:
+// too-large, wrong-type, no-signatures, too-many-signatures, unknown-scheme, unsupported-proof.
+absl::Status CheckShape(const v1::SignedDocument& document, v1::DocumentType expected);
+
+absl::Status RevokedKey(const KnownKey& key);
+
+}  // namespace basalt::sign
