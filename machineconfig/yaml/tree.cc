@@ -1,0 +1,196 @@
+#include "machineconfig/yaml/tree.h"
+
+#include <exception>
+#include <istream>
+#include <streambuf>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "machineconfig/yaml/text_check.h"
+#include "yaml-cpp/eventhandler.h"
+#include "yaml-cpp/exceptions.h"
+#include "yaml-cpp/mark.h"
+#include "yaml-cpp/parser.h"
+
+namespace basalt::yaml {
+namespace {
+
+// Thrown out of a callback to end the parse; never leaves this file.
+struct Stop {};
+
+// Reads the text where it lies; std::istringstream would copy it.
+class ViewBuffer : public std::streambuf {
+ public:
+  explicit ViewBuffer(absl::string_view text) {
+    char* begin = const_cast<char*>(text.data());
+    setg(begin, begin, begin + text.size());
+  }
+};
+
+class Builder : public YAML::EventHandler {
+ public:
+  Builder(absl::string_view text, absl::string_view file, Tree& tree,
+          std::vector<api::Violation>& errors)
+      : text_(text), file_(file), tree_(tree), errors_(errors) {}
+
+  void OnDocumentStart(const YAML::Mark& mark) override {
+    if (++documents_ > 1) {
+      Fail(mark, "several-documents", "the file holds more than one YAML document",
+           "one file, one document");
+    }
+  }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    Add(mark, anchor, NodeKind::kNull);
+  }
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
+    Report(mark, "alias", "aliases (*name) are not accepted", "write the value out");
+    tree_.nodes[Add(mark, 0, NodeKind::kNull)].broken = true;
+  }
+  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                const std::string& value) override {
+    if (value.size() > kMaxScalar) {
+      Fail(mark, "scalar-too-long",
+           absl::StrCat("a value of ", value.size(), " bytes; at most ", kMaxScalar,
+                        " (256 KiB) are accepted"),
+           "");
+    }
+    const bool plain = tag == "?";
+    const int index = Add(mark, anchor, plain ? NodeKind::kPlain : NodeKind::kQuoted);
+    Node& node = tree_.nodes[index];
+    node.text = value;
+    CheckTag(mark, tag, node);
+    // Only an escape can bring in what CheckText has refused in the text itself.
+    if (!plain && HasHiddenCharacter(value)) {
+      Report(mark, "control-character", "the value holds an invisible or control character",
+             "remove the escape");
+      node.broken = true;
+    }
+  }
+  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                       YAML::EmitterStyle::value) override {
+    Open(mark, tag, anchor, NodeKind::kSequence);
+  }
+  void OnSequenceEnd() override { Close(); }
+  void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                  YAML::EmitterStyle::value) override {
+    Open(mark, tag, anchor, NodeKind::kMap);
+  }
+  void OnMapEnd() override { Close(); }
+
+  void Report(const YAML::Mark& mark, absl::string_view reason, absl::string_view message,
+              absl::string_view hint) {
+    if (errors_.size() >= kMaxErrors) return;
+    errors_.push_back({.reason = std::string(reason),
+                       .file = std::string(file_),
+                       .line = mark.is_null() ? 0 : mark.line + 1,
+                       .column = mark.is_null() ? 0 : mark.column + 1,
+                       .message = std::string(message),
+                       .hint = std::string(hint)});
+  }
+
+ private:
+  [[noreturn]] void Fail(const YAML::Mark& mark, absl::string_view reason,
+                         absl::string_view message, absl::string_view hint) {
+    Report(mark, reason, message, hint);
+    throw Stop{};
+  }
+
+  int Add(const YAML::Mark& mark, YAML::anchor_t anchor, NodeKind kind) {
+    if (tree_.nodes.size() >= kMaxNodes) {
+      Fail(mark, "too-many-nodes", absl::StrCat("more than ", kMaxNodes, " values and keys"), "");
+    }
+    if (anchor != 0) {
+      Report(mark, "anchor", "anchors (&name) are not accepted", "write the value out");
+    }
+    const int index = static_cast<int>(tree_.nodes.size());
+    Node& node = tree_.nodes.emplace_back();
+    node.kind = kind;
+    node.line = mark.line + 1;
+    node.column = mark.column + 1;
+    if (!open_.empty()) {
+      Level& level = open_.back();
+      if (level.last < 0) {
+        tree_.nodes[level.node].first_child = index;
+      } else {
+        tree_.nodes[level.last].next = index;
+      }
+      level.last = index;
+      Node& parent = tree_.nodes[level.node];
+      const bool is_key = parent.kind == NodeKind::kMap && parent.children % 2 == 0;
+      ++parent.children;
+      if (is_key && kind != NodeKind::kPlain && kind != NodeKind::kQuoted) {
+        Fail(mark, "key-not-text", "a key must be a word, not null, a list or a map",
+             "quote it, or check the braces and colons of this line");
+      }
+    }
+    return index;
+  }
+
+  void CheckTag(const YAML::Mark& mark, const std::string& tag, Node& node) {
+    if (tag == "?" || tag.empty()) return;
+    if (tag == "!") {
+      // Quoted, or the tag "!" itself, which yaml-cpp reports in the same way.
+      const size_t at = static_cast<size_t>(mark.pos);
+      if (mark.pos < 0 || at >= text_.size() || text_[at] != '!') return;
+    } else if (tag == "!sealed" && node.scalar()) {
+      node.sealed = true;
+      return;
+    }
+    Report(mark, "tag", absl::StrCat("the tag `", tag.substr(0, 64), "` is not accepted"),
+           "the one tag is !sealed, on the text of a secret");
+    node.broken = true;
+  }
+
+  void Open(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, NodeKind kind) {
+    if (open_.size() >= kMaxDepth) {
+      Fail(mark, "too-deep", absl::StrCat("more than ", kMaxDepth, " levels of nesting"), "");
+    }
+    const int index = Add(mark, anchor, kind);
+    CheckTag(mark, tag, tree_.nodes[index]);
+    open_.push_back({.node = index});
+  }
+  void Close() { open_.pop_back(); }
+
+  struct Level {
+    int node = 0;
+    int last = -1;
+  };
+
+  absl::string_view text_;
+  absl::string_view file_;
+  Tree& tree_;
+  std::vector<api::Violation>& errors_;
+  std::vector<Level> open_;
+  int documents_ = 0;
+};
+
+}  // namespace
+
+Tree ParseTree(absl::string_view text, absl::string_view file,
+               std::vector<api::Violation>& errors) {
+  Tree tree;
+  const size_t before = errors.size();
+  CheckText(text, file, errors);
+  if (errors.size() != before) return tree;
+
+  tree.nodes.reserve(text.size() / 12 + 16 < kMaxNodes ? text.size() / 12 + 16 : kMaxNodes);
+  Builder builder(text, file, tree, errors);
+  try {
+    ViewBuffer buffer(text);
+    std::istream in(&buffer);
+    YAML::Parser parser(in);
+    // Two turns at most: a turn may consume nothing, so a loop until the end would not end.
+    if (parser.HandleNextDocument(builder)) parser.HandleNextDocument(builder);
+    return tree;
+  } catch (const Stop&) {
+  } catch (const YAML::Exception& e) {
+    builder.Report(e.mark, "syntax", absl::StrCat("not valid YAML: ", e.msg), "");
+  } catch (const std::exception& e) {
+    builder.Report(YAML::Mark::null_mark(), "syntax", absl::StrCat("not valid YAML: ", e.what()),
+                   "");
+  }
+  return Tree{};
+}
+
+}  // namespace basalt::yaml
