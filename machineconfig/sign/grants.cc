@@ -1,0 +1,197 @@
+// Which grants of a policy cover which changes.
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "api/coded_status.h"
+#include "machineconfig/sign/key_ring.h"
+#include "machineconfig/sign/policy.h"
+
+namespace basalt::sign {
+namespace {
+
+absl::Status Denied(absl::string_view reason, absl::string_view what, absl::string_view hint) {
+  return api::Coded(absl::StatusCode::kPermissionDenied, reason, what, hint);
+}
+
+// Signers among `keys`, each name and each public key once. Revoked ones do not count: Verify has
+// refused them already, and a policy that came later may revoke more.
+int CountSigners(const KeyRing& ring, const google::protobuf::RepeatedPtrField<std::string>& keys,
+                 const std::vector<Signer>& signers) {
+  int count = 0;
+  for (const KnownKey& known : ring.keys()) {
+    if (known.revoked || std::find(keys.begin(), keys.end(), known.name) == keys.end()) continue;
+    count += std::any_of(signers.begin(), signers.end(),
+                         [&](const Signer& s) { return s.id == known.key.id(); });
+  }
+  return count;
+}
+
+template <typename Rule>
+int64_t Threshold(const Rule& rule) {
+  return rule.has_threshold() ? std::max<int64_t>(rule.threshold(), 1) : 1;
+}
+
+template <typename Rule>
+bool Met(const KeyRing& ring, const Rule& rule, const std::vector<Signer>& signers) {
+  return CountSigners(ring, rule.keys(), signers) >= Threshold(rule);
+}
+
+// "k3s.config" covers itself, "k3s.config.disable" and "k3s.config[disable]", not "k3s.configX".
+bool Covers(absl::string_view granted, absl::string_view path) {
+  if (!absl::StartsWith(path, granted)) return false;
+  return path.size() == granted.size() || path[granted.size()] == '.' ||
+         path[granted.size()] == '[';
+}
+
+bool CoversPath(const v1::Grant& grant, absl::string_view path) {
+  if (grant.paths().empty()) return true;
+  return std::any_of(grant.paths().begin(), grant.paths().end(),
+                     [&](const std::string& granted) { return Covers(granted, path); });
+}
+
+bool HoldsLabels(const v1::Grant& grant, const v1::MachineConfig& config) {
+  const auto& labels = config.metadata().labels();
+  return std::all_of(grant.labels().begin(), grant.labels().end(), [&](const auto& wanted) {
+    auto it = labels.find(wanted.first);
+    return it != labels.end() && it->second == wanted.second;
+  });
+}
+
+// A grant with labels looks at the node before and after: whoever may change only `site: lab`
+// nodes must not be able to relabel another node into reach, nor one of theirs out of it.
+bool InScope(const v1::Grant& grant, const v1::MachineConfig* from, const v1::MachineConfig& to) {
+  return (from == nullptr || HoldsLabels(grant, *from)) && HoldsLabels(grant, to);
+}
+
+std::string Describe(const v1::Grant& grant) {
+  std::string out = absl::StrCat(Threshold(grant), " of ", absl::StrJoin(grant.keys(), ", "));
+  if (!grant.paths().empty()) {
+    absl::StrAppend(&out, " for ", absl::StrJoin(grant.paths(), ", "));
+  }
+  if (!grant.labels().empty()) {
+    std::vector<std::string> labels;
+    for (const auto& [key, value] : grant.labels()) labels.push_back(absl::StrCat(key, "=", value));
+    std::sort(labels.begin(), labels.end());
+    absl::StrAppend(&out, " on ", absl::StrJoin(labels, ", "));
+  }
+  return out;
+}
+
+std::string Names(const std::vector<Signer>& signers) {
+  return absl::StrJoin(signers, ", ", [](std::string* out, const Signer& s) {
+    absl::StrAppend(out, "`", s.name, "`");
+  });
+}
+
+absl::Status TooFew(const std::vector<const v1::Grant*>& grants, absl::string_view what,
+                    const std::vector<Signer>& signers) {
+  if (grants.empty()) {
+    return Denied("too-few-signers", absl::StrCat("the trust policy grants ", what, " to nobody"),
+                  "add a grant to the trust policy and sign it with the root keys");
+  }
+  return Denied("too-few-signers",
+                absl::StrCat("signed by ", Names(signers), ", which meets no grant for ", what),
+                absl::StrCat("needed: ", absl::StrJoin(grants, "; or ",
+                                                       [](std::string* out, const v1::Grant* g) {
+                                                         absl::StrAppend(out, Describe(*g));
+                                                       })));
+}
+
+std::vector<const v1::Grant*> GrantsFor(const v1::TrustPolicy& policy, absl::string_view what) {
+  std::vector<const v1::Grant*> out;
+  for (const v1::Grant& grant : policy.grants()) {
+    if (absl::string_view(grant.for_()) == what) out.push_back(&grant);
+  }
+  return out;
+}
+
+absl::Status NotCovered(const diff::Change& change, const std::vector<const v1::Grant*>& all,
+                        const std::vector<const v1::Grant*>& met,
+                        const std::vector<Signer>& signers, const v1::MachineConfig* from,
+                        const v1::MachineConfig& to) {
+  // The nearest miss decides what is said: a label scope, then a threshold, then the path.
+  for (const v1::Grant* grant : met) {
+    if (CoversPath(*grant, change.path) && !InScope(*grant, from, to)) {
+      return Denied("label-scope",
+                    absl::StrCat(change.path, ": the grant (", Describe(*grant),
+                                 ") is for other nodes; its labels must hold before and after"),
+                    "have it signed by keys whose grant covers this node");
+    }
+  }
+  for (const v1::Grant* grant : all) {
+    if (std::find(met.begin(), met.end(), grant) == met.end() && CoversPath(*grant, change.path) &&
+        InScope(*grant, from, to)) {
+      return Denied("too-few-signers",
+                    absl::StrCat(change.path, ": signed by ", Names(signers), "; needed: ",
+                                 Describe(*grant), ". Signers of several grants are not added up"),
+                    "have the missing keys sign the same file: nodectl sign --key");
+    }
+  }
+  return Denied("path-not-granted",
+                absl::StrCat(change.path, " may not be changed by ", Names(signers)),
+                "have it signed by keys whose grant covers the path, or leave the path as it is");
+}
+
+}  // namespace
+
+absl::Status AuthorizeConfig(const v1::TrustPolicy& policy, const std::vector<Signer>& signers,
+                             const std::vector<diff::Change>& changes,
+                             const v1::MachineConfig* from, const v1::MachineConfig& to) {
+  auto ring = KeyRing::Of(policy);
+  if (!ring.ok()) return ring.status();
+  const std::vector<const v1::Grant*> all = GrantsFor(policy, "machineconfig");
+  std::vector<const v1::Grant*> met;
+  for (const v1::Grant* grant : all) {
+    if (Met(*ring, *grant, signers)) met.push_back(grant);
+  }
+  if (met.empty()) return TooFew(all, "machine configs", signers);
+
+  for (const diff::Change& change : changes) {
+    if (diff::IsFreePath(change.path)) continue;
+    bool covered = std::any_of(met.begin(), met.end(), [&](const v1::Grant* grant) {
+      return CoversPath(*grant, change.path) && InScope(*grant, from, to);
+    });
+    if (!covered) return NotCovered(change, all, met, signers, from, to);
+  }
+  // Nothing but free metadata: still only for nodes that a met grant reaches.
+  bool reachable = std::any_of(met.begin(), met.end(),
+                               [&](const v1::Grant* grant) { return InScope(*grant, from, to); });
+  if (!reachable) {
+    return Denied(
+        "label-scope",
+        absl::StrCat("the grants of ", Names(signers), " are for nodes with other labels"),
+        "have it signed by keys whose grant covers this node");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AuthorizeAction(const v1::TrustPolicy& policy, const std::vector<Signer>& signers,
+                             const v1::Action& action) {
+  auto ring = KeyRing::Of(policy);
+  if (!ring.ok()) return ring.status();
+  std::vector<const v1::Grant*> able;
+  for (const v1::Grant& grant : policy.grants()) {
+    const auto& verbs = grant.verbs();
+    bool listed = std::find(verbs.begin(), verbs.end(), action.verb()) != verbs.end();
+    // An empty list means every verb for `action`, none for `breakglass`.
+    if ((grant.for_() == "action" && (verbs.empty() || listed)) ||
+        (grant.for_() == "breakglass" && listed)) {
+      able.push_back(&grant);
+    }
+  }
+  for (const v1::Grant* grant : able) {
+    if (Met(*ring, *grant, signers)) return absl::OkStatus();
+  }
+  return TooFew(able, absl::StrCat("action `", action.verb(), "`"), signers);
+}
+
+bool SignedByRoot(const v1::TrustPolicy& policy, const std::vector<Signer>& signers) {
+  auto ring = KeyRing::Of(policy);
+  return ring.ok() && Met(*ring, policy.root(), signers);
+}
+
+}  // namespace basalt::sign
