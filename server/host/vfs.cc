@@ -68,25 +68,10 @@ class DiskVfs : public Vfs {
   }
 
   absl::Status AppendSync(absl::string_view path, absl::string_view data) override {
-    absl::StatusOr<std::string> clean = CleanFile(path);
-    if (!clean.ok()) return clean.status();
-    bool created = false;
-    absl::StatusOr<int> file = disk_->OpenFile(*clean, Disk::Open::kAppend, 0600);
-    if (absl::IsNotFound(file.status())) {
-      file = disk_->OpenFile(*clean, Disk::Open::kCreateNew, 0600);
-      created = file.ok();
-    }
-    if (!file.ok()) return file.status();
-    absl::StatusOr<uint64_t> size = disk_->Size(*file);
-    absl::Status status = size.status();
-    if (status.ok()) status = disk_->Write(*file, data);
-    if (status.ok()) status = disk_->SyncFile(*file);
-    if (status.ok() && created) status = disk_->SyncDir(Parent(*clean));
-    // Half an append must not stay in front of the next one. When the cut back fails too, the
-    // record's own checksum is what is left; the first error is the one to report.
-    if (!status.ok() && size.ok()) disk_->Resize(*file, *size).IgnoreError();
-    disk_->Close(*file);
-    return status;
+    return AppendTo(path, data, /*durable=*/true);
+  }
+  absl::Status Append(absl::string_view path, absl::string_view data) override {
+    return AppendTo(path, data, /*durable=*/false);
   }
 
   absl::Status Truncate(absl::string_view path, uint64_t size) override {
@@ -168,6 +153,28 @@ class DiskVfs : public Vfs {
       return status;
     }
     return durable ? disk_->SyncDir(Parent(*clean)) : absl::OkStatus();
+  }
+
+  absl::Status AppendTo(absl::string_view path, absl::string_view data, bool durable) {
+    absl::StatusOr<std::string> clean = CleanFile(path);
+    if (!clean.ok()) return clean.status();
+    bool created = false;
+    absl::StatusOr<int> file = disk_->OpenFile(*clean, Disk::Open::kAppend, 0600);
+    if (absl::IsNotFound(file.status())) {
+      file = disk_->OpenFile(*clean, Disk::Open::kCreateNew, 0600);
+      created = file.ok();
+    }
+    if (!file.ok()) return file.status();
+    absl::StatusOr<uint64_t> size = disk_->Size(*file);
+    absl::Status status = size.status();
+    if (status.ok()) status = disk_->Write(*file, data);
+    if (status.ok() && durable) status = disk_->SyncFile(*file);
+    if (status.ok() && durable && created) status = disk_->SyncDir(Parent(*clean));
+    // Half an append must not stay in front of the next one. When the cut back fails too, the
+    // record's own checksum is what is left; the first error is the one to report.
+    if (!status.ok() && size.ok()) disk_->Resize(*file, *size).IgnoreError();
+    disk_->Close(*file);
+    return status;
   }
 
   std::unique_ptr<Disk> disk_;

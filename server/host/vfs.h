@@ -40,6 +40,9 @@ class Vfs {
   // cut a prefix of `data` may be there: records carry their own checksum. On an error the file is
   // cut back.
   virtual absl::Status AppendSync(absl::string_view path, absl::string_view data) = 0;
+  // The same without the fsync: survives the death of the process, not a power cut. A later
+  // AppendSync makes it durable too.
+  virtual absl::Status Append(absl::string_view path, absl::string_view data) = 0;
   virtual absl::Status Truncate(absl::string_view path, uint64_t size) = 0;  // and fsyncs
   virtual absl::Status Remove(absl::string_view path) = 0;  // no fsync; OK when it is absent
   virtual absl::Status SyncDir(absl::string_view path) = 0;

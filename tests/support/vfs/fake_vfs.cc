@@ -360,6 +360,9 @@ absl::Status FakeVfs::ReplaceVolatile(absl::string_view path, absl::string_view 
 absl::Status FakeVfs::AppendSync(absl::string_view path, absl::string_view data) {
   return vfs_->AppendSync(path, data);
 }
+absl::Status FakeVfs::Append(absl::string_view path, absl::string_view data) {
+  return vfs_->Append(path, data);
+}
 absl::Status FakeVfs::Truncate(absl::string_view path, uint64_t size) {
   return vfs_->Truncate(path, size);
 }

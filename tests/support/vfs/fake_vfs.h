@@ -70,6 +70,7 @@ class FakeVfs : public host::Vfs {
   absl::Status ReplaceVolatile(absl::string_view path, absl::string_view data,
                                uint32_t mode = 0600) override;
   absl::Status AppendSync(absl::string_view path, absl::string_view data) override;
+  absl::Status Append(absl::string_view path, absl::string_view data) override;
   absl::Status Truncate(absl::string_view path, uint64_t size) override;
   absl::Status Remove(absl::string_view path) override;
   absl::Status SyncDir(absl::string_view path) override;

@@ -1,0 +1,102 @@
+#include "server/engine/ledger.h"
+
+#include <algorithm>
+#include <tuple>
+
+namespace basalt::engine {
+namespace {
+
+// Actions live at most 24 h; the margin is for a clock that was set back.
+constexpr int64_t kUsedActionMargin = 14 * 24 * 3600;
+
+void Put(stored::Ledger& ledger, const stored::Entry& entry) {
+  for (stored::Entry& line : *ledger.mutable_history()) {
+    if (line.digest() == entry.digest()) {
+      line = entry;
+      return;
+    }
+  }
+  *ledger.add_history() = entry;
+  while (ledger.history_size() > kGenerationsKept) {
+    // The line of what runs stays, however old it is.
+    int drop = ledger.history(0).digest() == ledger.committed_digest() ? 1 : 0;
+    ledger.mutable_history()->DeleteSubrange(drop, 1);
+  }
+}
+
+void SetState(stored::Ledger& ledger, const std::string& digest, v1::ApplyState state) {
+  for (stored::Entry& line : *ledger.mutable_history()) {
+    if (line.digest() == digest) line.set_state(state);
+  }
+}
+
+}  // namespace
+
+void RaiseFloor(stored::Floor& floor, int64_t epoch, int64_t generation,
+                const std::string& digest) {
+  if (std::tie(epoch, generation) <= std::make_tuple(floor.epoch(), floor.generation())) {
+    return;
+  }
+  floor.set_epoch(epoch);
+  floor.set_generation(generation);
+  floor.set_digest(digest);
+}
+
+const stored::Entry* FindEntry(const stored::Ledger& ledger, const std::string& digest) {
+  for (const stored::Entry& line : ledger.history()) {
+    if (line.digest() == digest) return &line;
+  }
+  return nullptr;
+}
+
+void Fold(stored::Ledger& ledger, const stored::Record& record) {
+  if (record.has_entry()) {
+    Put(ledger, record.entry());
+    RaiseFloor(*ledger.mutable_floor(), record.entry().epoch(), record.entry().generation(),
+               record.entry().digest());
+  }
+  switch (record.event_case()) {
+    case stored::Record::kSnapshot:
+      ledger = record.snapshot();
+      break;
+    case stored::Record::kEntered:
+      *ledger.mutable_in_flight() = record.entered();
+      SetState(ledger, record.entered().digest(), record.entered().state());
+      break;
+    case stored::Record::kEnded: {
+      const stored::Entry& end = record.ended();
+      Put(ledger, end);
+      RaiseFloor(*ledger.mutable_floor(), end.epoch(), end.generation(), end.digest());
+      if (end.state() == v1::APPLY_STATE_COMMITTED && ledger.committed_digest() != end.digest()) {
+        ledger.set_previous_digest(ledger.committed_digest());
+        ledger.set_committed_digest(end.digest());
+      }
+      if (record.bars()) ledger.set_barred_digest(end.digest());
+      ledger.clear_in_flight();
+      break;
+    }
+    case stored::Record::kActionBegun: {
+      *ledger.add_used_actions() = record.action_begun();
+      auto& used = *ledger.mutable_used_actions();
+      used.erase(std::remove_if(used.begin(), used.end(),
+                                [&](const stored::UsedAction& action) {
+                                  return action.not_after_unix() + kUsedActionMargin <
+                                         record.unix();
+                                }),
+                 used.end());
+      ledger.set_resetting(true);
+      break;
+    }
+    case stored::Record::kResetDone:
+      ledger.clear_committed_digest();
+      ledger.clear_previous_digest();
+      ledger.clear_history();
+      ledger.clear_in_flight();
+      ledger.set_resetting(false);
+      break;
+    case stored::Record::EVENT_NOT_SET:
+      break;  // of a newer version
+  }
+}
+
+}  // namespace basalt::engine
