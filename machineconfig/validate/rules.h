@@ -1,0 +1,23 @@
+// The parts of validation; private to this directory.
+#pragma once
+
+#include "basalt/v1/machine_config.pb.h"
+#include "basalt/v1/trust.pb.h"
+#include "google/protobuf/message.h"
+#include "machineconfig/validate/report.h"
+#include "machineconfig/validate/validate.h"
+
+namespace basalt::validate {
+
+// What the annotations of the fields say.
+void CheckAnnotations(const google::protobuf::Message& message, Stage stage, Report& report);
+
+// The rules between fields.
+void CheckMetadata(const v1::MachineConfig& config, Stage stage, Report& report);
+void CheckTarget(const v1::Target& target, absl::string_view path, Report& report);
+void CheckK3s(const v1::K3s& k3s, Report& report);
+void CheckK3sConfig(const v1::K3s& k3s, Report& report);  // against the catalogue of K3s's keys
+void CheckTrustPolicy(const v1::TrustPolicy& policy, Report& report);
+void CheckAction(const v1::Action& action, Report& report);
+
+}  // namespace basalt::validate

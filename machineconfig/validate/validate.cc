@@ -1,0 +1,135 @@
+#include "machineconfig/validate/validate.h"
+
+#include <algorithm>
+#include <tuple>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "machineconfig/schema/fields.h"
+#include "machineconfig/validate/report.h"
+#include "machineconfig/validate/rules.h"
+
+namespace basalt::validate {
+namespace {
+
+// A document of another kind is told so, once, instead of listing all of its fields as unknown.
+template <typename Message>
+std::vector<api::Violation> CheckHeader(const Message& message, const yaml::SourceMap& source,
+                                        absl::string_view file) {
+  const schema::MessageInfo& info = schema::Describe(message.GetDescriptor());
+  Report report(source, file);
+  const std::string& kind = info.Find("kind")->rules.one_of(0);
+  const std::string& version = info.Find("apiVersion")->rules.one_of(0);
+  if (message.has_kind() && message.kind() != kind) {
+    report.Error("kind", "wrong-kind",
+                 absl::StrCat("expected a document of kind ", kind, ", this one is of kind `",
+                              message.kind().substr(0, 64), "`"));
+  } else if (message.has_api_version() && message.api_version() != version) {
+    report.Error("apiVersion", "wrong-api-version",
+                 absl::StrCat("this release reads ", version, ", the document is `",
+                              message.api_version().substr(0, 64), "`"),
+                 "use a release that knows the version");
+  }
+  return report.Take().errors;
+}
+
+// Would fixing `known` probably fix `later`? A field that could not be read is not missing too, nor
+// is one whose name was misspelt.
+bool Explains(const api::Violation& known, const api::Violation& later) {
+  if (known.path == later.path) return true;
+  if (absl::StartsWith(later.path, known.path + ".") ||
+      absl::StartsWith(later.path, known.path + "[")) {
+    return true;
+  }
+  if (later.reason != "required") return false;
+  if (absl::StartsWith(known.path, later.path + ".") ||
+      absl::StartsWith(known.path, later.path + "[")) {
+    return true;
+  }
+  if (known.reason != "unknown-field") return false;
+  const size_t dot = later.path.rfind('.');
+  const std::string name = dot == std::string::npos ? later.path : later.path.substr(dot + 1);
+  return (Parent(known.path) == Parent(later.path) &&
+          absl::StrContains(known.hint, absl::StrCat("`", name, "`"))) ||
+         absl::StrContains(known.hint, absl::StrCat("`", Parent(later.path), "`"));
+}
+
+template <typename Message, typename Check>
+absl::StatusOr<Message> LoadAs(absl::string_view text, absl::string_view file,
+                               std::vector<api::Violation>* warnings, Check check) {
+  Message message;
+  yaml::DecodeResult decoded = yaml::Decode(text, file, message);
+  std::vector<api::Violation> header = CheckHeader(message, decoded.source, file);
+  if (!header.empty()) return api::Invalid(header);
+  // Without a tree (a syntax error, a limit) nothing more can be said.
+  if (!decoded.ok() && decoded.source.empty()) return api::Invalid(decoded.errors);
+
+  Findings findings = check(message, decoded.source);
+  std::vector<api::Violation> errors = std::move(decoded.errors);
+  const size_t read_errors = errors.size();
+  for (api::Violation& later : findings.errors) {
+    const bool explained =
+        std::any_of(errors.begin(), errors.begin() + read_errors,
+                    [&](const api::Violation& known) { return Explains(known, later); });
+    if (!explained) errors.push_back(std::move(later));
+  }
+  if (warnings != nullptr) *warnings = std::move(findings.warnings);
+  if (errors.empty()) return message;
+  std::stable_sort(errors.begin(), errors.end(), [](const auto& a, const auto& b) {
+    // "too many errors" has no position and comes last.
+    return std::make_tuple(a.reason == "too-many-errors", a.line, a.column) <
+           std::make_tuple(b.reason == "too-many-errors", b.line, b.column);
+  });
+  return api::Invalid(errors);
+}
+
+}  // namespace
+
+Findings Validate(const v1::MachineConfig& config, Stage stage, const yaml::SourceMap& source,
+                  absl::string_view file) {
+  Report report(source, file);
+  CheckAnnotations(config, stage, report);
+  CheckMetadata(config, stage, report);
+  if (config.has_k3s()) {
+    CheckK3s(config.k3s(), report);
+    CheckK3sConfig(config.k3s(), report);
+  }
+  return report.Take();
+}
+
+Findings Validate(const v1::TrustPolicy& policy, const yaml::SourceMap& source,
+                  absl::string_view file) {
+  Report report(source, file);
+  CheckAnnotations(policy, Stage::kComplete, report);
+  CheckTrustPolicy(policy, report);
+  return report.Take();
+}
+
+Findings Validate(const v1::Action& action, const yaml::SourceMap& source, absl::string_view file) {
+  Report report(source, file);
+  CheckAnnotations(action, Stage::kComplete, report);
+  CheckAction(action, report);
+  return report.Take();
+}
+
+absl::StatusOr<v1::MachineConfig> Load(absl::string_view text, absl::string_view file, Stage stage,
+                                       std::vector<api::Violation>* warnings) {
+  return LoadAs<v1::MachineConfig>(text, file, warnings,
+                                   [&](const auto& config, const auto& source) {
+                                     return Validate(config, stage, source, file);
+                                   });
+}
+
+absl::StatusOr<v1::TrustPolicy> LoadTrustPolicy(absl::string_view text, absl::string_view file) {
+  return LoadAs<v1::TrustPolicy>(text, file, nullptr, [&](const auto& policy, const auto& source) {
+    return Validate(policy, source, file);
+  });
+}
+
+absl::StatusOr<v1::Action> LoadAction(absl::string_view text, absl::string_view file) {
+  return LoadAs<v1::Action>(text, file, nullptr, [&](const auto& action, const auto& source) {
+    return Validate(action, source, file);
+  });
+}
+
+}  // namespace basalt::validate
