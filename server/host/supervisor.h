@@ -55,6 +55,7 @@ struct ServiceStatus {
   int signal = 0;
   absl::Duration started_at;  // boot clock
   absl::Duration exited_at;
+  bool cgroup_missing = false;  // a cgroup was asked for and could not be had
 };
 
 struct ServiceEvent {

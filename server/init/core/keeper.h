@@ -1,0 +1,59 @@
+// Keeps noded running: starts it, starts it again, watches its feeds.
+//
+//   restart no. since it last ran 10 s   1      2        3        4    5    ...
+//   waits                                0      200 ms   500 ms   1 s  2 s  ... 30 s
+//
+// So the first three come within one second, and a noded that crashes at once costs little. Exit 64
+// of the very first noded, before its HELLO, means that a person typed something wrong: the program
+// ends with 64 instead. One thread, no allocation, CLOCK_BOOTTIME.
+#pragma once
+
+#include <cstdint>
+
+#include "server/init/core/channel.h"
+#include "server/init/core/os.h"
+
+namespace basalt::init {
+
+class Keeper {
+ public:
+  static constexpr int64_t kSettledNs = 10000000000;
+  static constexpr int64_t kLongestDelayNs = 30000000000;
+  static constexpr int64_t kFeedPeriodNs = 30000000000;  // a lapse is counted, without a watchdog
+
+  // `watchdog_ns` 0: a noded that stops feeding is counted, not killed.
+  Keeper(Os& os, Channel& channel, int64_t watchdog_ns)
+      : os_(os), channel_(channel), watchdog_ns_(watchdog_ns) {}
+  Keeper(const Keeper&) = delete;
+  Keeper& operator=(const Keeper&) = delete;
+
+  int Start();                        // the first one. 0 or errno
+  bool OnExit(const Exited& exited);  // false: not noded
+  void OnTime();
+  int64_t NextDeadline() const;
+
+  void BeginShutdown(int64_t grace_ns);  // SIGTERM, later SIGKILL; no restart
+  void KillNow();
+  bool running() const { return pid_ != 0; }
+  bool misconfigured() const { return misconfigured_; }
+
+ private:
+  int Launch();
+  int64_t Delay() const;
+  int64_t FeedDeadline() const;
+
+  Os& os_;
+  Channel& channel_;
+  const int64_t watchdog_ns_;
+  int pid_ = 0;
+  int64_t starts_ = 0;
+  int restarts_ = 0;
+  int64_t started_ns_ = 0;
+  int64_t restart_ns_ = Os::kNever;
+  int64_t kill_ns_ = Os::kNever;
+  int64_t counted_ns_ = 0;  // the feed whose lapse is counted already
+  bool shutting_down_ = false;
+  bool misconfigured_ = false;
+};
+
+}  // namespace basalt::init

@@ -1,0 +1,25 @@
+// The command line of noded-init. Pure.
+#pragma once
+
+#include "server/init/core/program.h"
+
+namespace basalt::init {
+
+inline constexpr char kUsage[] =
+    "usage: noded-init [--cgroup-base DIR] [--watchdog SECONDS] [--stop-limit SECONDS] --\n"
+    "                  noded serve ARGUMENTS...\n"
+    "Runs noded and the services that noded asks for, and keeps both running.\n"
+    "  --cgroup-base DIR     cgroups of services are made below this directory of cgroup2\n"
+    "  --watchdog SECONDS    a noded that gives no sign of life for so long is started again\n"
+    "  --stop-limit SECONDS  the longest that services get to stop when noded-init ends (90)\n";
+
+struct Options {
+  Settings settings;
+  const char* cgroup_base = "";
+  char** noded = nullptr;  // its argv
+};
+
+// nullptr, or what is wrong. Points into argv.
+const char* ParseOptions(int argc, char** argv, Options* options);
+
+}  // namespace basalt::init

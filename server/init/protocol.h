@@ -1,0 +1,148 @@
+// The wire between noded-init and noded: one packet of a SOCK_SEQPACKET socketpair is one message.
+// Plain data, both ends on one machine, so host byte order and natural alignment (checked below).
+//
+//   request   Header{op}          body                        noded -> noded-init
+//   reply     Header{op|kReply}   ReplyHead{error} body       same seq, one for each request
+//   wake      Header{kWake}                                   unasked: events wait (see EVENTS)
+//
+// Both ends check every length before they look at a field, and every text for its end. Versions: a
+// field is only ever appended to a new op; an old op stays for one release. Used by server/init and
+// by the client in server/host, and by nothing else.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+namespace basalt::init {
+
+inline constexpr uint32_t kMagic = 0x49534142;  // "BASI"
+inline constexpr uint16_t kVersion = 1;
+inline constexpr size_t kMaxPacket = 16 << 10;
+inline constexpr size_t kNameSize = 32;  // with the terminating zero, as the rest
+inline constexpr size_t kTagSize = 80;
+inline constexpr size_t kCgroupSize = 256;
+inline constexpr size_t kMaxServices = 32;
+inline constexpr size_t kMaxEvents = 64;
+inline constexpr size_t kMaxExtraFds = 4;
+inline constexpr size_t kMaxArgs = 256;
+inline constexpr size_t kMaxEnv = 1024;
+inline constexpr size_t kMaxStrings = 15 << 10;
+inline constexpr size_t kRingSize = 256 << 10;
+inline constexpr int kNodedFd = 3;  // of the channel in noded, also in BASALT_SUPERVISOR_FD
+inline constexpr int kConfigurationError = 64;  // EX_USAGE: noded asks not to be started again
+
+enum class Op : uint16_t {
+  kHello = 1,   // HelloBody -> HelloReply. First; everything else before it is EPROTO
+  kStart = 2,   // StartBody, strings; descriptors -> StartReply
+  kStop = 3,    // NameBody
+  kList = 4,    // -> count x ServiceRecord
+  kEvents = 5,  // EventsBody -> count x EventRecord
+  kFeed = 6,    //
+  kOutput = 7,  // NameBody -> OutputReply, a read-only descriptor of the ring
+  kWake = 0x100,
+};
+inline constexpr uint16_t kReply = 0x8000;
+
+struct Header {
+  uint32_t magic;
+  uint16_t version;
+  uint16_t op;
+  uint32_t seq;
+  uint32_t len;  // bytes after the header; header and body are the whole packet
+};
+
+struct ReplyHead {
+  int32_t error;   // an errno, 0 for success; then no body follows an error but StartReply's
+  uint32_t count;  // of records that follow
+};
+
+struct HelloBody {
+  int32_t pid;
+  uint32_t reserved;
+};
+
+struct HelloReply {
+  int32_t init_pid;
+  uint32_t missed_feeds;  // since noded-init started
+  uint64_t last_seq;      // of the newest event
+  int64_t watchdog_ns;    // 0: none
+};
+
+struct NameBody {
+  char name[kNameSize];
+};
+
+// Followed by argc, then envc zero-terminated strings, to the last byte of the packet. The first
+// passed descriptor is the program, `fds` more follow.
+struct StartBody {
+  char name[kNameSize];
+  char tag[kTagSize];
+  char cgroup[kCgroupSize];
+  int64_t delay_ns;
+  int64_t max_delay_ns;
+  int64_t rapid_ns;
+  int64_t stop_grace_ns;
+  uint64_t nofile;
+  uint8_t always;
+  uint8_t notify;
+  uint16_t argc;
+  uint16_t envc;
+  uint16_t fds;
+};
+
+struct StartReply {
+  int32_t pid;
+  uint32_t exec_failed;  // 1: `error` is what the kernel said to fork or exec
+};
+
+enum class State : uint8_t { kStarting, kRunning, kBackingOff, kStopping, kStopped, kFailed };
+
+struct ServiceRecord {
+  char name[kNameSize];
+  char tag[kTagSize];
+  uint8_t state;
+  uint8_t ready;
+  uint8_t exited;
+  uint8_t cgroup_missing;
+  int32_t pid;
+  int32_t exit_code;
+  int32_t signal;
+  int64_t starts;
+  int64_t started_ns;  // CLOCK_BOOTTIME
+  int64_t exited_ns;
+};
+
+struct EventsBody {
+  uint64_t after_seq;
+};
+
+enum class EventKind : uint32_t { kExit, kReady, kStarted, kLost };
+
+struct EventRecord {
+  uint64_t seq;
+  char name[kNameSize];
+  int32_t pid;
+  int32_t exit_code;
+  int32_t signal;
+  uint32_t kind;
+};
+
+// Byte n of the service's output lies at n % capacity of the ring, the newest is written - 1.
+struct OutputReply {
+  uint64_t written;
+  uint64_t capacity;
+};
+
+static_assert(sizeof(Header) == 16 && sizeof(ReplyHead) == 8 && sizeof(HelloBody) == 8);
+static_assert(sizeof(HelloReply) == 24 && sizeof(StartBody) == 416 && sizeof(StartReply) == 8);
+static_assert(sizeof(ServiceRecord) == 152 && sizeof(EventRecord) == 56);
+static_assert(sizeof(Header) + sizeof(StartBody) + kMaxStrings <= kMaxPacket);
+static_assert(sizeof(Header) + sizeof(ReplyHead) + kMaxServices * sizeof(ServiceRecord) <=
+              kMaxPacket);
+static_assert(sizeof(Header) + sizeof(ReplyHead) + (kMaxEvents + 1) * sizeof(EventRecord) <=
+              kMaxPacket);
+static_assert(std::is_trivially_copyable_v<StartBody> &&
+              std::is_trivially_copyable_v<ServiceRecord>);
+
+}  // namespace basalt::init
