@@ -2,10 +2,13 @@
 // server/rpc/README.md. Thread-safe after Start.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/engine/node_api.h"
@@ -32,6 +35,19 @@ struct ServerOptions {
   Limits limits;
 };
 
+// Counts since the start, except `open`.
+struct ServerStats {
+  int open = 0;  // connections now
+  uint64_t accepted = 0;
+  uint64_t refused_full = 0;         // no slot
+  uint64_t refused_source = 0;       // the source has its share
+  uint64_t refused_network = 0;      // not in api.allowedNetworks
+  uint64_t refused_descriptors = 0;  // the process had none left
+  uint64_t refused_not_tls = 0;      // its first bytes are no TLS ClientHello
+  uint64_t refused_hello = 0;        // no whole ClientHello in time
+  uint64_t cut = 0;                  // by a policy, an expired certificate or Shutdown
+};
+
 class Server {
  public:
   virtual ~Server() = default;
@@ -41,7 +57,12 @@ class Server {
   // refuses are closed; there is no gap: the old listener serves until the new one is up. On error
   // the old one stays.
   virtual absl::Status SetPolicy(const engine::ApiPolicy& policy) = 0;
+  // Calls under way may end within `grace`, then they are cancelled. Returns when all is closed.
   virtual void Shutdown(absl::Duration grace) = 0;
+  virtual ServerStats stats() const = 0;
+  // Waits until `reached` holds of the counts; false when it did not within `timeout`.
+  virtual bool AwaitStats(const std::function<bool(const ServerStats&)>& reached,
+                          absl::Duration timeout) const = 0;
 };
 
 absl::StatusOr<std::unique_ptr<Server>> StartServer(const ServerOptions& options,

@@ -1,0 +1,16 @@
+// Looks at the first bytes of a connection without taking them.
+#pragma once
+
+namespace basalt::rpc {
+
+enum class HelloState {
+  kMore,      // a good beginning, or nothing yet
+  kComplete,  // a whole TLS handshake record that begins a ClientHello lies in the socket
+  kNotTls,    // anything else
+  kEnded,     // the peer closed, or the socket failed
+};
+
+// `fd` is a non-blocking stream socket.
+HelloState PeekClientHello(int fd);
+
+}  // namespace basalt::rpc
