@@ -54,7 +54,7 @@ class Channel {
     Header header;
     ReplyHead head;
     alignas(8) char body[kMaxPacket - sizeof(Header) - sizeof(ReplyHead)];
-  } reply_ = {};
+  } reply_;
 };
 
 }  // namespace basalt::init

@@ -36,7 +36,7 @@ struct Service {
   bool killed = false;  // SIGKILL was sent in this stop
   StartBody spec = {};
   size_t strings_size = 0;
-  char strings[kMaxStrings] = {};
+  char strings[kMaxStrings];  // not initialised: memory that no service uses is never touched
   int exec_fd = -1;
   int fds[kMaxExtraFds] = {-1, -1, -1, -1};
   ServiceIo io;
@@ -108,10 +108,10 @@ class Supervisor {
   EventRecord events_[kMaxEvents] = {};  // event seq lies at seq % kMaxEvents
   uint64_t last_seq_ = 0;
   bool shutting_down_ = false;
-  const char* argv_[kMaxArgs + 1] = {};
-  const char* envp_[kMaxEnv + 2] = {};
+  const char* argv_[kMaxArgs + 1];
+  const char* envp_[kMaxEnv + 2];
   char notify_variable_[64] = {};
-  char buffer_[64 << 10] = {};
+  char buffer_[64 << 10];
 };
 
 }  // namespace basalt::init
