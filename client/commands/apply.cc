@@ -1,0 +1,154 @@
+// nodectl apply: signs when it is given a source, shows the plan, delivers, waits for the end.
+#include <time.h>
+
+#include "absl/strings/str_cat.h"
+#include "api/coded_status.h"
+#include "client/commands/apply_report.h"
+#include "client/commands/commands.h"
+#include "client/commands/inputs.h"
+#include "client/commands/planning.h"
+#include "client/commands/signing.h"
+#include "client/fleet/apply_session.h"
+#include "client/output/errors.h"
+#include "client/output/messages.h"
+#include "client/output/plan_text.h"
+#include "machineconfig/sign/document.h"
+
+namespace basalt::client {
+namespace {
+
+void Pause(absl::Duration duration) {
+  timespec left = absl::ToTimespec(duration);
+  while (nanosleep(&left, &left) != 0) {
+  }
+}
+
+// One document to one node. OK: it is committed and healthy, staged, awaits confirmation, or there
+// was nothing to do.
+class Delivery {
+ public:
+  Delivery(Session& session, const ApplyOptions& options, const Input& input)
+      : session_(session), options_(options), input_(input), report_(session.io()) {}
+
+  absl::Status Run() {
+    absl::StatusOr<Document> document = ReadDocument(input_);
+    if (!document.ok()) return document.status();
+    PrintViolations(session_.io(), "warning", document->warnings);
+    absl::StatusOr<InventoryNode> node = DestinationOf(session_, *document, options_.node);
+    if (!node.ok()) return node.status();
+    node_ = *node;
+    report_.SetNode(node_.name);
+    return AtNode(Deliver(*document), node_.name);
+  }
+
+ private:
+  absl::Status Deliver(const Document& document) {
+    // What is wrong with the envelope is found before anything goes over the network.
+    if (document.is_signed) {
+      if (absl::Status s = CheckEnvelope(session_, document, node_); !s.ok()) return s;
+    }
+    absl::StatusOr<std::unique_ptr<NodeClient>> client = session_.ConnectTo(node_);
+    if (!client.ok()) return client.status();
+    absl::StatusOr<v1::HelloReply> hello = (*client)->Hello(absl::Seconds(20));
+    if (!hello.ok()) return hello.status();
+
+    v1::SignedDocument envelope = document.envelope;
+    int64_t generation = document.config.metadata().generation();
+    if (!document.is_signed) {
+      bool unchanged = false;
+      if (absl::Status s = IsUnchanged(**client, *hello, document, unchanged); !s.ok()) return s;
+      if (unchanged) {
+        report_.Unchanged(hello->machine_id());
+        return absl::OkStatus();
+      }
+      absl::StatusOr<SignedConfig> made = SignConfig(session_, input_.file, document.config, &node_,
+                                                     *hello, options_.signing);
+      if (!made.ok()) return made.status();
+      absl::StatusOr<const sign::VerifiedChain*> trust = session_.trust();
+      if (!trust.ok()) return trust.status();
+      absl::Status good = VerifyLocally(**trust, made->document, made->config);
+      if (!good.ok()) return good;
+      report_.Signed(made->filled_in, made->digest);
+      envelope = made->document;
+      generation = made->config.metadata().generation();
+    }
+    absl::StatusOr<v1::PlanReply> plan = PlanSigned(**client, envelope);
+    if (!plan.ok()) return plan.status();
+    report_.Planned(*plan);
+    if (options_.dry_run) {
+      report_.DryRun();
+      return absl::OkStatus();
+    }
+    if (IsDrastic(*plan)) {
+      absl::Status sure = Confirm(session_.io(),
+                                  absl::StrCat("The effect on ", node_.name, " is ",
+                                               EffectWord(plan->effect()), ". Apply?"),
+                                  options_.yes);
+      if (!sure.ok()) return sure;
+    }
+    return Wait(*std::move(client), envelope, generation);
+  }
+
+  // A source whose meaning equals what runs: nothing is signed and nothing is sent.
+  absl::Status IsUnchanged(NodeClient& client, const v1::HelloReply& hello,
+                           const Document& document, bool& unchanged) {
+    unchanged = false;
+    const SigningOptions& signing = options_.signing;
+    if (hello.state() != "configured" || !signing.mode.empty()) return absl::OkStatus();
+    absl::StatusOr<v1::PlanReply> plan =
+        PlanSource(session_, client, hello, input_, document.config);
+    if (plan.ok()) {
+      unchanged = plan->unchanged();
+      return absl::OkStatus();
+    }
+    // Ignoring: who may only deliver cannot ask that; the signed document says it by its digest.
+    if (plan.status().code() == absl::StatusCode::kPermissionDenied ||
+        plan.status().code() == absl::StatusCode::kUnauthenticated) {
+      return absl::OkStatus();
+    }
+    return plan.status();
+  }
+
+  absl::Status Wait(std::unique_ptr<NodeClient> client, const v1::SignedDocument& envelope,
+                    int64_t generation) {
+    v1::ApplyRequest request;
+    *request.mutable_document() = envelope;
+    request.set_supersede(options_.supersede);
+    const ApplyObserver observer{[this](const v1::ApplyEvent& event) { report_.Event(event); },
+                                 [this](const std::string& note) { report_.Note(note); }};
+    absl::StatusOr<v1::ApplyEvent> last = RunApply(
+        std::move(client), request, absl::Now() + options_.timeout, observer, Pause);
+    report_.EndLine();
+    if (!last.ok()) return last.status();
+    return report_.Result(*last, generation);
+  }
+
+  Session& session_;
+  const ApplyOptions& options_;
+  const Input& input_;
+  InventoryNode node_;
+  ApplyReport report_;
+};
+
+}  // namespace
+
+absl::StatusOr<int> ApplyInputs(Session& session, const ApplyOptions& options,
+                                const std::vector<Input>& inputs) {
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    absl::Status status = Delivery(session, options, inputs[i]).Run();
+    if (status.ok()) continue;
+    if (i + 1 < inputs.size()) {
+      PrintWarning(session.io(), absl::StrCat(inputs.size() - i - 1, " more were not applied"));
+    }
+    return status;
+  }
+  return 0;
+}
+
+absl::StatusOr<int> RunApplyVerb(Session& session, const ApplyOptions& options) {
+  absl::StatusOr<std::vector<Input>> inputs = ReadInputs(options.files);
+  if (!inputs.ok()) return inputs.status();
+  return ApplyInputs(session, options, *inputs);
+}
+
+}  // namespace basalt::client

@@ -1,0 +1,386 @@
+#include "client/commands/cli.h"
+
+#include <functional>
+#include <iostream>
+
+#include "CLI/CLI.hpp"
+#include "absl/strings/str_cat.h"
+#include "api/coded_status.h"
+#include "client/commands/commands.h"
+#include "client/commands/completion.h"
+#include "client/output/errors.h"
+
+namespace basalt::client {
+namespace {
+
+constexpr int kUsage = 2;
+
+using Action = std::function<absl::StatusOr<int>(Session&)>;
+
+// Everything the parser fills in; it lives as long as the parser.
+struct Words {
+  GlobalOptions global;
+  std::string timeout;
+  InitOptions init;
+  PinOptions pin;
+  GenConfigOptions gen;
+  K3sPinOptions k3s_pin;
+  ValidateOptions validate;
+  SignOptions sign;
+  VerifyOptions verify;
+  PlanOptions plan, diff;
+  ApplyOptions apply;
+  RollbackOptions rollback;
+  NodeOptions confirm, cancel, history;
+  StatusOptions status;
+  GetOptions get;
+  LogsOptions logs;
+  KubeconfigOptions kubeconfig;
+  TrustApplyOptions trust_apply;
+  ResetOptions reset;
+  std::string shell;
+};
+
+class Parser {
+ public:
+  Parser() : app_("nodectl: signs machine configs and delivers them to nodes", "nodectl") {
+    app_.require_subcommand(1);
+    app_.set_help_all_flag("--help-all", "Help of every verb");
+    app_.add_option("--context", words_.global.context,
+                    "context.yaml of the cluster (default: $NODECTL_CONTEXT)");
+    app_.add_option("--passphrase-file", words_.global.passphrase_file,
+                    "File whose first line opens keys (default: $NODECTL_PASSPHRASE, then asks)");
+    app_.footer("Start: nodectl init DIR --cluster NAME. Each verb has examples: nodectl VERB --help");
+    Owner();
+    Documents();
+    Applying();
+    Nodes();
+  }
+
+  CLI::App& app() { return app_; }
+  const GlobalOptions& global() const { return words_.global; }
+  const Action& action() const { return action_; }
+
+ private:
+  CLI::App* Verb(CLI::App& parent, const std::string& name, const std::string& what,
+                 const std::string& examples, Action action) {
+    CLI::App* verb = parent.add_subcommand(name, what);
+    verb->footer("Examples:\n" + examples);
+    verb->fallthrough();
+    verb->callback([this, action = std::move(action)] { action_ = action; });
+    return verb;
+  }
+  void Output(CLI::App* verb) {
+    verb->add_option("-o,--output", words_.global.output, "table, wide, json, yaml or name");
+  }
+  // Where -o names a file.
+  void OutputFormat(CLI::App* verb) {
+    verb->add_option("--output-format", words_.global.output, "table or json");
+  }
+  static void Files(CLI::App* verb, std::vector<std::string>& files) {
+    verb->add_option("-f,--file", files, "Files, directories, or - for standard input")
+        ->required()
+        ->allow_extra_args(false);
+  }
+  static void Node(CLI::App* verb, std::string& node) {
+    verb->add_option("-n,--node-name", node, "Node of the inventory");
+  }
+  static void Signing(CLI::App* verb, SigningOptions& o) {
+    verb->add_option("--key", o.keys, "Key that signs; may be repeated (default: the context's)")
+        ->allow_extra_args(false);
+    verb->add_flag("--allow-plaintext", o.allow_plaintext, "Sign secrets that are not sealed");
+    verb->add_option("--mode", o.mode, "commit, try or staged: sets metadata.apply.mode");
+    verb->add_option("--confirm-within", o.confirm_within,
+                     "How long mode try waits: sets metadata.apply.confirmWithin");
+    verb->add_option("--reason", o.reason, "Why: sets metadata.reason");
+  }
+  void Applying(CLI::App* verb, ApplyOptions& o) {
+    Node(verb, o.node);
+    Signing(verb, o.signing);
+    verb->add_option("--timeout", words_.timeout,
+                     "Ends the wait, not the apply: 2m, 90s (default: 10m)");
+    verb->add_flag("--dry-run", o.dry_run, "Show the plan of the signed document, apply nothing");
+    verb->add_flag("--yes,-y", o.yes, "Do not ask, whatever the effect");
+    verb->add_flag("--supersede", o.supersede, "Revert what is pending first (operators)");
+    Output(verb);
+  }
+  absl::Status Timeout(ApplyOptions& o) const {
+    if (words_.timeout.empty()) return absl::OkStatus();
+    if (absl::ParseDuration(words_.timeout, &o.timeout) && o.timeout > absl::ZeroDuration()) {
+      return absl::OkStatus();
+    }
+    return api::Coded(absl::StatusCode::kInvalidArgument, "bad-timeout",
+                      absl::StrCat("'", words_.timeout, "' is not a duration"), "like 2m or 90s");
+  }
+
+  void Owner() {
+    Words& w = words_;
+    CLI::App* v = Verb(app_, "init", "Make keys, trust policy, certificates, tokens and inventory",
+                       "  nodectl init lab --cluster home\n"
+                       "  nodectl init lab --cluster home --no-passphrase\n"
+                       "  NODECTL_PASSPHRASE=... nodectl init lab --cluster home",
+                       [&w](Session& s) { return RunInit(s, w.init); });
+    v->add_option("dir", w.init.directory, "New or empty directory")->required();
+    v->add_option("--cluster", w.init.cluster, "Name of the cluster")->required();
+    v->add_flag("--no-passphrase", w.init.no_passphrase, "Keys protected by file modes alone");
+    Output(v);
+
+    v = Verb(app_, "pin", "Record by which fingerprint a node is known",
+             "  nodectl pin n1 --node 192.168.1.10:6050 --fingerprint 4c1f...\n"
+             "  nodectl pin n1 --node \"$(cat run/endpoint)\" --fingerprint \"$(cat run/fingerprint)\"\n"
+             "  nodectl pin n1 --node 192.168.1.10:6050 --tofu",
+             [&w](Session& s) { return RunPin(s, w.pin); });
+    v->add_option("name", w.pin.name, "Name of the node")->required();
+    v->add_option("--node", w.pin.endpoint, "HOST:PORT")->required();
+    v->add_option("--fingerprint", w.pin.fingerprint, "sha256 of the node's identity key");
+    v->add_flag("--tofu", w.pin.tofu, "Ask the node, and then you");
+    v->add_flag("--yes,-y", w.pin.yes, "Do not ask");
+    Output(v);
+
+    CLI::App* gen = app_.add_subcommand("gen", "Generate files")->require_subcommand(1);
+    v = Verb(*gen, "config", "Write a complete machine config for a node",
+             "  nodectl gen config --name n1 --role server > n1.yaml\n"
+             "  nodectl gen config --name n2 --role agent --server n1 > n2.yaml\n"
+             "  nodectl gen config --name n1 --role server --set 'k3s.config.disable=[traefik]' -o n1.yaml",
+             [&w](Session& s) { return RunGenConfig(s, w.gen); });
+    v->add_option("--name", w.gen.name, "Name of the node")->required();
+    v->add_option("--role", w.gen.role, "server or agent")
+        ->required()
+        ->check(CLI::IsMember({"server", "agent"}));
+    v->add_option("--server", w.gen.server, "Node of the inventory to join");
+    v->add_option("--set", w.gen.set, "path=value; may be repeated")->allow_extra_args(false);
+    v->add_option("-o,--output", w.gen.output_file, "New file (0600); default: standard output");
+
+    CLI::App* k3s = app_.add_subcommand("k3s", "K3s releases")->require_subcommand(1);
+    v = Verb(*k3s, "pin", "Write version, URLs and sha256 of a K3s into a config",
+             "  nodectl k3s pin -f n1.yaml --version v1.30.4+k3s1\n"
+             "  nodectl k3s pin -f n1.yaml --file /usr/local/bin/k3s",
+             [&w](Session& s) { return RunK3sPin(s, w.k3s_pin); });
+    v->add_option("-f", w.k3s_pin.file, "The config")->required();
+    v->add_option("--version", w.k3s_pin.version, "Release, or version of --file");
+    v->add_option("--file", w.k3s_pin.binary, "A K3s binary of this machine");
+    v->add_option("--mirror", w.k3s_pin.base_url, "Base URL of the releases");
+    Output(v);
+
+    CLI::App* trust = app_.add_subcommand("trust", "The trust policy")->require_subcommand(1);
+    v = Verb(*trust, "apply", "Give a node newer versions of the trust policy",
+             "  nodectl trust apply -f trust.json -n n1\n"
+             "  nodectl trust apply -f trust.json -n n1 -o json",
+             [&w](Session& s) { return RunTrustApply(s, w.trust_apply); });
+    v->add_option("-f,--file", w.trust_apply.file, "The chain")->required();
+    Node(v, w.trust_apply.node);
+    Output(v);
+  }
+
+  void Documents() {
+    Words& w = words_;
+    CLI::App* v = Verb(app_, "validate", "Check files without a node: all errors at once",
+                       "  nodectl validate -f n1.yaml\n"
+                       "  nodectl validate -f nodes/ -o json\n"
+                       "  cat n1.yaml | nodectl validate -f -",
+                       [&w](Session& s) { return RunValidate(s, w.validate); });
+    Files(v, w.validate.files);
+    Output(v);
+
+    v = Verb(app_, "sign", "Fill in what was left out, and sign",
+             "  nodectl sign -f n1.yaml --allow-plaintext -o n1.json\n"
+             "  nodectl sign -f n1.yaml --key a.key --key b.key --mode try --confirm-within 10m -o n1.json",
+             [&w](Session& s) { return RunSign(s, w.sign); });
+    Files(v, w.sign.files);
+    Node(v, w.sign.node);
+    Signing(v, w.sign.signing);
+    v->add_option("-o,--output", w.sign.output_file, "File (0600); default: standard output");
+    OutputFormat(v);
+
+    v = Verb(app_, "verify", "Check the signatures of documents",
+             "  nodectl verify -f n1.json --trust trust.json\n"
+             "  nodectl verify -f n1.json -o json",
+             [&w](Session& s) { return RunVerify(s, w.verify); });
+    Files(v, w.verify.files);
+    v->add_option("--trust", w.verify.trust, "The trust chain (default: the context's)");
+    Output(v);
+  }
+
+  void Applying() {
+    Words& w = words_;
+    CLI::App* v = Verb(app_, "plan", "Show what would change on a node",
+                       "  nodectl plan -f n1.yaml\n"
+                       "  nodectl plan -f n1.json -n n1 --detailed-exitcode",
+                       [&w](Session& s) { return RunPlan(s, w.plan); });
+    Files(v, w.plan.files);
+    Node(v, w.plan.node);
+    v->add_flag("--detailed-exitcode", w.plan.detailed_exit_code, "0: no changes, 2: changes, 1: error");
+    Output(v);
+
+    v = Verb(app_, "diff", "Show only the changes; exit 0: none, 1: some, more: error",
+             "  nodectl diff -f n1.yaml\n"
+             "  nodectl diff -f nodes/ || echo changes",
+             [&w](Session& s) {
+               w.diff.diff = true;
+               return RunPlan(s, w.diff);
+             });
+    Files(v, w.diff.files);
+    Node(v, w.diff.node);
+    Output(v);
+
+    v = Verb(app_, "apply", "Sign when needed, show the plan, deliver, wait until it is healthy",
+             "  nodectl apply -f n1.yaml --allow-plaintext\n"
+             "  nodectl apply -f n1.json --yes --timeout 2m -o json\n"
+             "  nodectl apply -f n1.yaml --allow-plaintext --mode try --confirm-within 5m",
+             [this](Session& s) -> absl::StatusOr<int> {
+               if (absl::Status t = Timeout(words_.apply); !t.ok()) return t;
+               return RunApplyVerb(s, words_.apply);
+             });
+    Files(v, w.apply.files);
+    Applying(v, w.apply);
+
+    v = Verb(app_, "rollback", "Sign the content of an old generation as a new one, and apply it",
+             "  nodectl rollback 20261123221500 -n n1\n"
+             "  nodectl rollback 20261123221500 -n n1 -f old.json --yes",
+             [this](Session& s) -> absl::StatusOr<int> {
+               if (absl::Status t = Timeout(words_.rollback.apply); !t.ok()) return t;
+               return RunRollback(s, words_.rollback);
+             });
+    v->add_option("generation", w.rollback.generation, "See nodectl history")->required();
+    v->add_option("-f,--file", w.rollback.file, "The signed file of then (default: the copy kept here)");
+    Applying(v, w.rollback.apply);
+
+    v = Verb(app_, "confirm", "Keep what mode try applied",
+             "  nodectl confirm -n n1\n  nodectl confirm -n n1 --digest sha256:...",
+             [&w](Session& s) { return RunConfirm(s, w.confirm); });
+    Node(v, w.confirm.node);
+    v->add_option("--digest", w.confirm.digest, "Only this document");
+    Output(v);
+
+    v = Verb(app_, "cancel", "End a pending apply: the node goes back",
+             "  nodectl cancel -n n1\n  nodectl cancel -n n1 --digest sha256:...",
+             [&w](Session& s) { return RunCancel(s, w.cancel); });
+    Node(v, w.cancel.node);
+    v->add_option("--digest", w.cancel.digest, "Only this document");
+    Output(v);
+  }
+
+  void Nodes() {
+    Words& w = words_;
+    CLI::App* v = Verb(app_, "history", "Every generation of a node: who, why, how it ended",
+                       "  nodectl history -n n1\n  nodectl history -n n1 --limit 3 -o json",
+                       [&w](Session& s) { return RunHistory(s, w.history); });
+    Node(v, w.history.node);
+    v->add_option("--limit", w.history.limit, "The newest only");
+    Output(v);
+
+    v = Verb(app_, "status", "What the nodes observe of themselves",
+             "  nodectl status\n  nodectl status -n n1 -n n2 -o wide\n  nodectl status -o json",
+             [&w](Session& s) { return RunStatus(s, w.status); });
+    v->add_option("-n,--node-name", w.status.nodes, "Only these nodes")->allow_extra_args(false);
+    Output(v);
+
+    v = Verb(app_, "get", "Resources of a node, by kind",
+             "  nodectl get service -n n1\n  nodectl get k3sstatus k3s -n n1 -o json\n"
+             "  nodectl get generation -n n1 -o name",
+             [&w](Session& s) { return RunGet(s, w.get); });
+    v->add_option("kind", w.get.kind, "machinestatus, configstatus, generation, service, k3sstatus")
+        ->required();
+    v->add_option("name", w.get.name, "One of them");
+    Node(v, w.get.node);
+    Output(v);
+
+    v = Verb(app_, "logs", "Output of a service",
+             "  nodectl logs -n n1\n  nodectl logs k3s -n n1 --tail 50 -f",
+             [&w](Session& s) { return RunLogs(s, w.logs); });
+    v->add_option("service", w.logs.service, "k3s when it is left out");
+    v->add_option("--tail", w.logs.tail, "The last lines only");
+    v->add_flag("-f,--follow", w.logs.follow, "Go on until interrupted");
+    Node(v, w.logs.node);
+    Output(v);
+
+    v = Verb(app_, "kubeconfig", "A kubeconfig of the cluster, valid for 8 hours",
+             "  nodectl kubeconfig -n n1 > kubeconfig\n  nodectl kubeconfig -n n1 --to kubeconfig",
+             [&w](Session& s) { return RunKubeconfig(s, w.kubeconfig); });
+    Node(v, w.kubeconfig.node);
+    v->add_option("--to", w.kubeconfig.output_file, "File (0600)");
+    Output(v);
+
+    v = Verb(app_, "reset", "Sign an order that erases a node's config, K3s and data",
+             "  nodectl reset -n n1 --key keys/config.key\n  nodectl reset -n n1 --yes --reason OPS-7",
+             [&w](Session& s) { return RunReset(s, w.reset); });
+    Node(v, w.reset.node);
+    v->add_option("--key", w.reset.keys, "Key that signs; may be repeated")->allow_extra_args(false);
+    v->add_option("--reason", w.reset.reason, "Why");
+    v->add_flag("--yes,-y", w.reset.yes, "Do not ask");
+    Output(v);
+
+    v = Verb(app_, "completion", "Completion of words for a shell",
+             "  source <(nodectl completion bash)\n  nodectl completion zsh > _nodectl\n"
+             "  nodectl completion fish > ~/.config/fish/completions/nodectl.fish",
+             [this](Session& s) -> absl::StatusOr<int> {
+               s.io().out << Completion(words_.shell, Tree(app_));
+               return 0;
+             });
+    v->add_option("shell", w.shell, "bash, zsh or fish")
+        ->required()
+        ->check(CLI::IsMember({"bash", "zsh", "fish"}));
+
+    v = Verb(app_, "version", "Version of this program", "  nodectl version\n  nodectl version -o json",
+             [](Session& s) { return RunVersion(s); });
+    Output(v);
+  }
+
+  // Verbs and flags as the completion scripts want them: from the parser, so that they cannot differ.
+  static std::vector<CompletionVerb> Tree(const CLI::App& app, const std::string& prefix = "") {
+    std::vector<CompletionVerb> out;
+    for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; })) {
+      CompletionVerb verb;
+      verb.words = prefix + sub->get_name();
+      verb.description = sub->get_description();
+      for (const CLI::Option* option : sub->get_options()) {
+        for (const std::string& name : option->get_lnames()) verb.flags.push_back("--" + name);
+        for (const std::string& name : option->get_snames()) verb.flags.push_back("-" + name);
+      }
+      std::vector<CompletionVerb> below = Tree(*sub, verb.words + " ");
+      out.push_back(std::move(verb));
+      out.insert(out.end(), below.begin(), below.end());
+    }
+    return out;
+  }
+
+  CLI::App app_;
+  Words words_;
+  Action action_;
+};
+
+}  // namespace
+
+int RunCommandLine(int argc, char** argv) {
+  Io io = StandardIo();
+  try {
+    Parser parser;
+    try {
+      parser.app().parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+      int code = parser.app().exit(error, std::cout, std::cerr);
+      return code == 0 ? 0 : kUsage;
+    }
+    absl::StatusOr<Format> format = ParseFormat(parser.global().output);
+    if (!format.ok()) {
+      PrintError(io, format.status());
+      return kUsage;
+    }
+    io.format = *format;
+    Session session(io, parser.global());
+    absl::StatusOr<int> code = parser.action()(session);
+    if (code.ok()) {
+      io.out.flush();
+      return io.out.good() ? *code : 1;
+    }
+    PrintError(io, code.status());
+    // `diff` says 1 for changes, so an error is more; everywhere else it is 1.
+    return parser.app().got_subcommand("diff") ? 2 : 1;
+  } catch (const std::exception& error) {
+    PrintError(io, api::Coded(absl::StatusCode::kInternal, "internal", error.what(),
+                              "this is a fault of nodectl: please report it"));
+    return 1;
+  }
+}
+
+}  // namespace basalt::client

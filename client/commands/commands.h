@@ -1,0 +1,153 @@
+// The verbs of nodectl, each a function from its options to an exit code. What goes wrong comes back
+// as a status and is printed in one place (cli.cc). client/README.md has the table of exit codes.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "client/commands/session.h"
+
+namespace basalt::client {
+
+struct InitOptions {
+  std::string directory;
+  std::string cluster;
+  bool no_passphrase = false;
+};
+absl::StatusOr<int> RunInit(Session& session, const InitOptions& options);
+
+struct PinOptions {
+  std::string name;
+  std::string endpoint;
+  std::string fingerprint;
+  bool tofu = false;
+  bool yes = false;
+};
+absl::StatusOr<int> RunPin(Session& session, const PinOptions& options);
+
+struct GenConfigOptions {
+  std::string name;
+  std::string role;
+  std::string server;
+  std::vector<std::string> set;
+  std::string output_file;
+  std::string version = "v1.30.4+k3s1";
+};
+absl::StatusOr<int> RunGenConfig(Session& session, const GenConfigOptions& options);
+
+struct K3sPinOptions {
+  std::string file;
+  std::string version;
+  std::string binary;
+  std::string base_url;
+};
+absl::StatusOr<int> RunK3sPin(Session& session, const K3sPinOptions& options);
+
+struct ValidateOptions {
+  std::vector<std::string> files;
+};
+absl::StatusOr<int> RunValidate(Session& session, const ValidateOptions& options);
+
+// Shared by what signs.
+struct SigningOptions {
+  std::vector<std::string> keys;
+  bool allow_plaintext = false;
+  std::string mode;
+  std::string confirm_within;
+  std::string reason;
+};
+
+struct SignOptions {
+  std::vector<std::string> files;
+  std::string node;
+  std::string output_file;
+  SigningOptions signing;
+};
+absl::StatusOr<int> RunSign(Session& session, const SignOptions& options);
+
+struct VerifyOptions {
+  std::vector<std::string> files;
+  std::string trust;
+};
+absl::StatusOr<int> RunVerify(Session& session, const VerifyOptions& options);
+
+struct PlanOptions {
+  std::vector<std::string> files;
+  std::string node;
+  bool detailed_exit_code = false;
+  bool diff = false;  // kubectl's form and exit codes
+};
+absl::StatusOr<int> RunPlan(Session& session, const PlanOptions& options);
+
+struct ApplyOptions {
+  std::vector<std::string> files;
+  std::string node;
+  SigningOptions signing;
+  absl::Duration timeout = absl::Minutes(10);
+  bool dry_run = false;
+  bool yes = false;
+  bool supersede = false;
+};
+absl::StatusOr<int> RunApplyVerb(Session& session, const ApplyOptions& options);
+
+struct RollbackOptions {
+  int64_t generation = 0;
+  std::string file;
+  ApplyOptions apply;
+};
+absl::StatusOr<int> RunRollback(Session& session, const RollbackOptions& options);
+
+struct NodeOptions {
+  std::string node;
+  std::string digest;
+  int limit = 0;
+};
+absl::StatusOr<int> RunConfirm(Session& session, const NodeOptions& options);
+absl::StatusOr<int> RunCancel(Session& session, const NodeOptions& options);
+absl::StatusOr<int> RunHistory(Session& session, const NodeOptions& options);
+
+struct StatusOptions {
+  std::vector<std::string> nodes;
+};
+absl::StatusOr<int> RunStatus(Session& session, const StatusOptions& options);
+
+struct GetOptions {
+  std::string node;
+  std::string kind;
+  std::string name;
+};
+absl::StatusOr<int> RunGet(Session& session, const GetOptions& options);
+
+struct LogsOptions {
+  std::string node;
+  std::string service;
+  int tail = 0;
+  bool follow = false;
+};
+absl::StatusOr<int> RunLogs(Session& session, const LogsOptions& options);
+
+struct KubeconfigOptions {
+  std::string node;
+  std::string output_file;
+};
+absl::StatusOr<int> RunKubeconfig(Session& session, const KubeconfigOptions& options);
+
+struct TrustApplyOptions {
+  std::string node;
+  std::string file;
+};
+absl::StatusOr<int> RunTrustApply(Session& session, const TrustApplyOptions& options);
+
+struct ResetOptions {
+  std::string node;
+  std::vector<std::string> keys;
+  std::string reason;
+  bool yes = false;
+};
+absl::StatusOr<int> RunReset(Session& session, const ResetOptions& options);
+
+absl::StatusOr<int> RunVersion(Session& session);
+
+}  // namespace basalt::client

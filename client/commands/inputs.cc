@@ -1,0 +1,102 @@
+#include "client/commands/inputs.h"
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "client/context/files.h"
+#include "google/protobuf/descriptor.h"
+#include "machineconfig/schema/fields.h"
+#include "machineconfig/sign/document.h"
+#include "machineconfig/validate/validate.h"
+
+namespace basalt::client {
+namespace {
+
+bool LooksLikeJson(absl::string_view text) {
+  while (!text.empty() && absl::ascii_isspace(text.front())) text.remove_prefix(1);
+  return !text.empty() && text.front() == '{';
+}
+
+void Walk(const google::protobuf::Message& message, const std::string& path,
+          std::vector<std::string>& out) {
+  if (message.GetDescriptor() == v1::Secret::descriptor()) {
+    if (static_cast<const v1::Secret&>(message).has_plain()) out.push_back(path);
+    return;
+  }
+  const google::protobuf::Reflection& r = *message.GetReflection();
+  for (const schema::FieldInfo& field : schema::Describe(message.GetDescriptor()).fields) {
+    const auto* f = field.field;
+    if (f->cpp_type() != google::protobuf::FieldDescriptor::CPPTYPE_MESSAGE || f->is_map()) continue;
+    const std::string child = schema::Child(path, field.name);
+    if (!f->is_repeated()) {
+      if (r.HasField(message, f)) Walk(r.GetMessage(message, f), child, out);
+      continue;
+    }
+    for (int i = 0; i < r.FieldSize(message, f); ++i) {
+      Walk(r.GetRepeatedMessage(message, f, i), schema::ElementPath(child, message, field, i), out);
+    }
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<Input>> ReadInputs(const std::vector<std::string>& names) {
+  std::vector<Input> out;
+  for (const std::string& name : names) {
+    std::vector<std::string> files = {name};
+    if (name != "-" && IsDirectory(name)) {
+      absl::StatusOr<std::vector<std::string>> all = ListFiles(name);
+      if (!all.ok()) return all.status();
+      files.clear();
+      for (const std::string& file : *all) {
+        if (absl::EndsWith(file, ".yaml") || absl::EndsWith(file, ".yml") ||
+            absl::EndsWith(file, ".json")) {
+          files.push_back(JoinPath(name, file));
+        }
+      }
+    }
+    for (const std::string& file : files) {
+      absl::StatusOr<std::string> text = ReadFile(file);
+      if (!text.ok()) return text.status();
+      bool json = LooksLikeJson(*text);
+      out.push_back({file == "-" ? "(standard input)" : file, *std::move(text), json});
+    }
+  }
+  if (out.empty()) {
+    return api::Coded(absl::StatusCode::kInvalidArgument, "no-input", "no files to read",
+                      "-f takes files, directories with *.yaml or *.json, and - for standard input");
+  }
+  return out;
+}
+
+absl::StatusOr<Document> ReadDocument(const Input& input) {
+  Document out;
+  out.file = input.file;
+  absl::string_view text = input.text;
+  if (input.is_envelope) {
+    absl::StatusOr<v1::SignedDocument> envelope = sign::FromDsseJson(input.text);
+    if (!envelope.ok()) return api::Annotate(envelope.status(), input.file);
+    if (envelope->type() != v1::DOCUMENT_TYPE_MACHINE_CONFIG) {
+      return api::Coded(absl::StatusCode::kInvalidArgument, "wrong-type",
+                        absl::StrCat(input.file, " holds a ", sign::TypeWord(envelope->type()),
+                                     ", not a machineconfig"));
+    }
+    out.is_signed = true;
+    out.envelope = *std::move(envelope);
+    text = out.envelope.payload();
+  }
+  absl::StatusOr<v1::MachineConfig> config = validate::Load(
+      text, input.file, out.is_signed ? validate::Stage::kComplete : validate::Stage::kSource,
+      &out.warnings);
+  if (!config.ok()) return config.status();
+  out.config = *std::move(config);
+  return out;
+}
+
+std::vector<std::string> PlaintextSecrets(const v1::MachineConfig& config) {
+  std::vector<std::string> out;
+  Walk(config, "", out);
+  return out;
+}
+
+}  // namespace basalt::client

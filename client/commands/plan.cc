@@ -1,0 +1,65 @@
+// nodectl plan and diff: what a document would change on a node.
+#include "client/commands/commands.h"
+#include "client/commands/inputs.h"
+#include "client/commands/planning.h"
+#include "client/output/errors.h"
+#include "client/output/messages.h"
+#include "client/output/plan_text.h"
+#include "nlohmann/json.hpp"
+
+namespace basalt::client {
+namespace {
+
+constexpr int kChanges = 1;          // kubectl diff
+constexpr int kChangesDetailed = 2;  // terraform plan -detailed-exitcode
+
+void Print(Io& io, const std::string& node, const std::string& file, const v1::PlanReply& plan,
+           bool diff) {
+  if (io.json()) {
+    nlohmann::ordered_json out;
+    out["node"] = node;
+    out["file"] = file;
+    out["plan"] = nlohmann::ordered_json::parse(ToJson(plan), nullptr, false);
+    io.out << out.dump() << "\n";
+  } else if (io.format == Format::kYaml) {
+    io.out << ToYaml(plan);
+  } else if (diff) {
+    io.out << DiffText(io, plan);
+  } else {
+    io.out << Bold(io, node) << " (" << file << ")\n" << PlanText(io, plan);
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<int> RunPlan(Session& session, const PlanOptions& options) {
+  absl::StatusOr<std::vector<Input>> inputs = ReadInputs(options.files);
+  if (!inputs.ok()) return inputs.status();
+  bool changes = false;
+  for (const Input& input : *inputs) {
+    absl::StatusOr<Document> document = ReadDocument(input);
+    if (!document.ok()) return document.status();
+    PrintViolations(session.io(), "warning", document->warnings);
+    absl::StatusOr<InventoryNode> node = DestinationOf(session, *document, options.node);
+    if (!node.ok()) return node.status();
+    absl::StatusOr<std::unique_ptr<NodeClient>> client = session.ConnectTo(*node);
+    if (!client.ok()) return client.status();
+    absl::StatusOr<v1::HelloReply> hello = (*client)->Hello(absl::Seconds(20));
+    if (!hello.ok()) return AtNode(hello.status(), node->name);
+    if (document->is_signed) {
+      absl::Status good = CheckEnvelope(session, *document, *node);
+      if (!good.ok()) return AtNode(good, node->name);
+    }
+    absl::StatusOr<v1::PlanReply> plan =
+        document->is_signed ? PlanSigned(**client, document->envelope)
+                            : PlanSource(session, **client, *hello, input, document->config);
+    if (!plan.ok()) return AtNode(plan.status(), node->name);
+    changes = changes || !plan->unchanged();
+    Print(session.io(), node->name, input.file, *plan, options.diff);
+  }
+  if (!changes) return 0;
+  if (options.diff) return kChanges;
+  return options.detailed_exit_code ? kChangesDetailed : 0;
+}
+
+}  // namespace basalt::client

@@ -1,0 +1,121 @@
+#include "client/commands/planning.h"
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "api/coded_status.h"
+#include "client/commands/signing.h"
+#include "client/context/files.h"
+#include "client/output/errors.h"
+#include "client/output/plan_text.h"
+#include "machineconfig/diff/diff.h"
+#include "machineconfig/schema/resolve.h"
+#include "machineconfig/sign/document.h"
+
+namespace basalt::client {
+namespace {
+
+// A source leaves out what the signer fills in: those fields are no change by themselves.
+v1::MachineConfig WithBookkeepingOf(v1::MachineConfig config, const v1::MachineConfig& running) {
+  v1::Metadata& metadata = *config.mutable_metadata();
+  if (!metadata.has_epoch()) metadata.set_epoch(running.metadata().epoch());
+  if (!metadata.has_generation()) metadata.set_generation(running.metadata().generation());
+  if (!metadata.has_signed_at()) metadata.set_signed_at(running.metadata().signed_at());
+  if (!config.has_target() && running.has_target()) *config.mutable_target() = running.target();
+  return config;
+}
+
+bool HasUncompared(const v1::PlanReply& plan) {
+  for (const v1::PlannedChange& change : plan.changes()) {
+    if (change.kind() == v1::CHANGE_KIND_NOT_COMPARED) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+absl::StatusOr<InventoryNode> DestinationOf(Session& session, const Document& document,
+                                            const std::string& name) {
+  absl::StatusOr<InventoryNode> node =
+      session.Node(name.empty() ? document.config.metadata().name() : name);
+  if (!node.ok() && name.empty()) return api::Annotate(node.status(), document.file);
+  return node;
+}
+
+absl::Status CheckEnvelope(Session& session, const Document& document, const InventoryNode& node) {
+  absl::StatusOr<const sign::VerifiedChain*> trust = session.trust();
+  if (!trust.ok()) return trust.status();
+  absl::Status good = VerifyLocally(**trust, document.envelope, document.config);
+  if (!good.ok()) return api::Annotate(good, document.file);
+  const v1::Target& target = document.config.target();
+  if (target.has_machine_id() && !node.fingerprint.empty() &&
+      target.machine_id() != node.fingerprint) {
+    return api::Coded(
+        absl::StatusCode::kFailedPrecondition, "wrong-target",
+        absl::StrCat(document.file, " is for machine ", target.machine_id(), " (",
+                     document.config.metadata().name(), "), and ", node.name, " is machine ",
+                     node.fingerprint),
+        "send it to its own node, or sign one for this node");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<v1::PlanReply> PlanSigned(NodeClient& client, const v1::SignedDocument& document) {
+  v1::PlanRequest request;
+  *request.mutable_signed_() = document;
+  return client.Plan(request);
+}
+
+absl::StatusOr<v1::MachineConfig> FindSigned(const Context& context, const std::string& node,
+                                             const std::string& digest) {
+  const std::string directory = JoinPath(context.signed_directory, node);
+  absl::StatusOr<std::vector<std::string>> files = ListFiles(directory);
+  if (files.ok() && !digest.empty()) {
+    // The newest first: what runs is nearly always the last one.
+    for (auto it = files->rbegin(); it != files->rend(); ++it) {
+      if (!absl::EndsWith(*it, ".json")) continue;
+      const std::string path = JoinPath(directory, *it);
+      absl::StatusOr<std::string> text = ReadFile(path);
+      if (!text.ok()) continue;
+      absl::StatusOr<v1::SignedDocument> document = sign::FromDsseJson(*text);
+      if (!document.ok() || sign::DocumentDigest(*document).ToString() != digest) continue;
+      absl::StatusOr<Document> read = ReadDocument({path, *text, true});
+      if (!read.ok()) return read.status();
+      return read->config;
+    }
+  }
+  return api::Coded(absl::StatusCode::kNotFound, "no-copy",
+                    absl::StrCat("no copy of ", digest, " in ", directory));
+}
+
+absl::StatusOr<v1::PlanReply> PlanSource(Session& session, NodeClient& client,
+                                         const v1::HelloReply& hello, const Input& input,
+                                         const v1::MachineConfig& config) {
+  if (hello.state() != "configured") {
+    return ToPlan(diff::Diff(nullptr, schema::Resolve(config)));
+  }
+  v1::PlanRequest request;
+  request.set_unsigned_yaml(input.text);
+  absl::StatusOr<v1::PlanReply> plan = client.Plan(request);
+  if (!plan.ok() || !HasUncompared(*plan)) return plan;
+  absl::StatusOr<const Context*> context = session.context();
+  if (!context.ok()) return context.status();
+  absl::StatusOr<v1::MachineConfig> running =
+      FindSigned(**context, config.metadata().name(), plan->base_digest());
+  if (!running.ok()) {
+    // Ignoring: without a copy the secrets stay "not compared", and so it cannot be called unchanged.
+    plan->set_unchanged(false);
+    return plan;
+  }
+  const v1::MachineConfig from = schema::Resolve(*running);
+  const v1::MachineConfig to = schema::Resolve(WithBookkeepingOf(config, *running));
+  const std::vector<diff::Change> changes = diff::Diff(&from, to);
+  v1::PlanReply exact = ToPlan(changes);
+  exact.set_unchanged(diff::SameMeaning(changes));
+  exact.set_base_digest(plan->base_digest());
+  exact.set_base_generation(plan->base_generation());
+  *exact.mutable_warnings() = plan->warnings();
+  if (!exact.unchanged()) *exact.mutable_steps() = plan->steps();
+  return exact;
+}
+
+}  // namespace basalt::client

@@ -1,0 +1,34 @@
+// Which node a document goes to and what it would change there: shared by plan, diff and apply.
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "basalt/v1/node_service.pb.h"
+#include "client/commands/inputs.h"
+#include "client/commands/session.h"
+
+namespace basalt::client {
+
+// -n NAME, else metadata.name, in the inventory.
+absl::StatusOr<InventoryNode> DestinationOf(Session& session, const Document& document,
+                                            const std::string& name);
+
+// Signatures against the trust chain of the context, and the target against the pin: the node would
+// refuse as well, but to a stranger it would not say why. wrong-target names both ids.
+absl::Status CheckEnvelope(Session& session, const Document& document, const InventoryNode& node);
+
+absl::StatusOr<v1::PlanReply> PlanSigned(NodeClient& client, const v1::SignedDocument& document);
+
+// On a node without a config computed here, against an empty one; else by the node, which takes an
+// unsigned source from a reader and does not compare secrets. Where a copy of what runs is kept here
+// (signed/NAME), the secrets are compared with it.
+absl::StatusOr<v1::PlanReply> PlanSource(Session& session, NodeClient& client,
+                                         const v1::HelloReply& hello, const Input& input,
+                                         const v1::MachineConfig& config);
+
+// What was signed here and has `digest`, when a copy is kept. NotFound otherwise.
+absl::StatusOr<v1::MachineConfig> FindSigned(const Context& context, const std::string& node,
+                                             const std::string& digest);
+
+}  // namespace basalt::client

@@ -1,0 +1,152 @@
+// nodectl rollback and reset: old content as a new generation; a signed order to forget.
+#include "absl/strings/str_cat.h"
+#include "api/coded_status.h"
+#include "client/commands/apply_report.h"
+#include "client/commands/commands.h"
+#include "client/commands/inputs.h"
+#include "client/context/files.h"
+#include "client/output/errors.h"
+#include "client/output/messages.h"
+#include "machineconfig/sign/document.h"
+#include "machineconfig/validate/validate.h"
+#include "machineconfig/yaml/emit.h"
+
+namespace basalt::client {
+namespace {
+
+std::string Rfc3339(absl::Time time) {
+  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone());
+}
+
+// The kept copy is believed only when the node's own history knows its digest.
+absl::Status CheckAgainstHistory(Session& session, const InventoryNode& node, int64_t generation,
+                                 const v1::SignedDocument& document) {
+  absl::StatusOr<std::unique_ptr<NodeClient>> client = session.ConnectTo(node);
+  if (!client.ok()) return client.status();
+  absl::StatusOr<v1::HistoryReply> history = (*client)->History(0);
+  if (!history.ok()) return history.status();
+  const std::string digest = sign::DocumentDigest(document).ToString();
+  for (const v1::Generation& known : history->generations()) {
+    if (known.generation() != generation || known.digest() != digest) continue;
+    if (known.state() == v1::APPLY_STATE_COMMITTED) return absl::OkStatus();
+    return api::Coded(absl::StatusCode::kFailedPrecondition, "never-committed",
+                      absl::StrCat("generation ", generation, " was never committed: it ended as ",
+                                   StateWord(known.state())),
+                      absl::StrCat("nodectl history -n ", node.name));
+  }
+  return api::Coded(absl::StatusCode::kNotFound, "unknown-generation",
+                    absl::StrCat("the history of ", node.name, " has no generation ", generation,
+                                 " with digest ", digest),
+                    absl::StrCat("nodectl history -n ", node.name));
+}
+
+}  // namespace
+
+absl::StatusOr<int> RunRollback(Session& session, const RollbackOptions& options) {
+  absl::StatusOr<const Context*> context = session.context();
+  if (!context.ok()) return context.status();
+  absl::StatusOr<InventoryNode> node = session.Node(options.apply.node);
+  if (!node.ok()) return node.status();
+  const std::string file = options.file.empty()
+                               ? (*context)->SignedFile(node->name, options.generation)
+                               : options.file;
+  absl::StatusOr<std::string> text = ReadFile(file);
+  if (!text.ok()) {
+    return AtNode(api::Coded(absl::StatusCode::kNotFound, "no-copy",
+                             absl::StrCat("no copy of generation ", options.generation, ": ",
+                                          text.status().message()),
+                             "nodes give out configs redacted only; name the signed file that was "
+                             "applied then: -f FILE.json"),
+                  node->name);
+  }
+  absl::StatusOr<Document> document = ReadDocument({file, *text, true});
+  if (!document.ok()) return document.status();
+  if (document->config.metadata().generation() != options.generation) {
+    return api::Coded(absl::StatusCode::kInvalidArgument, "other-generation",
+                      absl::StrCat(file, " is generation ",
+                                   document->config.metadata().generation(), ", not ",
+                                   options.generation));
+  }
+  absl::Status known =
+      CheckAgainstHistory(session, *node, options.generation, document->envelope);
+  if (!known.ok()) return AtNode(known, node->name);
+
+  v1::MachineConfig config = document->config;
+  v1::Metadata& metadata = *config.mutable_metadata();
+  metadata.clear_generation();
+  metadata.clear_signed_at();
+  metadata.clear_not_before();
+  metadata.clear_not_after();
+  metadata.clear_base();
+  metadata.clear_epoch();
+  metadata.clear_apply();
+  metadata.set_reason(absl::StrCat("rollback to ", options.generation));
+  ApplyOptions apply = options.apply;
+  // It was signed in this form once: the consent of then covers the same bytes now.
+  apply.signing.allow_plaintext = true;
+  const std::string name = absl::StrCat("rollback to ", options.generation);
+  return ApplyInputs(session, apply, {Input{name, yaml::Emit(config), false}});
+}
+
+absl::StatusOr<int> RunReset(Session& session, const ResetOptions& options) {
+  Io& io = session.io();
+  absl::StatusOr<const Context*> context = session.context();
+  if (!context.ok()) return context.status();
+  absl::StatusOr<const sign::VerifiedChain*> trust = session.trust();
+  if (!trust.ok()) return trust.status();
+  absl::StatusOr<InventoryNode> node = session.Node(options.node);
+  if (!node.ok()) return node.status();
+  if (node->fingerprint.empty()) {
+    return AtNode(api::Coded(absl::StatusCode::kFailedPrecondition, "not-pinned",
+                             "an order names its machine, and this node is not pinned",
+                             absl::StrCat("nodectl pin ", node->name, " ...")),
+                  node->name);
+  }
+  absl::Status sure =
+      Confirm(io, absl::StrCat("Reset ", node->name, ": its config, its K3s and its data are erased?"),
+              options.yes);
+  if (!sure.ok()) return AtNode(sure, node->name);
+
+  const absl::Time now = absl::Now();
+  v1::Action action;
+  action.set_api_version("basalt/v1");
+  action.set_kind("Action");
+  action.set_cluster((*context)->cluster);
+  action.set_epoch((*trust)->policy.epoch());
+  action.mutable_target()->set_machine_id(node->fingerprint);
+  action.set_verb("reset");
+  action.set_signed_at(Rfc3339(now));
+  action.set_not_after(Rfc3339(now + absl::Hours(1)));
+  if (!options.reason.empty()) action.set_reason(options.reason);
+  validate::Findings findings = validate::Validate(action);
+  if (!findings.ok()) return api::Invalid(findings.errors);
+
+  std::vector<std::string> paths = options.keys;
+  if (paths.empty()) paths.push_back((*context)->key);
+  absl::StatusOr<std::vector<sign::PrivateKey>> keys = LoadKeys(paths, session.passphrase());
+  if (!keys.ok()) return keys.status();
+  std::vector<const sign::PrivateKey*> pointers;
+  for (const sign::PrivateKey& key : *keys) pointers.push_back(&key);
+  v1::ApplyActionRequest request;
+  *request.mutable_document() =
+      sign::Sign(v1::DOCUMENT_TYPE_ACTION, yaml::Emit(action), pointers);
+  absl::StatusOr<sign::VerifiedDocument> verified =
+      sign::Verify(request.document(), v1::DOCUMENT_TYPE_ACTION, (*trust)->policy);
+  if (!verified.ok()) return AtNode(verified.status(), node->name);
+  absl::Status granted = sign::AuthorizeAction((*trust)->policy, verified->signers(), action);
+  if (!granted.ok()) return AtNode(granted, node->name);
+
+  absl::StatusOr<std::unique_ptr<NodeClient>> client = session.ConnectTo(*node);
+  if (!client.ok()) return client.status();
+  absl::StatusOr<v1::ApplyActionReply> reply = (*client)->ApplyAction(request);
+  if (!reply.ok()) return AtNode(reply.status(), node->name);
+  if (io.json()) {
+    io.out << ToPrettyJson(*reply) << "\n";
+  } else {
+    io.out << node->name << ": reset"
+           << (reply->message().empty() ? "" : ": " + Escape(reply->message())) << "\n";
+  }
+  return 0;
+}
+
+}  // namespace basalt::client

@@ -1,0 +1,155 @@
+#include "client/commands/signing.h"
+
+#include <algorithm>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "api/coded_status.h"
+#include "client/commands/inputs.h"
+#include "client/context/files.h"
+#include "client/output/errors.h"
+#include "machineconfig/merge/set_path.h"
+#include "machineconfig/sign/document.h"
+#include "machineconfig/validate/validate.h"
+#include "machineconfig/yaml/emit.h"
+
+namespace basalt::client {
+namespace {
+
+absl::Status RefusePlaintext(const v1::MachineConfig& config, const std::string& file,
+                             bool allowed) {
+  std::vector<std::string> paths = PlaintextSecrets(config);
+  if (paths.empty() || allowed) return absl::OkStatus();
+  return api::Coded(
+      absl::StatusCode::kFailedPrecondition, "plaintext-secrets",
+      absl::StrCat(file, " holds secrets in the clear: ", absl::StrJoin(paths, ", ")),
+      "--allow-plaintext signs them as they are; whoever reads the signed file reads them");
+}
+
+}  // namespace
+
+std::vector<std::string> FillIn(v1::MachineConfig& config, const FillFacts& facts) {
+  std::vector<std::string> out;
+  v1::Metadata& metadata = *config.mutable_metadata();
+  if (!metadata.has_epoch()) {
+    metadata.set_epoch(facts.epoch);
+    out.push_back(absl::StrCat("metadata.epoch: ", facts.epoch));
+  }
+  if (!metadata.has_generation()) {
+    metadata.set_generation(sign::DefaultGeneration(facts.now, facts.floor_generation));
+    out.push_back(absl::StrCat("metadata.generation: ", metadata.generation()));
+  }
+  if (!metadata.has_signed_at()) {
+    metadata.set_signed_at(
+        absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", facts.now, absl::UTCTimeZone()));
+    out.push_back(absl::StrCat("metadata.signedAt: ", metadata.signed_at()));
+  }
+  const v1::Target& target = config.target();
+  if (!target.has_machine_id() && !target.has_serial() && !target.has_mac() &&
+      !target.has_medium_id() && !facts.machine_id.empty()) {
+    config.mutable_target()->set_machine_id(facts.machine_id);
+    out.push_back(absl::StrCat("target.machineId: ", facts.machine_id));
+  }
+  return out;
+}
+
+absl::Status SetApplyOptions(v1::MachineConfig& config, const SigningOptions& options) {
+  const std::pair<absl::string_view, const std::string&> fields[] = {
+      {"metadata.apply.mode", options.mode},
+      {"metadata.apply.confirmWithin", options.confirm_within}};
+  for (const auto& [path, value] : fields) {
+    if (value.empty()) continue;
+    absl::Status status = merge::SetPath(absl::StrCat(path, "=", value), config);
+    if (!status.ok()) return status;
+  }
+  if (!options.reason.empty()) config.mutable_metadata()->set_reason(options.reason);
+  return absl::OkStatus();
+}
+
+int64_t LastSigned(const Context& context, const std::string& node) {
+  absl::StatusOr<std::vector<std::string>> files =
+      ListFiles(JoinPath(context.signed_directory, node));
+  int64_t last = 0;
+  if (!files.ok()) return last;  // nothing was signed for it yet
+  for (absl::string_view file : *files) {
+    int64_t generation = 0;
+    if (absl::EndsWith(file, ".json") &&
+        absl::SimpleAtoi(file.substr(0, file.size() - 5), &generation)) {
+      last = std::max(last, generation);
+    }
+  }
+  return last;
+}
+
+absl::Status VerifyLocally(const sign::VerifiedChain& trust, const v1::SignedDocument& document,
+                           const v1::MachineConfig& config) {
+  absl::StatusOr<sign::VerifiedDocument> verified =
+      sign::Verify(document, v1::DOCUMENT_TYPE_MACHINE_CONFIG, trust.policy);
+  if (!verified.ok()) return verified.status();
+  // A document without changes still needs the threshold of one grant.
+  return sign::AuthorizeConfig(trust.policy, verified->signers(), {}, nullptr, config);
+}
+
+absl::StatusOr<SignedConfig> SignConfig(Session& session, const std::string& file,
+                                        v1::MachineConfig config, const InventoryNode* node,
+                                        const std::optional<v1::HelloReply>& hello,
+                                        const SigningOptions& options) {
+  absl::StatusOr<const Context*> context = session.context();
+  if (!context.ok()) return context.status();
+  absl::StatusOr<const sign::VerifiedChain*> trust = session.trust();
+  if (!trust.ok()) return trust.status();
+  if (absl::Status s = SetApplyOptions(config, options); !s.ok()) return s;
+  if (absl::Status s = RefusePlaintext(config, file, options.allow_plaintext); !s.ok()) return s;
+
+  const std::string name = config.metadata().name();
+  if (config.metadata().cluster() != (*context)->cluster) {
+    return api::Coded(absl::StatusCode::kInvalidArgument, "wrong-cluster",
+                      absl::StrCat(file, " is for cluster ", config.metadata().cluster(),
+                                   ", the context is ", (*context)->cluster),
+                      "choose the context of that cluster with --context");
+  }
+  FillFacts facts;
+  facts.now = absl::Now();
+  facts.epoch = (*trust)->policy.epoch();
+  facts.floor_generation = LastSigned(**context, name);
+  // A floor of an older epoch says nothing about this one.
+  if (hello && hello->floor_epoch() == facts.epoch) {
+    facts.floor_generation = std::max(facts.floor_generation, hello->floor_generation());
+  }
+  if (node != nullptr) facts.machine_id = node->fingerprint;
+  if (facts.machine_id.empty() && hello) facts.machine_id = hello->machine_id();
+
+  SignedConfig out;
+  out.filled_in = FillIn(config, facts);
+  if (!config.has_target()) {
+    return api::Coded(absl::StatusCode::kFailedPrecondition, "not-pinned",
+                      absl::StrCat(file, " names no target, and node ", name, " is not pinned"),
+                      absl::StrCat("nodectl pin ", name, " --node HOST:PORT --fingerprint FINGERPRINT"));
+  }
+  validate::Findings findings =
+      validate::Validate(config, validate::Stage::kComplete, {}, file);
+  if (!findings.ok()) return api::Invalid(findings.errors);
+
+  std::vector<std::string> paths = options.keys;
+  if (paths.empty()) paths.push_back((*context)->key);
+  absl::StatusOr<std::vector<sign::PrivateKey>> keys = LoadKeys(paths, session.passphrase());
+  if (!keys.ok()) return keys.status();
+  std::vector<const sign::PrivateKey*> pointers;
+  for (const sign::PrivateKey& key : *keys) pointers.push_back(&key);
+  out.document =
+      sign::Sign(v1::DOCUMENT_TYPE_MACHINE_CONFIG, yaml::Emit(config), pointers);
+  out.config = std::move(config);
+  out.digest = sign::DocumentDigest(out.document).ToString();
+
+  out.saved_as = (*context)->SignedFile(name, out.config.metadata().generation());
+  if (absl::Status s = MakeDirectory(DirectoryOf(out.saved_as), 0700); !s.ok()) return s;
+  if (absl::Status s = WriteFileAtomically(out.saved_as, sign::ToDsseJson(out.document), 0600);
+      !s.ok()) {
+    return s;
+  }
+  return out;
+}
+
+}  // namespace basalt::client

@@ -1,0 +1,58 @@
+// From a source to a signed document: what a person left out is filled in and shown, what must not be
+// signed by accident is refused, and the result is checked against the owner's own trust chain
+// before anybody else sees it.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "basalt/v1/document.pb.h"
+#include "basalt/v1/machine_config.pb.h"
+#include "basalt/v1/node_service.pb.h"
+#include "client/commands/commands.h"
+#include "client/commands/session.h"
+
+namespace basalt::client {
+
+// What is known of the node the document is for.
+struct FillFacts {
+  absl::Time now;
+  int64_t epoch = 0;              // of the trust policy
+  int64_t floor_generation = 0;   // the highest that the node or we have seen
+  std::string machine_id;         // of the inventory; empty: not pinned
+  std::string cluster;
+};
+
+// Fills in epoch, generation, signedAt and target where they are absent. Returns the lines that say
+// so ("metadata.generation: 20261124040000").
+std::vector<std::string> FillIn(v1::MachineConfig& config, const FillFacts& facts);
+
+// --mode, --confirm-within and --reason, into the metadata. Invalid for an unknown mode.
+absl::Status SetApplyOptions(v1::MachineConfig& config, const SigningOptions& options);
+
+struct SignedConfig {
+  v1::MachineConfig config;
+  v1::SignedDocument document;
+  std::string digest;
+  std::vector<std::string> filled_in;
+  std::string saved_as;
+};
+
+// The whole way. `hello` is what the node said, when it could be asked. Reasons also:
+// plaintext-secrets, not-pinned (no target and no pin).
+absl::StatusOr<SignedConfig> SignConfig(Session& session, const std::string& file,
+                                        v1::MachineConfig config, const InventoryNode* node,
+                                        const std::optional<v1::HelloReply>& hello,
+                                        const SigningOptions& options);
+
+// Against the chain of the context; names the cause. Reasons: those of sign::Verify, too-few-signers.
+absl::Status VerifyLocally(const sign::VerifiedChain& trust, const v1::SignedDocument& document,
+                           const v1::MachineConfig& config);
+
+// The highest generation that was signed for `node` here; 0: none.
+int64_t LastSigned(const Context& context, const std::string& node);
+
+}  // namespace basalt::client

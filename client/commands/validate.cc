@@ -1,0 +1,55 @@
+// nodectl validate: everything that can be said about a file without a node.
+#include "client/commands/commands.h"
+#include "client/commands/inputs.h"
+#include "client/output/errors.h"
+#include "machineconfig/sign/document.h"
+#include "machineconfig/validate/validate.h"
+#include "machineconfig/yaml/decode.h"
+#include "nlohmann/json.hpp"
+
+namespace basalt::client {
+namespace {
+
+// The kind decides by what the text is read; an unknown kind is reported as a bad machine config.
+absl::Status ValidateOne(const Input& input, std::vector<api::Violation>& warnings) {
+  if (!input.is_envelope) {
+    const std::string kind = yaml::PeekHeader(input.text).kind;
+    if (kind == "TrustPolicy") return validate::LoadTrustPolicy(input.text, input.file).status();
+    if (kind == "Action") return validate::LoadAction(input.text, input.file).status();
+  }
+  absl::StatusOr<Document> document = ReadDocument(input);
+  if (document.ok()) warnings = document->warnings;
+  return document.status();
+}
+
+}  // namespace
+
+absl::StatusOr<int> RunValidate(Session& session, const ValidateOptions& options) {
+  Io& io = session.io();
+  absl::StatusOr<std::vector<Input>> inputs = ReadInputs(options.files);
+  if (!inputs.ok()) return inputs.status();
+  std::vector<api::Violation> errors;
+  nlohmann::ordered_json valid = nlohmann::ordered_json::array();
+  for (const Input& input : *inputs) {
+    std::vector<api::Violation> warnings;
+    absl::Status status = ValidateOne(input, warnings);
+    PrintViolations(io, "warning", warnings);
+    if (status.ok()) {
+      valid.push_back(input.file);
+      if (!io.json()) io.out << input.file << ": valid\n";
+      continue;
+    }
+    std::vector<api::Violation> found = api::Violations(status);
+    if (found.empty()) {
+      found.push_back({.reason = CodeOf(status), .file = input.file,
+                       .message = std::string(status.message()), .hint = api::Hint(status)});
+    }
+    errors.insert(errors.end(), found.begin(), found.end());
+  }
+  if (!errors.empty()) return api::Invalid(errors);
+  if (io.json()) io.out << nlohmann::ordered_json{{"errors", nlohmann::ordered_json::array()},
+                                                  {"valid", valid}}.dump() << "\n";
+  return 0;
+}
+
+}  // namespace basalt::client

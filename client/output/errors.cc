@@ -1,0 +1,100 @@
+#include "client/output/errors.h"
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/cord.h"
+#include "absl/strings/str_cat.h"
+#include "nlohmann/json.hpp"
+
+namespace basalt::client {
+namespace {
+
+constexpr absl::string_view kNodeUrl = "basalt.client/node";
+
+nlohmann::ordered_json ErrorJson(const absl::Status& status) {
+  nlohmann::ordered_json out;
+  out["code"] = CodeOf(status);
+  out["message"] = std::string(status.message());
+  if (std::string node = NodeOf(status); !node.empty()) out["node"] = node;
+  if (std::string hint = api::Hint(status); !hint.empty()) out["hint"] = hint;
+  return out;
+}
+
+}  // namespace
+
+absl::Status AtNode(const absl::Status& status, absl::string_view node) {
+  if (status.ok() || !NodeOf(status).empty()) return status;
+  absl::Status out = status;
+  out.SetPayload(kNodeUrl, absl::Cord(node));
+  return out;
+}
+
+std::string NodeOf(const absl::Status& status) {
+  auto payload = status.GetPayload(kNodeUrl);
+  return payload ? std::string(*payload) : "";
+}
+
+std::string CodeOf(const absl::Status& status) {
+  if (std::string reason = api::Reason(status); !reason.empty()) return reason;
+  std::string code = absl::AsciiStrToLower(absl::StatusCodeToString(status.code()));
+  for (char& c : code) {
+    if (c == '_') c = '-';
+  }
+  return code;
+}
+
+void PrintViolations(Io& io, absl::string_view severity,
+                     const std::vector<api::Violation>& violations) {
+  for (const api::Violation& v : violations) {
+    if (severity == "warning") io.err << Yellow(io, "warning: ");
+    io.err << Escape(v.ToString(), true) << "\n";
+  }
+}
+
+void PrintWarning(Io& io, absl::string_view text) {
+  io.err << Yellow(io, "warning: ") << Escape(text, true) << "\n";
+}
+
+void PrintError(Io& io, const absl::Status& status) {
+  if (io.json()) {
+    io.out << ErrorsJson(status) << "\n";
+    return;
+  }
+  const std::string node = NodeOf(status);
+  const std::vector<api::Violation> violations = api::Violations(status);
+  PrintViolations(io, "error", violations);
+  io.err << Red(io, "error: ");
+  if (!node.empty()) io.err << Escape(node) << ": ";
+  io.err << CodeOf(status) << ": ";
+  if (violations.empty()) {
+    io.err << Escape(status.message(), true) << "\n";
+  } else {
+    io.err << violations.size() << (violations.size() == 1 ? " error" : " errors") << "\n";
+  }
+  if (std::string hint = api::Hint(status); !hint.empty()) {
+    io.err << "  hint: " << Escape(hint, true) << "\n";
+  }
+}
+
+std::string ErrorsJson(const absl::Status& status) {
+  nlohmann::ordered_json errors = nlohmann::ordered_json::array();
+  const std::string node = NodeOf(status);
+  for (const api::Violation& v : api::Violations(status)) {
+    nlohmann::ordered_json one;
+    one["code"] = v.reason;
+    one["message"] = v.message;
+    if (!node.empty()) one["node"] = node;
+    if (!v.file.empty()) one["file"] = v.file;
+    if (v.line > 0) one["line"] = v.line;
+    if (v.line > 0) one["column"] = v.column;
+    if (!v.path.empty()) one["path"] = v.path;
+    if (!v.hint.empty()) one["hint"] = v.hint;
+    errors.push_back(std::move(one));
+  }
+  if (errors.empty()) errors.push_back(ErrorJson(status));
+  nlohmann::ordered_json out;
+  out["errors"] = std::move(errors);
+  // What a node says need not be UTF-8: replaced, because JSON must be.
+  return out.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+}  // namespace basalt::client
