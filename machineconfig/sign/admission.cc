@@ -85,19 +85,19 @@ absl::Status WrongTarget(absl::string_view field, absl::string_view wants, absl:
 }
 
 absl::Status CheckTarget(const v1::Target& target, const NodeFacts& facts) {
-  if (target.has_machine_id() && target.machine_id() != facts.machine_id) {
+  // The identity key says it all; hardware beside it is not looked at.
+  if (target.has_machine_id()) {
+    if (target.machine_id() == facts.machine_id) return absl::OkStatus();
     return WrongTarget("machineId", target.machine_id(), facts.machine_id, facts);
   }
   const bool by_hardware = target.has_serial() || target.has_mac() || target.has_medium_id();
-  if (!target.has_machine_id()) {
-    if (!by_hardware || facts.has_config) {
-      return Refuse("wrong-target",
-                    absl::StrCat(by_hardware ? "serial, mac and mediumId name the target of a "
-                                               "first config only, and this node has a config"
-                                             : "the document names no target",
-                                 "; this machine has machineId ", facts.machine_id),
-                    absl::StrCat("sign it with target.machineId: ", facts.machine_id));
-    }
+  if (!by_hardware || facts.has_config) {
+    return Refuse("wrong-target",
+                  absl::StrCat(by_hardware ? "serial, mac and mediumId name the target of a "
+                                             "first config only, and this node has a config"
+                                           : "the document names no target",
+                               "; this machine has machineId ", facts.machine_id),
+                  absl::StrCat("sign it with target.machineId: ", facts.machine_id));
   }
   if (target.has_serial() && (facts.serial.empty() || target.serial() != facts.serial)) {
     return WrongTarget("serial", target.serial(), facts.serial, facts);

@@ -222,7 +222,7 @@ absl::StatusOr<VerifiedChain> ExtendChain(const VerifiedChain& current,
     bool claims = false;
     for (const v1::Signature& signature : update.policies(0).signatures()) {
       for (const KnownKey& key : link.ring.keys()) {
-        claims |= signature.key_id() == key.key.id().Hex();
+        claims |= key.Is(signature.key_id());
       }
     }
     if (!claims) return foreign("the chain is signed by none of this node's trusted keys");

@@ -53,7 +53,8 @@ void AddSignature(v1::SignedDocument& document, const PrivateKey& key) {
   v1::Signature* signature = document.add_signatures();
   signature->set_scheme(v1::SIGNATURE_SCHEME_DSSE);
   signature->set_signature(key.Sign(Pae(PayloadType(document.type()), document.payload())));
-  signature->set_key_id(key.public_key().id().Hex());
+  const Digest& id = key.public_key().id();
+  signature->set_key_id(id.bytes.data(), id.bytes.size());
 }
 
 absl::StatusOr<VerifiedDocument> Verify(const v1::SignedDocument& document,

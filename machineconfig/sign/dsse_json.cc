@@ -175,8 +175,6 @@ absl::StatusOr<std::vector<EnvelopeText>> Read(absl::string_view json, bool chai
   return std::move(reader.envelopes);
 }
 
-bool IsKeyId(const std::string& text) { return text.size() == 64 && Digest::Parse(text).ok(); }
-
 absl::StatusOr<v1::DocumentType> TypeOf(absl::string_view payload_type) {
   for (int i = v1::DocumentType_MIN; i <= v1::DocumentType_MAX; ++i) {
     auto type = static_cast<v1::DocumentType>(i);
@@ -215,20 +213,24 @@ absl::StatusOr<v1::SignedDocument> ToDocument(EnvelopeText& envelope) {
     if (!bytes.ok()) {
       return Bad("bad-envelope", absl::StrCat("signatures.sig: ", bytes.status().message()));
     }
-    if (signature.keyid && !signature.keyid->empty() && !IsKeyId(*signature.keyid)) {
-      return Bad("bad-envelope",
-                 "signatures.keyid is not the lower-hex sha256 of a key's DER public key");
+    std::string key_id;
+    if (signature.keyid && !signature.keyid->empty()) {
+      auto digest = Digest::Parse(*signature.keyid);
+      if (!digest.ok() || signature.keyid->size() != 64) {
+        return Bad("bad-envelope",
+                   "signatures.keyid is not the lower-hex sha256 of a key's DER public key");
+      }
+      key_id.assign(digest->bytes.begin(), digest->bytes.end());
     }
     v1::Signature* made = out.add_signatures();
     made->set_scheme(v1::SIGNATURE_SCHEME_DSSE);
     made->set_signature(*std::move(bytes));
-    made->set_key_id(signature.keyid.value_or(""));
+    made->set_key_id(key_id);
   }
   return out;
 }
 
-// Base64, hex and a fixed word: nothing here needs escaping. A document that came as protobuf may
-// carry any text as key_id; one that is no key id could never verify and is left out.
+// Base64, hex and a fixed word: nothing here needs escaping.
 std::string Envelope(const v1::SignedDocument& document, absl::string_view indent) {
   std::string out =
       absl::StrCat("{\n", indent, "  \"payload\": \"", Base64Encode(document.payload()), "\",\n",
@@ -237,8 +239,8 @@ std::string Envelope(const v1::SignedDocument& document, absl::string_view inden
   absl::string_view separator = "\n";
   for (const v1::Signature& signature : document.signatures()) {
     absl::StrAppend(&out, separator, indent, "    {");
-    if (IsKeyId(signature.key_id())) {
-      absl::StrAppend(&out, "\"keyid\": \"", signature.key_id(), "\", ");
+    if (!signature.key_id().empty()) {
+      absl::StrAppend(&out, "\"keyid\": \"", HexEncode(signature.key_id()), "\", ");
     }
     absl::StrAppend(&out, "\"sig\": \"", Base64Encode(signature.signature()), "\"}");
     separator = ",\n";

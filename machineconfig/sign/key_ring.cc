@@ -16,6 +16,10 @@ absl::Status InvalidPolicy(absl::string_view what) {
                     absl::StrCat("trust policy: ", what), "correct the policy and sign it again");
 }
 
+bool HasUnknownFields(const google::protobuf::Message& message) {
+  return !message.GetReflection()->GetUnknownFields(message).empty();
+}
+
 }  // namespace
 
 absl::StatusOr<KeyRing> KeyRing::Of(const v1::TrustPolicy& policy) {
@@ -62,7 +66,7 @@ void KeyRing::Merge(const KeyRing& other) {
 const KnownKey* KeyRing::Find(absl::string_view pae, const v1::Signature& signature) const {
   for (const KnownKey& known : keys_) {
     // A keyid narrows the search; a wrong one finds nothing, and so refuses.
-    if (!signature.key_id().empty() && known.key.id().Hex() != signature.key_id()) continue;
+    if (!signature.key_id().empty() && !known.Is(signature.key_id())) continue;
     if (known.key.Verify(pae, signature.signature())) return &known;
   }
   return nullptr;
@@ -76,9 +80,8 @@ absl::StatusOr<std::vector<const KnownKey*>> KeyRing::Match(
     const v1::Signature& signature = document.signatures(i);
     const KnownKey* key = Find(pae, signature);
     if (key == nullptr) {
-      auto named = std::find_if(keys_.begin(), keys_.end(), [&](const KnownKey& k) {
-        return k.key.id().Hex() == signature.key_id();
-      });
+      auto named = std::find_if(keys_.begin(), keys_.end(),
+                                [&](const KnownKey& k) { return k.Is(signature.key_id()); });
       std::string which = absl::StrCat("signature ", i + 1, " of ", document.signatures_size());
       if (named != keys_.end()) {
         return api::Coded(absl::StatusCode::kPermissionDenied, "bad-signature",
@@ -137,6 +140,15 @@ absl::Status CheckShape(const v1::SignedDocument& document, v1::DocumentType exp
                                "`; expected `", TypeWord(expected), "`"),
                   "sign it as the type it is meant to be: nodectl sign");
   }
+  // What a later version added may change what the document means: never passed over.
+  bool unknown = HasUnknownFields(document) || HasUnknownFields(document.set_proof());
+  for (const v1::Signature& signature : document.signatures()) {
+    unknown |= HasUnknownFields(signature);
+  }
+  if (unknown) {
+    return refuse("unknown-field", "the document carries a field that this version does not know",
+                  "send it as this version's nodectl writes it, or update the node first");
+  }
   if (document.signatures().empty()) {
     return api::Coded(absl::StatusCode::kPermissionDenied, "no-signatures",
                       "the document is not signed", "sign it: nodectl sign -f FILE");
@@ -165,6 +177,11 @@ absl::Status CheckShape(const v1::SignedDocument& document, v1::DocumentType exp
                   "sign the document itself: nodectl sign -f FILE");
   }
   return absl::OkStatus();
+}
+
+bool KnownKey::Is(absl::string_view key_id) const {
+  const auto& bytes = key.id().bytes;
+  return key_id == absl::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size());
 }
 
 absl::Status RevokedKey(const KnownKey& key) {

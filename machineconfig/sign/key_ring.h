@@ -16,6 +16,8 @@ struct KnownKey {
   std::string name;
   PublicKey key;
   bool revoked = false;
+
+  bool Is(absl::string_view key_id) const;  // as it stands in a signature: 32 bytes
 };
 
 class KeyRing {
@@ -42,7 +44,8 @@ class KeyRing {
 };
 
 // What can be said without keys: size, type, number and scheme of the signatures. Reasons:
-// too-large, wrong-type, no-signatures, too-many-signatures, unknown-scheme, unsupported-proof.
+// too-large, wrong-type, unknown-field, no-signatures, too-many-signatures, unknown-scheme,
+// unsupported-proof.
 absl::Status CheckShape(const v1::SignedDocument& document, v1::DocumentType expected);
 
 absl::Status RevokedKey(const KnownKey& key);

@@ -1,0 +1,148 @@
+#include <string>
+
+#include "machineconfig/sign/policy.h"
+#include "tests/unit/machineconfig/sign/testing.h"
+
+namespace basalt::sign {
+namespace {
+
+using ::testing::HasSubstr;
+
+v1::MachineConfig Server() {
+  v1::MachineConfig config;
+  config.mutable_metadata()->set_cluster("home");
+  config.mutable_metadata()->set_name("n1");
+  config.mutable_k3s()->set_role(v1::K3S_ROLE_SERVER);
+  config.mutable_k3s()->set_version("v1.30.4+k3s1");
+  return config;
+}
+
+template <typename Change>
+v1::MachineConfig With(v1::MachineConfig config, Change change) {
+  change(config);
+  return config;
+}
+
+absl::Status Try(const v1::MachineConfig& from, const v1::MachineConfig& to) {
+  return CheckDestructive(diff::Diff(&from, to), &from, to);
+}
+
+// Refused with `word` in the hint, and accepted once it is allowed; nothing else helps.
+void ExpectNeeds(const std::string& word, const v1::MachineConfig& from, v1::MachineConfig to) {
+  absl::Status status = Try(from, to);
+  EXPECT_THAT(status, HasReason("needs-allow")) << word;
+  EXPECT_THAT(api::Hint(status), HasSubstr("[" + word + "]"));
+  for (const char* other : {"roleChange", "datastoreChange", "removeK3s", "downgrade"}) {
+    if (other != word) to.mutable_metadata()->add_allow(other);
+  }
+  EXPECT_THAT(Try(from, to), HasReason("needs-allow")) << word;
+  to.mutable_metadata()->add_allow(word);
+  EXPECT_TRUE(Try(from, to).ok()) << Try(from, to);
+}
+
+TEST(Destructive, AFirstConfigDestroysNothing) {
+  v1::MachineConfig to = Server();
+  EXPECT_TRUE(CheckDestructive(diff::Diff(nullptr, to), nullptr, to).ok());
+}
+
+TEST(Destructive, OrdinaryChangesNeedNoWord) {
+  v1::MachineConfig from = Server();
+  for (const v1::MachineConfig& to : {
+           Server(),
+           With(Server(), [](auto& c) { c.mutable_k3s()->set_version("v1.31.0+k3s1"); }),
+           With(Server(), [](auto& c) { c.mutable_k3s()->set_version("v1.30.10+k3s1"); }),
+           With(Server(), [](auto& c) { (*c.mutable_metadata()->mutable_labels())["a"] = "b"; }),
+           With(Server(), [](auto& c) { c.mutable_k3s()->add_tls_sans("k8s.example"); }),
+       }) {
+    EXPECT_TRUE(Try(from, to).ok()) << Try(from, to);
+  }
+  v1::MachineConfig bare = Server();
+  bare.clear_k3s();
+  EXPECT_TRUE(Try(bare, Server()).ok());
+}
+
+TEST(Destructive, S4_ARoleFlipNeedsRoleChange) {
+  v1::MachineConfig agent =
+      With(Server(), [](auto& c) { c.mutable_k3s()->set_role(v1::K3S_ROLE_AGENT); });
+  ExpectNeeds("roleChange", Server(), agent);
+  ExpectNeeds("roleChange", agent, Server());
+}
+
+TEST(Destructive, AnotherKindOfDatastoreNeedsDatastoreChange) {
+  v1::MachineConfig sqlite = Server();
+  v1::MachineConfig etcd =
+      With(Server(), [](auto& c) { c.mutable_k3s()->mutable_cluster()->set_init(true); });
+  v1::MachineConfig joined = With(
+      Server(), [](auto& c) { c.mutable_k3s()->mutable_cluster()->set_server("https://n0:6443"); });
+  auto external = [](const std::string& url) {
+    return With(Server(), [&](auto& c) {
+      c.mutable_k3s()->mutable_datastore()->mutable_endpoint()->set_plain(url);
+    });
+  };
+  v1::MachineConfig postgres = external("postgres://k3s:one@db.example:5432/k3s");
+  ExpectNeeds("datastoreChange", sqlite, etcd);
+  ExpectNeeds("datastoreChange", etcd, sqlite);
+  ExpectNeeds("datastoreChange", sqlite, postgres);
+  ExpectNeeds("datastoreChange", postgres, etcd);
+  ExpectNeeds("datastoreChange", postgres, external("mysql://k3s:one@db.example:5432/k3s"));
+  ExpectNeeds("datastoreChange", postgres, external("postgres://k3s:one@db2.example:5432/k3s"));
+  // The first server of a cluster that later joins by URL keeps its etcd.
+  EXPECT_TRUE(Try(etcd, joined).ok());
+  // A new password is no new datastore, also one with an @ in it.
+  EXPECT_TRUE(Try(postgres, external("postgres://k3s:t@wo@db.example:5432/k3s")).ok());
+}
+
+TEST(Destructive, RemovingK3sNeedsRemoveK3s) {
+  ExpectNeeds("removeK3s", Server(), With(Server(), [](auto& c) { c.clear_k3s(); }));
+}
+
+TEST(Destructive, AnOlderVersionNeedsDowngrade) {
+  for (const char* older : {"v1.30.3+k3s1", "v1.29.9+k3s1", "v0.31.9+k3s1", "v1.9.99+k3s2"}) {
+    ExpectNeeds("downgrade", Server(),
+                With(Server(), [&](auto& c) { c.mutable_k3s()->set_version(older); }));
+  }
+  // A rebuild of the same Kubernetes is none.
+  v1::MachineConfig from =
+      With(Server(), [](auto& c) { c.mutable_k3s()->set_version("v1.30.4+k3s2"); });
+  EXPECT_TRUE(Try(from, Server()).ok());
+}
+
+TEST(Destructive, AllMissingWordsAreNamedAtOnce) {
+  v1::MachineConfig to = With(Server(), [](auto& c) {
+    c.mutable_k3s()->set_role(v1::K3S_ROLE_AGENT);
+    c.mutable_k3s()->set_version("v1.29.0+k3s1");
+  });
+  EXPECT_THAT(api::Hint(Try(Server(), to)), HasSubstr("[roleChange, downgrade]"));
+}
+
+TEST(Destructive, WhatIsFixedAtInstallationNeedsReinstallWhateverIsAllowed) {
+  auto key = [](const std::string& name, const std::string& value) {
+    return With(Server(),
+                [&](auto& c) { (*c.mutable_k3s()->mutable_config())[name].set_text(value); });
+  };
+  for (v1::MachineConfig to : {
+           With(Server(), [](auto& c) { c.mutable_metadata()->set_name("n2"); }),
+           With(Server(), [](auto& c) { c.mutable_metadata()->set_cluster("office"); }),
+           key("cluster-cidr", "10.52.0.0/16"),
+           key("service-cidr", "10.53.0.0/16"),
+           key("cluster-domain", "home.arpa"),
+       }) {
+    EXPECT_THAT(Try(Server(), to), HasReason("needs-reinstall"));
+    for (const char* word : {"roleChange", "datastoreChange", "removeK3s", "downgrade"}) {
+      to.mutable_metadata()->add_allow(word);
+    }
+    EXPECT_THAT(Try(Server(), to), HasReason("needs-reinstall"));
+  }
+  // Writing the default down changes nothing.
+  EXPECT_TRUE(Try(Server(), key("cluster-cidr", "10.42.0.0/16")).ok());
+  EXPECT_THAT(Try(key("cluster-cidr", "10.52.0.0/16"), Server()), HasReason("needs-reinstall"));
+  v1::MachineConfig dual = With(Server(), [](auto& c) {
+    auto* list = (*c.mutable_k3s()->mutable_config())["cluster-cidr"].mutable_list();
+    list->add_values("10.42.0.0/16");
+    list->add_values("fd00::/56");
+  });
+  EXPECT_THAT(Try(Server(), dual), HasReason("needs-reinstall"));
+}
+
+}  // namespace
+}  // namespace basalt::sign
