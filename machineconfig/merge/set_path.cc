@@ -1,5 +1,6 @@
 #include "machineconfig/merge/set_path.h"
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,12 @@ class Setter {
     if (rest.empty()) return SetField(*field, message);
     if (field->kind != FieldKind::kMessage || rest[0] != '.') {
       return Bad("unknown-field", whole_, absl::StrCat("`", name, "` has no fields"));
+    }
+    if (value_.empty() && !message.GetReflection()->HasField(message, field->field)) {
+      // Clearing below an absent section makes none; the names are checked all the same.
+      const std::unique_ptr<Message> scratch(
+          message.GetReflection()->GetMessage(message, field->field).New());
+      return Set(rest.substr(1), *scratch);
     }
     return Set(rest.substr(1), Child(*field, message));
   }

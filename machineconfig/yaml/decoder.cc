@@ -32,7 +32,11 @@ absl::string_view KindWord(const Node& node) {
     case NodeKind::kNull:
       return "nothing";
     case NodeKind::kPlain:
-      return ParseBool(node.text) ? "true or false" : ReadsAsOther(node.text) ? "a number" : "text";
+      if (ParseBool(node.text)) return "true or false";
+      // True and NULL are words to us: only the lower-case spellings mean something.
+      return ReadsAsOther(node.text) && node.text.find_first_of("0123456789") != std::string::npos
+                 ? "a number"
+                 : "text";
     case NodeKind::kQuoted:
       return "quoted text";
     case NodeKind::kSequence:
@@ -60,6 +64,14 @@ class Decoder::Scope {
   Decoder& decoder_;
   std::string before_;
 };
+
+void Decoder::Blame(const Node& node) {
+  for (api::Violation& error : result_.errors) {
+    if (error.path.empty() && error.line == node.line && error.column == node.column) {
+      error.path = path_;
+    }
+  }
+}
 
 bool Decoder::full() const { return result_.errors.size() > kMaxErrors; }
 
@@ -158,7 +170,8 @@ void Decoder::UnknownField(const Node& key, const MessageInfo& info) {
 }
 
 void Decoder::Field(const Node& node, const FieldInfo& field, Msg& message) {
-  if (node.kind == NodeKind::kNull || node.broken) return;
+  if (node.broken) return Blame(node);
+  if (node.kind == NodeKind::kNull) return;
   if (field.kind == FieldKind::kMap) {
     Map(node, field, message);
   } else if (field.repeated) {
@@ -201,6 +214,7 @@ void Decoder::List(const Node& node, const FieldInfo& field, Msg& message) {
         !key.empty() && key.size() <= schema::kMaxPathKey && keys.insert(key).second;
     Scope scope(*this, element,
                 by_key ? schema::Element(path_, key) : schema::Element(path_, index));
+    if (element.broken) Blame(element);
     if (element.kind == NodeKind::kNull && !element.broken) {
       Error(element, "empty-element", "an element of the list is empty", "remove the `-`");
     }
@@ -368,7 +382,8 @@ void Decoder::Map(const Node& node, const FieldInfo& field, Msg& message) {
 
 void Decoder::MapValue(const Node& node, const FieldInfo& field, absl::string_view key,
                        Msg& message) {
-  if (node.kind == NodeKind::kNull || node.broken) return;
+  if (node.broken) return Blame(node);
+  if (node.kind == NodeKind::kNull) return;
   if (node.sealed) {
     return Error(node, "tag", "this field is not a secret",
                  "the tag !sealed belongs to secrets alone");

@@ -45,6 +45,8 @@ class Decoder {
   void WrongType(const Node& node, absl::string_view expected, absl::string_view hint = "");
   void Error(const Node& node, absl::string_view reason, absl::string_view message,
              absl::string_view hint = "");
+  // Gives the error that the tree reported for a broken node its path.
+  void Blame(const Node& node);
   bool full() const;
   // Adds an element to a repeated field, or sets a singular one.
   template <typename Set, typename Add>

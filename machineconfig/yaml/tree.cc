@@ -36,7 +36,7 @@ class Builder : public YAML::EventHandler {
   void OnDocumentStart(const YAML::Mark& mark) override {
     if (++documents_ > 1) {
       Fail(mark, "several-documents", "the file holds more than one YAML document",
-           "one file, one document");
+           "one file, one document; a stray comma or bracket also ends one");
     }
   }
   void OnDocumentEnd() override {}
@@ -120,8 +120,9 @@ class Builder : public YAML::EventHandler {
       const bool is_key = parent.kind == NodeKind::kMap && parent.children % 2 == 0;
       ++parent.children;
       if (is_key && kind != NodeKind::kPlain && kind != NodeKind::kQuoted) {
-        Fail(mark, "key-not-text", "a key must be a word, not null, a list or a map",
-             "quote it, or check the braces and colons of this line");
+        Fail(mark, "key-not-text",
+             "a key must be a word, not null, a list or a map; or a bracket is not closed",
+             "quote it, or check the brackets and colons from this line on");
       }
     }
     return index;

@@ -1,0 +1,118 @@
+#include "machineconfig/diff/diff.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+#include "machineconfig/schema/resolve.h"
+#include "machineconfig/yaml/decode.h"
+
+namespace basalt::diff {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+v1::MachineConfig Config(absl::string_view text) {
+  v1::MachineConfig config;
+  const auto result = yaml::Decode(text, "", config);
+  EXPECT_TRUE(result.ok()) << result.errors[0].ToString();
+  return config;
+}
+
+std::vector<std::string> Lines(const std::vector<Change>& changes) {
+  std::vector<std::string> out;
+  for (const Change& c : changes) {
+    const char* const kSigns[] = {"+", "-", "~", "?"};
+    out.push_back(absl::StrCat(kSigns[static_cast<int>(c.kind)], c.path, " ", c.old_value, ">",
+                               c.new_value, " ", v1::Effect_Name(c.effect).substr(7)));
+  }
+  return out;
+}
+
+std::vector<std::string> Between(absl::string_view a, absl::string_view b,
+                                 const Options& options = {}) {
+  const v1::MachineConfig from = Config(a);
+  return Lines(Diff(&from, Config(b), options));
+}
+
+TEST(Diff, IsEmptyForEqualMeanings) {
+  EXPECT_THAT(
+      Between("k3s: {role: server, tlsSans: [a, b]}", "k3s: {tlsSans: [b, a], role: server}"),
+      IsEmpty());
+  EXPECT_THAT(Between("api: {}", "metadata: {labels: {}}"), IsEmpty());
+  EXPECT_THAT(Between("k3s: {env: [{name: A, value: x}, {name: B, value: y}]}",
+                      "k3s: {env: [{name: B, value: y}, {name: A, value: x}]}"),
+              IsEmpty());
+}
+
+TEST(Diff, ComparesByElementAndInheritsEffects) {
+  EXPECT_THAT(Between("metadata: {name: a, labels: {x: y, s: old}}\n"
+                      "k3s: {tlsSans: [a, b], cluster: {init: true}, env: [{name: A, value: x}]}",
+                      "metadata: {name: b, labels: {s: new}}\n"
+                      "k3s: {tlsSans: [b, c], cluster: {init: false}, env: [{name: A, value: z}]}"),
+              ElementsAre("~k3s.cluster.init true>false RESTART_K3S",
+                          "~k3s.env[A].value x>z RESTART_K3S", "-k3s.tlsSans[0] a> RESTART_K3S",
+                          "+k3s.tlsSans[1] >c RESTART_K3S", "~metadata.labels[s] old>new LIVE",
+                          "-metadata.labels[x] \"y\"> LIVE", "~metadata.name a>b REINSTALL"));
+}
+
+TEST(Diff, AgainstNothingEverythingIsAdded) {
+  EXPECT_THAT(Lines(Diff(nullptr, Config("metadata: {name: a}\nk3s: {role: agent}"))),
+              ElementsAre("+k3s.role >agent RESTART_K3S", "+metadata.name >a REINSTALL"));
+}
+
+TEST(Diff, AtomicListsChangeAsAWhole) {
+  EXPECT_THAT(Between("k3s: {node: {ip: [10.0.0.1]}}", "k3s: {node: {ip: [10.0.0.2]}}"),
+              ElementsAre("~k3s.node.ip [10.0.0.1]>[10.0.0.2] RESTART_K3S"));
+}
+
+TEST(Diff, SecretsAreComparedAndNeverShown) {
+  const char* const kA =
+      "k3s: {token: aaa, agentToken: same, config: {etcd-s3-secret-key: p}, "
+      "manifests: [{name: m, content: x}]}";
+  const char* const kB =
+      "k3s: {token: bbb, agentToken: same, config: {etcd-s3-secret-key: q}, "
+      "manifests: [{name: m, content: z}]}";
+  EXPECT_THAT(Between(kA, kB),
+              ElementsAre("~k3s.config[etcd-s3-secret-key] (redacted)>(redacted) RESTART_K3S",
+                          "~k3s.manifests[m].content (redacted)>(redacted) LIVE",
+                          "~k3s.token (redacted)>(redacted) RESTART_K3S"));
+  EXPECT_THAT(
+      Between("k3s: {token: a}", "k3s: {agentToken: b}"),
+      ElementsAre("+k3s.agentToken >(redacted) RESTART_K3S", "-k3s.token (redacted)> RESTART_K3S"));
+}
+
+TEST(Diff, SecretsThatMayNotBeComparedTellNothing) {
+  // Equal or not: the same answer, so a caller cannot guess values.
+  for (const char* other : {"k3s: {token: aaa}", "k3s: {token: bbb}"}) {
+    const v1::MachineConfig from = Config("k3s: {token: aaa}");
+    const auto changes = Diff(&from, Config(other), {.compare_secrets = false});
+    EXPECT_THAT(Lines(changes), ElementsAre("?k3s.token (redacted)>(redacted) RESTART_K3S"));
+    EXPECT_EQ(TotalEffect(changes), v1::EFFECT_NONE);
+    EXPECT_FALSE(SameMeaning(changes));
+  }
+}
+
+TEST(Diff, TotalEffectIsTheLargest) {
+  EXPECT_EQ(TotalEffect({}), v1::EFFECT_NONE);
+  const v1::MachineConfig from = Config("metadata: {labels: {a: b}}");
+  EXPECT_EQ(TotalEffect(Diff(&from, Config("k3s: {version: x}"))), v1::EFFECT_RESTART_K3S);
+}
+
+TEST(Diff, OnlyFreeMetadataKeepsTheMeaning) {
+  const v1::MachineConfig from = schema::Resolve(Config("metadata: {name: a, generation: 1}"));
+  auto changed = [&](absl::string_view text) { return Diff(&from, schema::Resolve(Config(text))); };
+  EXPECT_TRUE(
+      SameMeaning(changed("metadata: {name: a, generation: 2, reason: why, "
+                          "apply: {mode: try}}")));
+  EXPECT_FALSE(SameMeaning(changed("metadata: {name: a, generation: 2, labels: {x: y}}")));
+  EXPECT_FALSE(SameMeaning(changed("metadata: {name: a, generation: 1, epoch: 2}")));
+  EXPECT_FALSE(SameMeaning(changed("metadata: {name: a, generation: 1, allow: [roleChange]}")));
+  EXPECT_TRUE(IsFreePath("metadata.apply.mode"));
+  EXPECT_FALSE(IsFreePath("metadata.reasons"));
+  EXPECT_FALSE(IsFreePath("metadata.allow[0]"));
+}
+
+}  // namespace
+}  // namespace basalt::diff
