@@ -57,8 +57,13 @@ absl::StatusOr<TrustStore> TrustStore::Load(host::Vfs& vfs, const std::string& s
       }
     }
     TrustStore store(vfs, *std::move(primary));
+    if (!backup.ok()) {
+      store.warning_ = absl::StrCat(kBackup, " could not be used (", backup.status().message(),
+                                    ") and is made anew");
+    }
     if (!backup.ok() || backup->policy.version() != store.policy().version()) {
-      store.warning_ = store.Repair();
+      std::string failure = store.Repair();
+      if (!failure.empty()) absl::StrAppend(&store.warning_, "; ", failure);
     }
     return store;
   }
