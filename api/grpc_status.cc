@@ -66,7 +66,8 @@ absl::Status FromGrpc(const grpc::Status& status) {
     }
     return out;
   }
-  absl::string_view text = status.error_message();
+  const std::string message = status.error_message();
+  absl::string_view text = message;
   if (absl::StartsWith(text, "[")) {
     size_t end = 1;
     while (end < text.size() && IsReasonChar(text[end])) ++end;

@@ -18,7 +18,7 @@ namespace {
 namespace tls = grpc::experimental;
 
 // What gRPC may use for connections and messages of all callers together.
-constexpr size_t kMemory = 96 << 20;
+constexpr size_t kMemory = 32 << 20;
 // The message itself may have 2 MiB; its frame and fields want a little more.
 constexpr int kUnconfiguredMessage = (2 << 20) + (16 << 10);
 constexpr int kMetadataBytes = 8 << 10;
