@@ -215,7 +215,9 @@ Outcome Download(const Arguments& arguments, int fd, const Hooks& hooks, std::st
   curl_global_init(CURL_GLOBAL_DEFAULT);
   TargetFile target(fd, arguments.limit, hooks.progress);
   Outcome overall = Outcome::kOk;
+  int index = -1;
   for (const std::string& url : arguments.urls) {
+    ++index;
     Outcome outcome = FromUrl(arguments, url, target, hooks, why);
     if (outcome == Outcome::kOk && arguments.expected > 0 && target.size() != arguments.expected) {
       *why =
@@ -225,7 +227,10 @@ Outcome Download(const Arguments& arguments, int fd, const Hooks& hooks, std::st
       if (target.Restart() != Outcome::kOk) return Outcome::kNotWritable;
     }
     target.Flush();
-    if (outcome == Outcome::kOk) return Outcome::kOk;
+    if (outcome == Outcome::kOk) {
+      hooks.from(index);
+      return Outcome::kOk;
+    }
     hooks.failed(outcome, url, *why);
     if (outcome == Outcome::kDiskFull || outcome == Outcome::kNotWritable) return outcome;
     bool first = overall == Outcome::kOk;

@@ -16,6 +16,8 @@ struct Hooks {
   std::function<void(Outcome, const std::string& url, const std::string& why)> failed;
   // Waits between attempts at one URL.
   std::function<void(int seconds)> pause;
+  // The URL (counted from 0) that had the artifact.
+  std::function<void(int index)> from;
 };
 
 // The outcome of the whole: kOk, the outcome that all URLs share, or kFailed. A full or read-only

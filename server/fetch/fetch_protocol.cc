@@ -82,6 +82,14 @@ std::optional<Progress> LastProgress(absl::string_view output) {
   return last;
 }
 
+int FromIndex(absl::string_view output) {
+  int index = -1;
+  for (absl::string_view line : absl::StrSplit(output, '\n')) {
+    if (absl::ConsumePrefix(&line, "from ") && !absl::SimpleAtoi(line, &index)) index = -1;
+  }
+  return index;
+}
+
 std::string LastError(absl::string_view output) {
   std::string last;
   for (absl::string_view line : absl::StrSplit(output, '\n')) {

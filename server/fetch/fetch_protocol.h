@@ -3,7 +3,8 @@
 // Pure, thread-safe.
 //
 //   noded-fetch LIMIT EXPECTED STALL-SECONDS URL...
-//     stdout  "progress DONE TOTAL" (bytes; total 0 = unknown), at most twice a second
+//     stdout  "progress DONE TOTAL" (bytes; total 0 = unknown), at most twice a second; at the end
+//             "from INDEX", the URL (counted from 0) that had it
 //     stderr  "failed REASON URL: why" for each attempt given up, last "error REASON why"
 #pragma once
 
@@ -54,6 +55,8 @@ struct Progress {
 };
 // The last complete progress line of the output; nothing when there is none.
 std::optional<Progress> LastProgress(absl::string_view output);
+// The INDEX of the line "from INDEX"; -1 when there is none.
+int FromIndex(absl::string_view output);
 // The text after "error REASON " of the last such line; "" when there is none.
 std::string LastError(absl::string_view output);
 // All "failed ..." lines: which URLs were tried and why each was given up.

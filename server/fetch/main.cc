@@ -31,6 +31,7 @@ int main(int argc, char** argv) {
                  why.c_str());
   };
   hooks.pause = [](int seconds) { sleep(static_cast<unsigned>(seconds)); };
+  hooks.from = [](int index) { std::printf("from %d\n", index); };
   std::string why;
   Outcome outcome = basalt::fetch::Download(*arguments, basalt::fetch::kTargetFd, hooks, &why);
   if (outcome != Outcome::kOk) {

@@ -1,0 +1,450 @@
+#include "server/k3s/controller_impl.h"
+
+#include <fcntl.h>
+
+#include <cstdlib>
+#include <map>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "api/coded_status.h"
+#include "machineconfig/schema/resolve.h"
+#include "server/k3s/blocking.h"
+#include "server/k3s/plan.h"
+
+namespace basalt::k3s {
+namespace {
+
+bool Alive(host::ServiceState state) {
+  return state == host::ServiceState::kStarting || state == host::ServiceState::kRunning ||
+         state == host::ServiceState::kBackingOff || state == host::ServiceState::kStopping;
+}
+
+// The download's environment: what the config gives K3s for its own, and what noded was started
+// with. curl reads the lower-case names.
+std::vector<std::string> Proxies(const v1::K3s& k3s) {
+  std::map<std::string, std::string> found;
+  for (const char* name : {"http_proxy", "https_proxy", "no_proxy", "all_proxy", "SSL_CERT_FILE"}) {
+    if (const char* value = getenv(name); value != nullptr) found[name] = value;
+  }
+  for (const v1::EnvVar& variable : k3s.env()) {
+    std::string lower = absl::AsciiStrToLower(variable.name());
+    if (lower == "http_proxy" || lower == "https_proxy" || lower == "no_proxy" ||
+        lower == "all_proxy") {
+      found[lower] = variable.value();
+    }
+  }
+  std::vector<std::string> env;
+  for (const auto& [name, value] : found) env.push_back(absl::StrCat(name, "=", value));
+  return env;
+}
+
+}  // namespace
+
+ControllerImpl::ControllerImpl(const K3sDeps& deps, K3sParts parts)
+    : deps_(deps), parts_(std::move(parts)) {}
+
+ControllerImpl::~ControllerImpl() {
+  if (probe_timer_ != 0) deps_.executor.CancelTimer(probe_timer_);
+}
+
+NodeFacts ControllerImpl::Facts() const {
+  NodeFacts facts;
+  facts.root = deps_.platform.paths().root;
+  facts.architecture = deps_.platform.hardware().architecture;
+  facts.address = deps_.platform.k3s_address();
+  facts.confined = deps_.platform.k3s_confined();
+  facts.addresses = parts_.files->Addresses();
+  return facts;
+}
+
+std::optional<host::ServiceStatus> ControllerImpl::FindService() const {
+  absl::StatusOr<std::vector<host::ServiceStatus>> list = deps_.supervisor.List();
+  if (!list.ok()) return std::nullopt;
+  for (const host::ServiceStatus& service : *list) {
+    if (service.name == kService) return service;
+  }
+  return std::nullopt;
+}
+
+absl::StatusOr<engine::ControllerPlan> ControllerImpl::Plan(const v1::MachineConfig* from,
+                                                            const v1::MachineConfig& to) const {
+  const host::Hardware& hardware = deps_.platform.hardware();
+  MachineSize machine{.memory = hardware.memory_total,
+                      .cpus = hardware.cpus,
+                      .data_on_flash = hardware.data_on_flash};
+  if (absl::StatusOr<uint64_t> free = deps_.vfs.FreeBytes(); free.ok()) {
+    machine.free_bytes = static_cast<int64_t>(*free);
+  }
+  absl::StatusOr<engine::ControllerPlan> plan = PlanK3s(from, to, Facts(), machine);
+  std::string unimplemented = deps_.platform.Unimplemented("k3s");
+  if (plan.ok() && !unimplemented.empty()) {
+    for (engine::PlanStep& step : plan->steps) step.unimplemented = unimplemented;
+  }
+  return plan;
+}
+
+absl::StatusOr<std::vector<ControllerImpl::Wanted>> ControllerImpl::WantedArtifacts(
+    const v1::MachineConfig& to) const {
+  const std::string& architecture = deps_.platform.hardware().architecture;
+  std::vector<Wanted> wanted;
+  absl::StatusOr<const v1::Artifact*> binary =
+      ForArchitecture(to.k3s().artifacts(), architecture, "k3s.artifacts");
+  if (!binary.ok()) return binary.status();
+  wanted.push_back({absl::StrCat("K3s ", to.k3s().version()), **binary});
+  for (const v1::K3sImage& image : to.k3s().images()) {
+    absl::StatusOr<const v1::Artifact*> artifact = ForArchitecture(
+        image.artifacts(), architecture, absl::StrCat("k3s.images[", image.name(), "]"));
+    if (!artifact.ok()) return artifact.status();
+    wanted.push_back({absl::StrCat("image ", image.name()), **artifact});
+  }
+  return wanted;
+}
+
+void ControllerImpl::EnsureAll(std::deque<Wanted> rest, std::vector<std::string> proxies,
+                               engine::OnProgress progress, Next next) {
+  if (rest.empty()) return next(absl::OkStatus());
+  Wanted wanted = std::move(rest.front());
+  rest.pop_front();
+  parts_.store->Ensure(
+      wanted.what, wanted.artifact, proxies, progress,
+      [this, rest = std::move(rest), proxies, progress, next](absl::Status status) mutable {
+        if (!status.ok()) return next(std::move(status));
+        EnsureAll(std::move(rest), std::move(proxies), std::move(progress), std::move(next));
+      });
+}
+
+absl::Status ControllerImpl::CheckPorts(const v1::MachineConfig& to) const {
+  std::optional<host::ServiceStatus> service = FindService();
+  if (service && Alive(service->state)) return absl::OkStatus();  // they are K3s's own
+  const Ports ports = PortsOf(to.k3s());
+  std::string address = deps_.platform.k3s_confined() ? deps_.platform.k3s_address() : "0.0.0.0";
+  std::vector<int> needed = {10250, IsServer(to.k3s()) ? ports.https : ports.load_balancer};
+  for (int port : needed) {
+    std::string taken = parts_.files->PortTaken(address, port);
+    if (taken.empty()) continue;
+    return api::Coded(
+        absl::StatusCode::kFailedPrecondition, "port-in-use",
+        absl::StrCat("K3s cannot start: ", taken),
+        "end what uses it (`ss -lntp` names it), or give K3s another port in k3s.config");
+  }
+  return absl::OkStatus();
+}
+
+void ControllerImpl::Prepare(const v1::MachineConfig& to, engine::OnProgress progress,
+                             engine::Done done) {
+  uint64_t epoch = ++prepare_epoch_;
+  if (!to.has_k3s()) return done(absl::OkStatus());
+  absl::StatusOr<Rendered> rendered = Render(to, Facts());
+  if (!rendered.ok()) return done(rendered.status());
+  absl::StatusOr<std::vector<Wanted>> wanted = WantedArtifacts(to);
+  if (!wanted.ok()) return done(wanted.status());
+  if (absl::Status status = CheckPorts(to); !status.ok()) return done(status);
+  if (absl::Status status = deps_.vfs.MakeDirs("data/store"); !status.ok()) return done(status);
+  EnsureAll({wanted->begin(), wanted->end()}, Proxies(to.k3s()), std::move(progress),
+            [this, epoch, done = std::move(done)](absl::Status status) {
+              if (epoch != prepare_epoch_) status = absl::CancelledError("superseded");
+              done(std::move(status));
+            });
+}
+
+void ControllerImpl::CancelPrepare() {
+  ++prepare_epoch_;
+  parts_.store->Cancel();
+}
+
+ControllerImpl::Next ControllerImpl::Guarded(uint64_t epoch, engine::Done done,
+                                             std::function<void()> next) {
+  return [this, epoch, done = std::move(done), next = std::move(next)](absl::Status status) {
+    if (epoch != epoch_) return done(absl::CancelledError("superseded by a newer configuration"));
+    if (!status.ok()) return done(std::move(status));
+    next();
+  };
+}
+
+void ControllerImpl::Execute(const v1::MachineConfig* to, engine::Done done) {
+  uint64_t epoch = ++epoch_;
+  labels_refused_.clear();
+  if (to == nullptr || !to->has_k3s()) {
+    config_.reset();
+    return FullStop(epoch, std::move(done));
+  }
+  absl::StatusOr<Rendered> rendered = Render(*to, Facts());
+  if (!rendered.ok()) return done(rendered.status());
+  bool role_changed = config_ && IsServer(config_->k3s()) != IsServer(to->k3s());
+  config_ = *to;
+  secrets_ = schema::SecretValues(*to);
+  limits_ = LimitsOf(*to);
+  std::optional<host::ServiceStatus> service = FindService();
+  if (service && Alive(service->state) && service->state != host::ServiceState::kStopping &&
+      service->tag == rendered->tag) {
+    // What runs is what is wanted: it is not touched, only what it reads live.
+    rendered_ = std::move(*rendered);
+    absl::Status status = WriteFiles(rendered_);
+    if (status.ok()) status = WriteManifests(rendered_);
+    if (!health_.active()) health_.Adopted(IsServer(to->k3s()), *service, deps_.clock.SinceBoot());
+    ScheduleProbe(absl::ZeroDuration());
+    Changed();
+    return done(std::move(status));
+  }
+  absl::StatusOr<std::vector<Wanted>> wanted = WantedArtifacts(*to);
+  if (!wanted.ok()) return done(wanted.status());
+  if (absl::Status status = deps_.vfs.MakeDirs("data/store"); !status.ok()) return done(status);
+  EnsureAll(
+      {wanted->begin(), wanted->end()}, Proxies(to->k3s()), nullptr,
+      Guarded(epoch, done, [this, epoch, role_changed, rendered = std::move(*rendered), done] {
+        if (!role_changed) return Run(epoch, rendered, done);
+        // Pods of the old role belong to another control plane.
+        StopThen(epoch, Guarded(epoch, done, [this, epoch, rendered, done] {
+                   CleanUp(epoch, Guarded(epoch, done, [this, epoch, rendered, done] {
+                             Run(epoch, rendered, done);
+                           }));
+                 }));
+      }));
+}
+
+void ControllerImpl::Run(uint64_t epoch, Rendered rendered, engine::Done done) {
+  StopThen(epoch, Guarded(epoch, done, [this, epoch, rendered = std::move(rendered), done] {
+             rendered_ = rendered;
+             absl::Status status = WriteFiles(rendered_);
+             if (status.ok()) status = WriteManifests(rendered_);
+             if (!status.ok()) return done(status);
+             LinkImages(epoch, Guarded(epoch, done, [this, epoch, done] {
+                          CheckTree(epoch, Guarded(epoch, done,
+                                                   [this, epoch, done] { Launch(epoch, done); }));
+                        }));
+           }));
+}
+
+absl::Status ControllerImpl::WriteFiles(const Rendered& rendered) {
+  std::set<std::string> wanted;
+  for (const RenderedFile& file : rendered.files) {
+    wanted.insert(file.path);
+    absl::StatusOr<std::string> there = deps_.vfs.Read(file.path);
+    if (there.ok() && *there == file.content) continue;  // a node at rest writes nothing
+    std::string dir = file.path.substr(0, file.path.rfind('/'));
+    if (absl::Status status = deps_.vfs.MakeDirs(dir); !status.ok()) return status;
+    absl::Status status = file.volatile_file ? deps_.vfs.ReplaceVolatile(file.path, file.content)
+                                             : deps_.vfs.Replace(file.path, file.content);
+    if (!status.ok()) return api::Annotate(status, absl::StrCat("writing ", file.path));
+  }
+  std::vector<std::string> ours = {kRegistriesPath, kTokenPath, kAgentTokenPath};
+  for (const char* name : {"ca.crt", "client.crt", "client.key"})
+    ours.push_back(absl::StrCat(kDatastorePrefix, name));
+  for (const std::string& name :
+       deps_.vfs.List(kCertificatesDir).value_or(std::vector<std::string>{})) {
+    ours.push_back(absl::StrCat(kCertificatesDir, "/", name));
+  }
+  for (const std::string& path : ours) {
+    if (wanted.count(path) > 0 || !deps_.vfs.Exists(path)) continue;
+    if (absl::Status status = deps_.vfs.Remove(path); !status.ok()) return status;
+  }
+  // Before K3s runs: its data directory with the mode that it gives it itself.
+  return deps_.vfs.Exists(kDataDir) ? absl::OkStatus() : deps_.vfs.MakeDirs(kDataDir, 0755);
+}
+
+absl::Status ControllerImpl::WriteManifests(const Rendered& rendered) {
+  std::set<std::string> wanted;
+  for (const RenderedFile& file : rendered.manifests) {
+    wanted.insert(file.path);
+    absl::StatusOr<std::string> there = deps_.vfs.Read(file.path);
+    if (there.ok() && *there == file.content) continue;
+    if (absl::Status status = deps_.vfs.MakeDirs(kManifestsDir); !status.ok()) return status;
+    if (absl::Status status = deps_.vfs.ReplaceVolatile(file.path, file.content); !status.ok())
+      return status;
+  }
+  for (const std::string& name :
+       deps_.vfs.List(kManifestsDir).value_or(std::vector<std::string>{})) {
+    std::string path = absl::StrCat(kManifestsDir, "/", name);
+    if (!absl::StartsWith(name, kOwnPrefix) || wanted.count(path) > 0) continue;
+    if (absl::Status status = deps_.vfs.Remove(path); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+void ControllerImpl::StopThen(uint64_t epoch, Next next) {
+  std::optional<host::ServiceStatus> service = FindService();
+  if (!service || !Alive(service->state)) return next(absl::OkStatus());
+  health_.Stopped();
+  if (absl::Status status = deps_.supervisor.Stop(kService);
+      !status.ok() && !absl::IsNotFound(status)) {
+    return next(api::Annotate(status, "stopping K3s"));
+  }
+  if (stop_waiter_) std::exchange(stop_waiter_, nullptr)(absl::CancelledError("superseded"));
+  stop_waiter_ = std::move(next);
+  // It may have ended already: then no event comes.
+  deps_.executor.Post([this] { Refresh(); });
+}
+
+void ControllerImpl::CleanUp(uint64_t epoch, Next next) {
+  OnPool<absl::Status>(
+      deps_.executor,
+      [files = parts_.files, dir = Abs(kDataDir), whole = !deps_.platform.k3s_confined()] {
+        return files->CleanUp(dir, whole);
+      },
+      [next = std::move(next)](absl::Status status) {
+        next(status.ok() ? status
+                         : api::Coded(absl::StatusCode::kUnavailable, "k3s-cleanup-failed",
+                                      status.message()));
+      });
+}
+
+void ControllerImpl::FullStop(uint64_t epoch, engine::Done done) {
+  StopThen(epoch, Guarded(epoch, done, [this, epoch, done] {
+             health_.Stopped();
+             CleanUp(epoch, Guarded(epoch, done, [this, done] {
+                       Rendered nothing;
+                       rendered_ = nothing;
+                       absl::Status status = WriteFiles(nothing);
+                       if (status.ok()) status = deps_.vfs.Remove(kConfigPath);
+                       if (status.ok()) status = WriteManifests(nothing);
+                       Changed();
+                       done(std::move(status));
+                     }));
+           }));
+}
+
+void ControllerImpl::LinkImages(uint64_t epoch, Next next) {
+  std::map<std::string, std::string> links;
+  for (const auto& [name, sha256] : rendered_.images) links[name] = parts_.store->Path(sha256);
+  OnPool<absl::Status>(
+      deps_.executor,
+      [files = parts_.files, dir = Abs(kImagesDir), links] {
+        return files->LinkImages(dir, links);
+      },
+      std::move(next));
+}
+
+void ControllerImpl::CheckTree(uint64_t epoch, Next next) {
+  tree_note_.clear();
+  tree_recorded_ = false;
+  absl::StatusOr<const v1::Artifact*> binary =
+      ForArchitecture(config_->k3s().artifacts(), deps_.platform.hardware().architecture, "");
+  if (!binary.ok()) return next(binary.status());
+  absl::StatusOr<std::string> text =
+      deps_.vfs.Read(absl::StrCat(kTreesDir, "/", (*binary)->sha256()));
+  if (!text.ok()) return next(absl::OkStatus());  // never ran: it extracts anew
+  absl::StatusOr<TreeRecord> record = DecodeTree(*text);
+  using Found = std::vector<std::string>;
+  auto work = [files = parts_.files, dir = Abs(kDataDir), record]() -> Found {
+    if (!record.ok()) {
+      // Without a record nothing proves any tree: all are made anew.
+      for (const std::string& hash : files->Trees(dir)) files->RemoveTree(dir, hash);
+      return {"(the record)"};
+    }
+    Found changed = files->CompareTree(dir, *record);
+    if (!changed.empty()) files->RemoveTree(dir, record->hash);
+    return changed;
+  };
+  OnPool<Found>(deps_.executor, work, [this, epoch, next = std::move(next)](Found changed) {
+    if (epoch == epoch_ && !changed.empty()) {
+      tree_note_ =
+          absl::StrCat("K3s's extracted programs had been changed (", changed[0],
+                       changed.size() > 1 ? absl::StrCat(" and ", changed.size() - 1, " more") : "",
+                       "): they were removed and are extracted anew");
+    }
+    next(absl::OkStatus());
+  });
+}
+
+void ControllerImpl::Launch(uint64_t epoch, Next next) {
+  absl::StatusOr<const v1::Artifact*> binary =
+      ForArchitecture(config_->k3s().artifacts(), deps_.platform.hardware().architecture, "");
+  if (!binary.ok()) return next(binary.status());
+  parts_.store->Open(
+      (*binary)->sha256(),
+      [this, epoch, next = std::move(next)](absl::StatusOr<std::shared_ptr<host::UniqueFd>> file) {
+        if (epoch != epoch_)
+          return next(absl::CancelledError("superseded by a newer configuration"));
+        if (!file.ok()) return next(file.status());
+        host::ServiceSpec spec;
+        spec.name = kService;
+        spec.tag = rendered_.tag;
+        spec.argv = rendered_.argv;
+        spec.env = rendered_.env;
+        spec.exec_fd = host::UniqueFd(fcntl((*file)->get(), F_DUPFD_CLOEXEC, 3));
+        spec.cgroup = deps_.platform.k3s_confined() ? "" : "k3s";
+        spec.restart.always = true;
+        spec.notify = true;
+        output_start_ = deps_.supervisor.OutputOffset(kService).value_or(0);
+        if (absl::Status status = deps_.supervisor.Start(std::move(spec)); !status.ok()) {
+          return next(api::Annotate(status, "starting K3s"));
+        }
+        // A new start may begin a new ring of output.
+        if (deps_.supervisor.OutputOffset(kService).value_or(0) < output_start_) output_start_ = 0;
+        health_.Started(IsServer(config_->k3s()), deps_.clock.SinceBoot());
+        if (std::optional<host::ServiceStatus> service = FindService()) {
+          health_.Adopted(IsServer(config_->k3s()), *service, deps_.clock.SinceBoot());
+        }
+        ScheduleProbe(absl::Milliseconds(200));
+        Changed();
+        next(absl::OkStatus());
+      });
+}
+
+absl::Status ControllerImpl::Restart() {
+  if (!config_) {
+    return api::Coded(absl::StatusCode::kFailedPrecondition, "no-k3s",
+                      "this node's configuration has no K3s");
+  }
+  uint64_t epoch = ++epoch_;
+  engine::Done ignored = [](absl::Status) {};  // conditions tell what comes of it
+  Run(epoch, rendered_, ignored);
+  return absl::OkStatus();
+}
+
+void ControllerImpl::CollectGarbage(const std::vector<const v1::MachineConfig*>& kept) {
+  std::set<std::string> digests;
+  auto keep = [&digests](const v1::K3sArtifacts& artifacts) {
+    for (const v1::Artifact* a : {&artifacts.amd64(), &artifacts.arm64(), &artifacts.arm()}) {
+      if (a->has_sha256()) digests.insert(a->sha256());
+    }
+  };
+  for (const v1::MachineConfig* config : kept) {
+    if (!config->has_k3s()) continue;
+    keep(config->k3s().artifacts());
+    for (const v1::K3sImage& image : config->k3s().images()) keep(image.artifacts());
+  }
+  if (config_) keep(config_->k3s().artifacts());
+  parts_.store->KeepOnly(digests);
+  // K3s never removes the tree of a release that it does not run any more.
+  std::set<std::string> trees;
+  std::vector<std::string> stale;
+  for (const std::string& name : deps_.vfs.List(kTreesDir).value_or(std::vector<std::string>{})) {
+    std::string path = absl::StrCat(kTreesDir, "/", name);
+    absl::StatusOr<std::string> text = deps_.vfs.Read(path);
+    absl::StatusOr<TreeRecord> record = text.ok() ? DecodeTree(*text) : text.status();
+    if (digests.count(name) > 0) {
+      if (record.ok()) trees.insert(record->hash);
+      continue;
+    }
+    if (record.ok()) stale.push_back(record->hash);
+    // Ignoring failure: it is found again the next time.
+    (void)deps_.vfs.Remove(path);
+  }
+  for (const std::string& hash : stale) {
+    if (trees.count(hash) > 0) continue;
+    Submit(
+        deps_.executor,
+        [files = parts_.files, dir = Abs(kDataDir), hash] { files->RemoveTree(dir, hash); }, [] {});
+  }
+}
+
+std::unique_ptr<K3sController> MakeK3sController(const K3sDeps& deps, K3sParts parts) {
+  return std::make_unique<ControllerImpl>(deps, std::move(parts));
+}
+
+std::unique_ptr<K3sController> MakeK3sController(const K3sDeps& deps) {
+  K3sParts parts;
+  parts.store = MakeArtifactStore(deps.executor, deps.supervisor, deps.vfs.Absolute("data/store"),
+                                  deps.fetch_program);
+  parts.probe = MakeNodeProbe();
+  parts.files = MakeNodeFiles();
+  return MakeK3sController(deps, std::move(parts));
+}
+
+}  // namespace basalt::k3s

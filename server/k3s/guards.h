@@ -1,0 +1,30 @@
+// Is this machine enough for what the config asks? Below the recommendation is a warning, below
+// half of it an error that the owner may override with a reason. Pure.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "basalt/v1/machine_config.pb.h"
+
+namespace basalt::k3s {
+
+struct MachineSize {
+  int64_t memory = 0;  // bytes, nominal (rounded up to the module size)
+  int cpus = 0;
+  bool data_on_flash = false;
+  int64_t free_bytes = -1;  // of the data directory; -1: unknown
+};
+
+struct GuardResult {
+  std::vector<std::string> warnings;
+  // FailedPrecondition "guard-memory", "guard-cpu", "guard-etcd-on-flash" or "guard-disk-space".
+  absl::Status error;
+};
+
+// `download_bytes`: what has to be stored yet, 0 = unknown or nothing.
+GuardResult CheckGuards(const v1::K3s& k3s, const MachineSize& machine, int64_t download_bytes);
+
+}  // namespace basalt::k3s

@@ -1,0 +1,57 @@
+// What the K3s on this node says of itself, asked over its own endpoints; see the readiness ladder
+// in README.md. An interface, so that the controller is tested without sockets.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+
+namespace basalt::k3s {
+
+struct ProbeTarget {
+  bool server = true;
+  std::string address;        // where 6443 is
+  std::string local_address;  // where K3s opens what it opens on loopback
+  int https_port = 6443;
+  int lb_port = 6444;
+  std::string node_name;
+  std::string data_dir;  // absolute
+};
+
+struct ProbeResult {
+  bool ping = false;    // the supervisor part answers (of an agent: through its load balancer)
+  bool readyz = false;  // the apiserver is ready; of an agent: kubelet and kube-proxy are
+  bool node_seen = false;
+  bool node_ready = false;
+  std::string detail;                         // why the first rung that failed did
+  std::string kubelet_version;                // "v1.30.4+k3s1"
+  std::string ca_hash;                        // of a server
+  bool is_double = false;                     // it says that it is the test double
+  std::map<std::string, std::string> labels;  // of the Node
+};
+
+// Label changes: a value sets, nullopt removes.
+using LabelPatch = std::map<std::string, std::optional<std::string>>;
+
+class NodeProbe {
+ public:
+  virtual ~NodeProbe() = default;
+  // Both block for at most some 15 s and are called on the pool, one at a time.
+  virtual ProbeResult Probe(const ProbeTarget& target) = 0;
+  // PermissionDenied when the node may not change these labels itself, Unavailable else.
+  virtual absl::Status PatchLabels(const ProbeTarget& target, const LabelPatch& patch) = 0;
+};
+
+std::shared_ptr<NodeProbe> MakeNodeProbe();
+
+// Where K3s opens its loopback ports: the node's own address if that is a loopback one.
+std::string LocalAddress(const std::string& address);
+
+// Reads the parts that count of a v1.Node; false when it is none.
+bool ReadNode(const std::string& json, ProbeResult* result);
+std::string PatchJson(const LabelPatch& patch);
+
+}  // namespace basalt::k3s
