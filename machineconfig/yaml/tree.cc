@@ -18,20 +18,49 @@ namespace {
 // Thrown out of a callback to end the parse; never leaves this file.
 struct Stop {};
 
-// Reads the text where it lies; std::istringstream would copy it.
+// yaml-cpp turns a whole flow collection into tokens (some 240 bytes each) before it gives the
+// first event of it, because a bracket may begin a key: no callback would see a megabyte of `[` in
+// time.
+constexpr int kMaxUnseen = 2 * kMaxNodes;
+
+// Reads the text where it lies, slice by slice, and ends it when too many flow indicators go by
+// without an event. (Such a text in one literal block ends too; a manifest has a fraction of them.)
 class ViewBuffer : public std::streambuf {
  public:
-  explicit ViewBuffer(absl::string_view text) {
-    char* begin = const_cast<char*>(text.data());
-    setg(begin, begin, begin + text.size());
+  explicit ViewBuffer(absl::string_view text) : rest_(text) {}
+
+  void OnEvent() { unseen_ = 0; }
+  bool ended_early() const { return ended_early_; }
+  int line() const { return line_; }
+
+ protected:
+  int_type underflow() override {
+    ended_early_ = ended_early_ || unseen_ > kMaxUnseen;
+    if (rest_.empty() || ended_early_) return traits_type::eof();
+    constexpr size_t kSlice = 2048;
+    const absl::string_view slice = rest_.substr(0, kSlice);
+    rest_.remove_prefix(slice.size());
+    for (char c : slice) {
+      if (c == '[' || c == '{' || c == ',') ++unseen_;
+      if (c == '\n') ++line_;
+    }
+    char* begin = const_cast<char*>(slice.data());
+    setg(begin, begin, begin + slice.size());
+    return traits_type::to_int_type(*begin);
   }
+
+ private:
+  absl::string_view rest_;
+  int unseen_ = 0;
+  int line_ = 1;
+  bool ended_early_ = false;
 };
 
 class Builder : public YAML::EventHandler {
  public:
-  Builder(absl::string_view text, absl::string_view file, Tree& tree,
+  Builder(absl::string_view text, absl::string_view file, ViewBuffer& buffer, Tree& tree,
           std::vector<api::Violation>& errors)
-      : text_(text), file_(file), tree_(tree), errors_(errors) {}
+      : text_(text), file_(file), buffer_(buffer), tree_(tree), errors_(errors) {}
 
   void OnDocumentStart(const YAML::Mark& mark) override {
     if (++documents_ > 1) {
@@ -97,6 +126,7 @@ class Builder : public YAML::EventHandler {
   }
 
   int Add(const YAML::Mark& mark, YAML::anchor_t anchor, NodeKind kind) {
+    buffer_.OnEvent();
     if (tree_.nodes.size() >= kMaxNodes) {
       Fail(mark, "too-many-nodes", absl::StrCat("more than ", kMaxNodes, " values and keys"), "");
     }
@@ -160,6 +190,7 @@ class Builder : public YAML::EventHandler {
 
   absl::string_view text_;
   absl::string_view file_;
+  ViewBuffer& buffer_;
   Tree& tree_;
   std::vector<api::Violation>& errors_;
   std::vector<Level> open_;
@@ -176,20 +207,30 @@ Tree ParseTree(absl::string_view text, absl::string_view file,
   if (errors.size() != before) return tree;
 
   tree.nodes.reserve(text.size() / 12 + 16 < kMaxNodes ? text.size() / 12 + 16 : kMaxNodes);
-  Builder builder(text, file, tree, errors);
+  ViewBuffer buffer(text);
+  Builder builder(text, file, buffer, tree, errors);
   try {
-    ViewBuffer buffer(text);
     std::istream in(&buffer);
     YAML::Parser parser(in);
     // Two turns at most: a turn may consume nothing, so a loop until the end would not end.
     if (parser.HandleNextDocument(builder)) parser.HandleNextDocument(builder);
-    return tree;
+    if (!buffer.ended_early()) return tree;
   } catch (const Stop&) {
   } catch (const YAML::Exception& e) {
     builder.Report(e.mark, "syntax", absl::StrCat("not valid YAML: ", e.msg), "");
   } catch (const std::exception& e) {
     builder.Report(YAML::Mark::null_mark(), "syntax", absl::StrCat("not valid YAML: ", e.what()),
                    "");
+  }
+  if (buffer.ended_early()) {
+    // Whatever was said about the cut text is not true of the whole one.
+    errors.resize(before);
+    errors.push_back({.reason = "too-many-nodes",
+                      .file = std::string(file),
+                      .line = buffer.line(),
+                      .column = 1,
+                      .message = absl::StrCat("more than ", kMaxUnseen,
+                                              " brackets and commas in one collection")});
   }
   return Tree{};
 }

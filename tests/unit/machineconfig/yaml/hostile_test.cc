@@ -50,6 +50,17 @@ TEST(Hostile, P1_NodesEndAtTheLimit) {
   EXPECT_EQ(FirstReason(absl::StrCat("[", Repeat("a,", kMaxNodes - 1), "]")), "");
 }
 
+TEST(Hostile, P1_TheParserIsCutOffBeforeItHoardsTokens) {
+  for (absl::string_view piece : {"[", "[[{", "{}", "[],", "a,"}) {
+    std::vector<api::Violation> errors;
+    const std::string text = absl::StrCat("[", Repeat(piece, (kMaxBytes - 1) / piece.size()));
+    EXPECT_TRUE(ParseTree(text, "f", errors).empty());
+    ASSERT_EQ(errors.size(), 1u);
+    EXPECT_EQ(errors[0].reason, "too-many-nodes") << piece;
+    EXPECT_NE(errors[0].message.find("brackets"), std::string::npos) << piece;
+  }
+}
+
 TEST(Hostile, P1_OneScalarEndsAtTheLimit) {
   EXPECT_EQ(FirstReason(absl::StrCat("a: ", std::string(kMaxScalar, 'x'))), "");
   EXPECT_EQ(FirstReason(absl::StrCat("a: ", std::string(kMaxScalar + 1, 'x'))), "scalar-too-long");
