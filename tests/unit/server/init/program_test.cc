@@ -5,6 +5,7 @@
 #include <csignal>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "server/init/options.h"
@@ -283,7 +284,9 @@ TEST_F(ProgramTest, MalformedPacketsAreAnsweredAndLeakNothing) {
 }
 
 TEST(Options, NameWhatIsWrong) {
-  auto parse = [](std::vector<const char*> args, Options* options) {
+  std::vector<const char*> args;  // Options points into it
+  auto parse = [&](std::vector<const char*> words, Options* options) {
+    args = std::move(words);
     args.insert(args.begin(), "noded-init");
     args.push_back(nullptr);
     return ParseOptions(static_cast<int>(args.size()) - 1, const_cast<char**>(args.data()),
