@@ -55,6 +55,10 @@ void Fold(stored::Ledger& ledger, const stored::Record& record) {
     RaiseFloor(*ledger.mutable_floor(), record.entry().epoch(), record.entry().generation(),
                record.entry().digest());
   }
+  if (record.has_floor()) {
+    RaiseFloor(*ledger.mutable_floor(), record.floor().epoch(), record.floor().generation(),
+               record.floor().digest());
+  }
   switch (record.event_case()) {
     case stored::Record::kSnapshot:
       ledger = record.snapshot();

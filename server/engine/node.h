@@ -26,7 +26,7 @@ struct NodeDeps {
   host::Vfs& vfs;
   host::Clock& clock;
   host::Random& random;
-  const host::Platform& platform;
+  host::Platform& platform;
   host::Supervisor& supervisor;
   const trust::Identity& identity;
   trust::TrustStore& trust;
@@ -47,6 +47,9 @@ class Node : public NodeApi {
   // for damaged generations: falls back, loudly.
   virtual absl::Status Start() = 0;
   virtual ApiPolicy api_policy() const = 0;
+  // Services started, became ready or exited: whoever drains Supervisor::event_fd() says so. Loop
+  // thread.
+  virtual void OnServiceEvents() = 0;
 };
 
 std::unique_ptr<Node> MakeNode(NodeDeps deps);

@@ -1,0 +1,228 @@
+#include "server/engine/admission.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "google/protobuf/descriptor.h"
+#include "google/protobuf/message.h"
+#include "machineconfig/diff/diff.h"
+#include "machineconfig/schema/resolve.h"
+#include "machineconfig/validate/validate.h"
+
+namespace basalt::engine {
+namespace {
+
+struct SecretCount {
+  int plain = 0;
+  int sealed = 0;
+};
+
+void CountSecrets(const google::protobuf::Message& message, SecretCount& count) {
+  if (message.GetDescriptor() == v1::Secret::descriptor()) {
+    const auto& secret = static_cast<const v1::Secret&>(message);
+    count.plain += secret.has_plain();
+    count.sealed += secret.has_sealed();
+    return;
+  }
+  const google::protobuf::Reflection* reflection = message.GetReflection();
+  std::vector<const google::protobuf::FieldDescriptor*> fields;
+  reflection->ListFields(message, &fields);
+  for (const google::protobuf::FieldDescriptor* field : fields) {
+    if (field->cpp_type() != google::protobuf::FieldDescriptor::CPPTYPE_MESSAGE) continue;
+    if (!field->is_repeated()) {
+      CountSecrets(reflection->GetMessage(message, field), count);
+      continue;
+    }
+    for (int i = 0; i < reflection->FieldSize(message, field); ++i) {
+      CountSecrets(reflection->GetRepeatedMessage(message, field, i), count);
+    }
+  }
+}
+
+absl::Status CheckSecrets(const v1::TrustPolicy& policy, const v1::MachineConfig& config) {
+  SecretCount count;
+  CountSecrets(config, count);
+  if (count.sealed > 0) {
+    return api::Coded(absl::StatusCode::kUnimplemented, "sealed-unsupported",
+                      "this node cannot open sealed secrets", "sign with --allow-plaintext");
+  }
+  if (count.plain > 0 && policy.has_allow_plaintext_secrets() &&
+      !policy.allow_plaintext_secrets()) {
+    return api::Coded(absl::StatusCode::kFailedPrecondition, "plaintext-forbidden",
+                      "the trust policy accepts no config whose secrets are not sealed",
+                      "seal the secrets, or set allowPlaintextSecrets in a new trust policy");
+  }
+  return absl::OkStatus();
+}
+
+v1::ChangeKind Kind(diff::ChangeKind kind) {
+  switch (kind) {
+    case diff::ChangeKind::kAdd:
+      return v1::CHANGE_KIND_ADD;
+    case diff::ChangeKind::kRemove:
+      return v1::CHANGE_KIND_REMOVE;
+    case diff::ChangeKind::kModify:
+      return v1::CHANGE_KIND_MODIFY;
+    case diff::ChangeKind::kNotCompared:
+      return v1::CHANGE_KIND_NOT_COMPARED;
+  }
+  return v1::CHANGE_KIND_UNSPECIFIED;
+}
+
+absl::Status Unimplemented(const std::string& why) {
+  return api::Coded(absl::StatusCode::kUnimplemented, "unimplemented-on-platform", why,
+                    "leave it out of the config of this node");
+}
+
+// Changes, steps, effect and warnings.
+absl::StatusOr<v1::PlanReply> MakePlan(const NodeState& state, const ControllerSet& controllers,
+                                       const v1::MachineConfig& to,
+                                       const std::vector<diff::Change>& changes,
+                                       const std::vector<std::string>& warnings) {
+  const v1::MachineConfig* from = state.committed_config();
+  absl::StatusOr<ControllerPlan> steps = controllers.Plan(from, to);
+  if (!steps.ok()) return steps.status();
+  v1::PlanReply plan;
+  v1::Effect effect = diff::TotalEffect(changes);
+  for (const diff::Change& change : changes) {
+    v1::PlannedChange& out = *plan.add_changes();
+    out.set_path(change.path);
+    out.set_kind(Kind(change.kind));
+    out.set_old_value(change.old_value);
+    out.set_new_value(change.new_value);
+    out.set_effect(change.effect);
+  }
+  for (const PlanStep& step : steps->steps) {
+    v1::PlannedStep& out = *plan.add_steps();
+    out.set_controller(step.controller);
+    out.set_description(step.description);
+    out.set_effect(step.effect);
+    out.set_unimplemented(step.unimplemented);
+    effect = std::max(effect, step.effect);
+  }
+  for (const std::string& warning : warnings) plan.add_warnings(warning);
+  for (const std::string& warning : steps->warnings) plan.add_warnings(warning);
+  plan.set_effect(effect);
+  plan.set_unchanged(from != nullptr && diff::SameMeaning(changes));
+  if (state.committed != nullptr) {
+    plan.set_base_digest(absl::StrCat("sha256:", state.committed->digest()));
+    plan.set_base_generation(state.committed->stored.entry().generation());
+  }
+  return plan;
+}
+
+}  // namespace
+
+absl::StatusOr<sign::VerifiedDocument> VerifyFor(const v1::SignedDocument& document,
+                                                 v1::DocumentType type,
+                                                 const v1::TrustPolicy& policy,
+                                                 bool authenticated) {
+  absl::StatusOr<sign::VerifiedDocument> verified = sign::Verify(document, type, policy);
+  if (verified.ok() || authenticated) return verified;
+  // Which key is known here is nobody's business before a signature has passed.
+  return api::Coded(absl::StatusCode::kPermissionDenied, "bad-signature",
+                    "the signatures of the document are not accepted by this node",
+                    "nodectl verify names the cause");
+}
+
+CheckedDocument CheckDocument(const v1::SignedDocument& document, const v1::TrustPolicy& policy,
+                              bool authenticated, const std::string& in_force) {
+  CheckedDocument out;
+  out.trust_version = policy.version();
+  absl::StatusOr<sign::VerifiedDocument> verified =
+      VerifyFor(document, v1::DOCUMENT_TYPE_MACHINE_CONFIG, policy, authenticated);
+  if (!verified.ok()) {
+    out.status = verified.status();
+    return out;
+  }
+  out.document = *std::move(verified);
+  if (out.document->digest().Hex() == in_force) return out;
+  std::vector<api::Violation> warnings;
+  absl::StatusOr<v1::MachineConfig> config =
+      validate::Load(out.document->payload(), "", validate::Stage::kComplete, &warnings);
+  if (!config.ok()) {
+    out.status = config.status();
+    return out;
+  }
+  for (const api::Violation& warning : warnings) out.warnings.push_back(warning.ToString());
+  out.config = std::make_shared<const v1::MachineConfig>(schema::Resolve(*std::move(config)));
+  return out;
+}
+
+absl::StatusOr<Admitted> Admit(const NodeState& state, const ControllerSet& controllers,
+                               const CheckedDocument& checked) {
+  const v1::TrustPolicy& policy = state.deps.trust.policy();
+  const v1::MachineConfig* from = state.committed_config();
+  const v1::MachineConfig& to = *checked.config;
+  const Digest& digest = checked.document->digest();
+  const std::vector<sign::Signer>& signers = checked.document->signers();
+
+  absl::Status status = sign::Admit(to, digest, Facts(state), sign::SignedByRoot(policy, signers));
+  if (!status.ok()) return status;
+  std::vector<diff::Change> changes = diff::Diff(from, to);
+  status = sign::AuthorizeConfig(policy, signers, changes, from, to);
+  if (!status.ok()) return status;
+  status = sign::CheckDestructive(changes, from, to);
+  if (!status.ok()) return status;
+  if (state.journal.ledger().barred_digest() == digest.Hex()) {
+    return api::Coded(absl::StatusCode::kFailedPrecondition, "barred-digest",
+                      "this document was applied before and the node was not healthy with it",
+                      "correct it and sign it as a new generation");
+  }
+  status = CheckSecrets(policy, to);
+  if (!status.ok()) return status;
+
+  Admitted out;
+  std::set<std::string> sections;
+  for (const diff::Change& change : changes) {
+    std::string section = change.path.substr(0, change.path.find_first_of(".["));
+    sections.insert(section);
+    out.touches_api |= section == "api";
+    out.changed_paths.push_back(change.path);
+  }
+  for (const std::string& section : sections) {
+    std::string why = state.deps.platform.Unimplemented(section);
+    if (!why.empty()) return Unimplemented(why);
+  }
+  absl::StatusOr<v1::PlanReply> plan = MakePlan(state, controllers, to, changes, checked.warnings);
+  if (!plan.ok()) return plan.status();
+  for (const v1::PlannedStep& step : plan->steps()) {
+    if (!step.unimplemented().empty()) return Unimplemented(step.unimplemented());
+  }
+  plan->set_digest(digest.ToString());
+  out.same_meaning = plan->unchanged();
+  out.plan = *std::move(plan);
+  return out;
+}
+
+absl::StatusOr<v1::PlanReply> PlanUnsigned(const NodeState& state, const ControllerSet& controllers,
+                                           v1::MachineConfig source,
+                                           const std::vector<std::string>& warnings) {
+  const v1::MachineConfig* from = state.committed_config();
+  if (from == nullptr) {
+    return api::Coded(absl::StatusCode::kFailedPrecondition, "no-config",
+                      "this node has no config to compare an unsigned source with",
+                      "nodectl compares it with an empty one");
+  }
+  v1::Metadata& metadata = *source.mutable_metadata();
+  if (!metadata.has_epoch()) metadata.set_epoch(from->metadata().epoch());
+  if (!metadata.has_generation()) metadata.set_generation(from->metadata().generation());
+  if (!metadata.has_signed_at()) metadata.set_signed_at(from->metadata().signed_at());
+  if (!source.has_target()) *source.mutable_target() = from->target();
+  std::vector<diff::Change> changes = diff::Diff(from, source, {.compare_secrets = false});
+  std::vector<std::string> all = warnings;
+  if (absl::Status status = sign::CheckDestructive(changes, from, source); !status.ok()) {
+    all.push_back(absl::StrCat("an apply would refuse this: ", std::string(status.message())));
+  }
+  return MakePlan(state, controllers, source, changes, all);
+}
+
+void BlankOldValues(v1::PlanReply& plan) {
+  for (v1::PlannedChange& change : *plan.mutable_changes()) change.clear_old_value();
+}
+
+}  // namespace basalt::engine

@@ -1,0 +1,133 @@
+#include "server/engine/controller_set.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "api/coded_status.h"
+
+namespace basalt::engine {
+
+ControllerSet::ControllerSet(std::vector<Controller*> controllers)
+    : controllers_(std::move(controllers)) {}
+
+absl::StatusOr<ControllerPlan> ControllerSet::Plan(const v1::MachineConfig* from,
+                                                   const v1::MachineConfig& to) const {
+  ControllerPlan all;
+  for (const Controller* controller : controllers_) {
+    absl::StatusOr<ControllerPlan> plan = controller->Plan(from, to);
+    if (!plan.ok()) return plan.status();
+    all.steps.insert(all.steps.end(), plan->steps.begin(), plan->steps.end());
+    all.warnings.insert(all.warnings.end(), plan->warnings.begin(), plan->warnings.end());
+  }
+  return all;
+}
+
+void ControllerSet::Prepare(ConfigPtr to, OnProgress progress, Done done) {
+  CancelPrepare();
+  preparing_ = true;
+  PrepareFrom(0, ++prepare_serial_, std::move(to), std::move(progress), std::move(done));
+}
+
+void ControllerSet::PrepareFrom(size_t index, uint64_t serial, ConfigPtr to, OnProgress progress,
+                                Done done) {
+  if (index == controllers_.size()) {
+    preparing_ = false;
+    done(absl::OkStatus());
+    return;
+  }
+  const v1::MachineConfig& config = *to;
+  controllers_[index]->Prepare(
+      config,
+      [this, serial, progress](const std::string& what, int64_t now, int64_t total) {
+        if (preparing_ && serial == prepare_serial_) progress(what, now, total);
+      },
+      [this, index, serial, to, progress, done](absl::Status status) {
+        if (!preparing_ || serial != prepare_serial_) return;  // cancelled
+        if (!status.ok()) {
+          preparing_ = false;
+          done(status);
+          return;
+        }
+        PrepareFrom(index + 1, serial, to, progress, done);
+      });
+}
+
+void ControllerSet::CancelPrepare() {
+  if (!preparing_) return;
+  preparing_ = false;
+  for (Controller* controller : controllers_) controller->CancelPrepare();
+}
+
+void ControllerSet::Execute(ConfigPtr to, Done done) {
+  executes_.push_back({std::move(to), std::move(done)});
+  if (!executing_) RunNextExecute();
+}
+
+void ControllerSet::RunNextExecute() {
+  if (executes_.empty()) return;
+  executing_ = true;
+  ExecuteFrom(0);
+}
+
+void ControllerSet::ExecuteFrom(size_t index) {
+  auto finish = [this](absl::Status status) {
+    Job job = std::move(executes_.front());
+    executes_.pop_front();
+    executing_ = false;
+    job.done(std::move(status));
+    if (!executing_) RunNextExecute();
+  };
+  if (index == controllers_.size()) {
+    finish(absl::OkStatus());
+    return;
+  }
+  controllers_[index]->Execute(executes_.front().to.get(),
+                               [this, index, finish](absl::Status status) {
+                                 if (!status.ok()) {
+                                   finish(std::move(status));
+                                   return;
+                                 }
+                                 ExecuteFrom(index + 1);
+                               });
+}
+
+std::vector<Condition> ControllerSet::Observe() const {
+  std::vector<Condition> all;
+  for (const Controller* controller : controllers_) {
+    std::vector<Condition> some = controller->Observe();
+    all.insert(all.end(), some.begin(), some.end());
+  }
+  return all;
+}
+
+absl::Duration ControllerSet::Deadline(const v1::MachineConfig& to,
+                                       const std::string& condition) const {
+  for (const Controller* controller : controllers_) {
+    for (const Condition& observed : controller->Observe()) {
+      if (observed.type == condition) return controller->Deadline(to, condition);
+    }
+  }
+  return absl::ZeroDuration();
+}
+
+std::vector<v1::Resource> ControllerSet::Resources() const {
+  std::vector<v1::Resource> all;
+  for (const Controller* controller : controllers_) {
+    for (v1::Resource& resource : controller->Resources()) all.push_back(std::move(resource));
+  }
+  return all;
+}
+
+void ControllerSet::CollectGarbage(const std::vector<ConfigPtr>& kept) {
+  std::vector<const v1::MachineConfig*> configs;
+  for (const ConfigPtr& config : kept) {
+    if (config != nullptr) configs.push_back(config.get());
+  }
+  for (Controller* controller : controllers_) controller->CollectGarbage(configs);
+}
+
+void ControllerSet::SetOnChange(const std::function<void()>& on_change) {
+  for (Controller* controller : controllers_) controller->SetOnChange(on_change);
+}
+
+}  // namespace basalt::engine

@@ -1,0 +1,165 @@
+// Orders that are not configs: trust, and signed actions.
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "api/coded_status.h"
+#include "machineconfig/validate/validate.h"
+#include "server/engine/node_impl.h"
+
+namespace basalt::engine {
+
+// Takes effect at once and is never reverted. A chain is a few signatures: it is checked in the
+// pool against a copy, and by the store again before it is kept.
+void NodeImpl::ApplyTrust(const Caller& caller, v1::ApplyTrustRequest request,
+                          Reply<v1::ApplyTrustReply> reply) {
+  auto chain = std::make_shared<const v1::TrustChain>(request.chain());
+  if (!quota_.Take(caller.peer)) {
+    reply(api::Coded(absl::StatusCode::kResourceExhausted, "busy",
+                     "the node checks as many documents as it may", "try again in a moment"));
+    return;
+  }
+  deps_.executor.Post([this, chain, reply, peer = caller.peer] {
+    auto current = std::make_shared<const sign::VerifiedChain>(deps_.trust.chain());
+    auto checked = std::make_shared<absl::Status>();
+    bool queued = deps_.executor.RunBlocking(
+        [chain, current, checked] { *checked = sign::ExtendChain(*current, *chain).status(); },
+        [this, chain, checked, reply, peer] {
+          quota_.Give(peer);
+          absl::StatusOr<bool> fresh = *checked;
+          if (checked->ok()) fresh = deps_.trust.Update(*chain);
+          if (!fresh.ok()) {
+            reply(fresh.status());
+            return;
+          }
+          if (*fresh) {
+            CheckCommittedSigners(*state_);
+            Publish();
+          }
+          v1::ApplyTrustReply out;
+          out.set_version(deps_.trust.policy().version());
+          out.set_epoch(deps_.trust.policy().epoch());
+          out.set_unchanged(!*fresh);
+          reply(std::move(out));
+        });
+    if (queued) return;
+    quota_.Give(peer);
+    reply(api::Coded(absl::StatusCode::kResourceExhausted, "busy",
+                     "the node checks as many documents as it may", "try again in a moment"));
+  });
+}
+
+void NodeImpl::ApplyAction(const Caller& caller, v1::ApplyActionRequest request,
+                           Reply<v1::ApplyActionReply> reply) {
+  struct Checked {
+    absl::StatusOr<sign::VerifiedDocument> document = absl::UnknownError("not checked");
+    absl::StatusOr<v1::Action> action = absl::UnknownError("not checked");
+  };
+  std::shared_ptr<const Snapshot> snapshot = box_.Get();
+  if (!quota_.Take(caller.peer)) {
+    reply(api::Coded(absl::StatusCode::kResourceExhausted, "busy",
+                     "the node checks as many documents as it may", "try again in a moment"));
+    return;
+  }
+  auto document = std::make_shared<const v1::SignedDocument>(request.document());
+  auto checked = std::make_shared<Checked>();
+  bool queued = deps_.executor.RunBlocking(
+      [snapshot, document, checked, authenticated = caller.authenticated] {
+        checked->document =
+            VerifyFor(*document, v1::DOCUMENT_TYPE_ACTION, *snapshot->trust, authenticated);
+        if (!checked->document.ok()) return;
+        checked->action = validate::LoadAction(checked->document->payload(), "");
+      },
+      [this, checked, snapshot, document, caller, reply] {
+        quota_.Give(caller.peer);
+        if (snapshot->trust->version() != deps_.trust.policy().version()) {
+          v1::ApplyActionRequest again;
+          *again.mutable_document() = *document;
+          ApplyAction(caller, std::move(again), reply);
+          return;
+        }
+        absl::Status status =
+            checked->document.ok() ? checked->action.status() : checked->document.status();
+        if (status.ok()) status = sign::AdmitAction(*checked->action, Facts(*state_));
+        if (status.ok()) {
+          status = sign::AuthorizeAction(deps_.trust.policy(), checked->document->signers(),
+                                         *checked->action);
+        }
+        if (!status.ok()) {
+          reply(status);
+          return;
+        }
+        std::string digest = checked->document->digest().Hex();
+        for (const stored::UsedAction& used : state_->journal.ledger().used_actions()) {
+          if (used.digest() != digest) continue;
+          reply(api::Coded(absl::StatusCode::kFailedPrecondition, "action-used",
+                           "this action was obeyed once already", "sign a new one"));
+          return;
+        }
+        if (checked->action->verb() != "reset") {
+          reply(api::Coded(absl::StatusCode::kUnimplemented, "unimplemented-on-platform",
+                           absl::StrCat("the ", deps_.platform.name(), " platform cannot ",
+                                        checked->action->verb())));
+          return;
+        }
+        Reset(digest, *checked->action, reply);
+      });
+  if (queued) return;
+  quota_.Give(caller.peer);
+  reply(api::Coded(absl::StatusCode::kResourceExhausted, "busy",
+                   "the node checks as many documents as it may", "try again in a moment"));
+}
+
+// The order is in the journal before anything is taken away: a cut in between finishes it at the
+// next start, and it is never obeyed twice.
+void NodeImpl::Reset(const std::string& digest, const v1::Action& action,
+                     Reply<v1::ApplyActionReply> reply) {
+  if (machine_->pending() != nullptr || state_->journal.ledger().resetting()) {
+    reply(api::Coded(absl::StatusCode::kFailedPrecondition, "pending",
+                     "a document is being applied", "cancel it first: nodectl cancel"));
+    return;
+  }
+  stored::Record record;
+  record.set_unix(state_->Unix());
+  record.mutable_action_begun()->set_digest(digest);
+  *record.mutable_floor() = state_->floor;
+  absl::Time not_after = deps_.clock.Now();
+  // Admitted: it parses.
+  absl::ParseTime(absl::RFC3339_full, action.not_after(), &not_after, nullptr);
+  record.mutable_action_begun()->set_not_after_unix(absl::ToUnixSeconds(not_after));
+  if (absl::Status status = state_->journal.Write(record, /*sync=*/true); !status.ok()) {
+    reply(status);
+    return;
+  }
+  FinishReset(std::move(reply));
+}
+
+void NodeImpl::FinishReset(Reply<v1::ApplyActionReply> reply) {
+  machine_->ForgetConverge();
+  state_->committed.reset();
+  state_->previous.reset();
+  controllers_.Execute(nullptr, [this, reply](absl::Status status) {
+    if (status.ok()) status = deps_.set_api_policy(ApiPolicy());
+    if (status.ok()) status = state_->store.RemoveAll();
+    if (status.ok()) {
+      stored::Record record;
+      record.set_unix(state_->Unix());
+      record.set_reset_done(true);
+      status = state_->journal.Write(record, /*sync=*/true);
+    }
+    if (!status.ok()) {
+      state_->Alarm("ResetFailed", "Retrying", std::string(status.message()));
+      deps_.executor.After(absl::Seconds(30), [this] { FinishReset([](auto) {}); });
+      Publish();
+      reply(api::Annotate(status, "the reset has begun and is tried again"));
+      return;
+    }
+    state_->alarms.clear();
+    Publish();
+    v1::ApplyActionReply out;
+    out.set_message("the node has no config; trust, epoch and floor are kept");
+    reply(std::move(out));
+  });
+}
+
+}  // namespace basalt::engine

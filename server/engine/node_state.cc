@@ -1,0 +1,184 @@
+#include "server/engine/node_state.h"
+
+#include <algorithm>
+#include <iostream>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "api/coded_status.h"
+#include "google/protobuf/util/message_differencer.h"
+#include "machineconfig/schema/resolve.h"
+#include "machineconfig/validate/validate.h"
+#include "server/engine/ledger.h"
+
+namespace basalt::engine {
+
+bool ApiPolicy::operator==(const ApiPolicy& other) const {
+  return configured == other.configured &&
+         google::protobuf::util::MessageDifferencer::Equals(api, other.api);
+}
+
+ApiPolicy PolicyOf(const v1::MachineConfig* config) {
+  ApiPolicy policy;
+  if (config == nullptr) return policy;
+  policy.configured = true;
+  policy.api = config->api();
+  return policy;
+}
+
+void NodeState::Alarm(const std::string& type, const std::string& reason,
+                      const std::string& message) {
+  v1::Condition& condition = alarms[type];
+  if (condition.reason() == reason && condition.message() == message) return;
+  condition.set_type(type);
+  condition.set_holds(true);
+  condition.set_reason(reason);
+  condition.set_message(message);
+  condition.mutable_since()->set_seconds(Unix());
+  std::cerr << "noded: " << type << ": " << message << std::endl;
+}
+
+sign::NodeFacts Facts(const NodeState& state) {
+  const NodeDeps& deps = state.deps;
+  sign::NodeFacts facts;
+  facts.machine_id = deps.identity.machine_id();
+  facts.serial = deps.platform.hardware().serial;
+  facts.macs = deps.platform.hardware().macs;
+  facts.cluster = deps.trust.policy().cluster();
+  facts.epoch = deps.trust.policy().epoch();
+  facts.has_config = state.committed != nullptr;
+  facts.floor_epoch = state.floor.epoch();
+  facts.floor_generation = state.floor.generation();
+  if (auto digest = Digest::Parse(state.floor.digest()); digest.ok()) facts.floor_digest = *digest;
+  if (state.committed != nullptr) {
+    if (auto digest = Digest::Parse(state.committed->digest()); digest.ok()) {
+      facts.active_digest = *digest;
+    }
+  }
+  facts.now = deps.clock.Now();
+  facts.time_synced = deps.clock.Synced();
+  facts.time_floor = state.time_floor;
+  return facts;
+}
+
+absl::StatusOr<GenerationPtr> LoadGeneration(const NodeState& state, const std::string& digest) {
+  absl::StatusOr<stored::StoredGeneration> stored = state.store.Load(digest);
+  if (!stored.ok()) return stored.status();
+  // The chain holds every version from 1 on and each was checked when the chain was loaded.
+  const v1::TrustChain& chain = state.deps.trust.chain().chain;
+  int64_t version = stored->trust_version();
+  if (version < 1 || version > chain.policies_size()) {
+    return api::Coded(absl::StatusCode::kDataLoss, "trust-version-unknown",
+                      absl::StrCat("the generation was accepted by version ", version,
+                                   " of the trust policy, which this node does not have"));
+  }
+  const std::string& text = chain.policies(static_cast<int>(version - 1)).payload();
+  absl::StatusOr<v1::TrustPolicy> policy = validate::LoadTrustPolicy(text, "");
+  if (!policy.ok()) return policy.status();
+  absl::StatusOr<sign::VerifiedDocument> verified = sign::Verify(
+      stored->document(), v1::DOCUMENT_TYPE_MACHINE_CONFIG, schema::Resolve(*std::move(policy)));
+  if (!verified.ok()) return verified.status();
+  absl::StatusOr<v1::MachineConfig> config =
+      validate::Load(verified->payload(), "", validate::Stage::kComplete);
+  if (!config.ok()) return config.status();
+  auto loaded = std::make_shared<LoadedGeneration>();
+  loaded->stored = *std::move(stored);
+  loaded->config = std::make_shared<const v1::MachineConfig>(schema::Resolve(*std::move(config)));
+  return loaded;
+}
+
+namespace {
+
+// Digests to try, best first. Without a journal, what a later document was accepted on top of is
+// known to have been good; the newest alone is not.
+std::vector<std::string> Candidates(const NodeState& state, bool journal_lost) {
+  const stored::Ledger& ledger = state.journal.ledger();
+  std::vector<std::string> out;
+  auto add = [&](const std::string& digest) {
+    if (!digest.empty() && std::find(out.begin(), out.end(), digest) == out.end()) {
+      out.push_back(digest);
+    }
+  };
+  add(ledger.committed_digest());
+  add(ledger.previous_digest());
+  for (int i = ledger.history_size() - 1; i >= 0; --i) {
+    if (ledger.history(i).state() == v1::APPLY_STATE_COMMITTED) add(ledger.history(i).digest());
+  }
+  if (!journal_lost) return out;
+  std::vector<GenerationStore::Name> names = state.store.Names();
+  for (auto name = names.rbegin(); name != names.rend(); ++name) {
+    if (auto stored = state.store.Load(*name); stored.ok()) add(stored->base_digest());
+  }
+  if (names.size() == 1) add(names.front().digest);
+  return out;
+}
+
+}  // namespace
+
+void LoadCommitted(NodeState& state) {
+  const stored::Ledger& ledger = state.journal.ledger();
+  const Journal::Report& report = state.journal.report();
+  state.floor = ledger.floor();
+  state.time_floor = std::max(state.deps.build_time, absl::UnixEpoch());
+  std::vector<GenerationStore::Name> names = state.store.Names();
+  for (const GenerationStore::Name& name : names) {
+    RaiseFloor(state.floor, name.epoch, name.generation, name.digest);
+    if (auto stored = state.store.Load(name); stored.ok()) {
+      state.time_floor =
+          std::max(state.time_floor, absl::FromUnixSeconds(stored->signed_at_unix()));
+    }
+  }
+  if (report.torn_bytes > 0) {
+    std::cerr << "noded: dropped " << report.torn_bytes
+              << " bytes at the end of the journal: a write that was interrupted" << std::endl;
+  }
+  if (report.damaged_bytes > 0) {
+    state.Alarm("JournalDamaged", "Damaged",
+                absl::StrCat(report.damaged_bytes, " bytes of the journal were damaged"));
+  }
+  // A journal without a record cannot have accepted what is stored: it was lost.
+  bool journal_lost = report.records == 0 && !names.empty();
+  if (journal_lost) {
+    state.Alarm("JournalDamaged", "Lost",
+                "the journal is gone; what is in force was found from the stored generations");
+  }
+  std::vector<std::string> candidates = Candidates(state, journal_lost);
+  std::vector<std::string> failures;
+  for (const std::string& digest : candidates) {
+    absl::StatusOr<GenerationPtr> loaded = LoadGeneration(state, digest);
+    if (!loaded.ok()) {
+      failures.push_back(absl::StrCat(digest.substr(0, 12), ": ", loaded.status().message()));
+      if (state.committed == nullptr) continue;
+      break;
+    }
+    if (state.committed == nullptr) {
+      state.committed = *std::move(loaded);
+      continue;
+    }
+    state.previous = *std::move(loaded);
+    break;
+  }
+  bool fell_back = state.committed != nullptr && state.committed->digest() != candidates.front();
+  if (fell_back) {
+    state.Alarm("GenerationDamaged", "FellBack",
+                absl::StrCat("generation ", state.committed->stored.entry().generation(),
+                             " is in force: ", failures.front()));
+  }
+  if (state.committed == nullptr && !(candidates.empty() && !journal_lost)) {
+    state.Alarm("AllGenerationsBad", "NoConfig",
+                failures.empty() ? "no stored generation is known to be good" : failures.front());
+  }
+}
+
+void CheckCommittedSigners(NodeState& state) {
+  state.ClearAlarm("SignedByRevokedKey");
+  if (state.committed == nullptr) return;
+  absl::Status status = sign::Verify(state.committed->stored.document(),
+                                     v1::DOCUMENT_TYPE_MACHINE_CONFIG, state.deps.trust.policy())
+                            .status();
+  if (status.ok()) return;
+  state.Alarm("SignedByRevokedKey", "NotTrustedToday",
+              absl::StrCat("the config in force would not be accepted today: ", status.message()));
+}
+
+}  // namespace basalt::engine

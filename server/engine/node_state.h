@@ -1,0 +1,64 @@
+// What the loop knows: the journal, the stored generations, what is in force, what is wrong. Plain
+// data shared by the parts of the engine. Loop thread only.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "machineconfig/sign/policy.h"
+#include "server/engine/controller_set.h"
+#include "server/engine/generation_store.h"
+#include "server/engine/journal.h"
+#include "server/engine/node.h"
+
+namespace basalt::engine {
+
+// A stored document, checked and decoded.
+struct LoadedGeneration {
+  stored::StoredGeneration stored;
+  ConfigPtr config;  // resolved; null when it is known by its journal record alone
+  const std::string& digest() const { return stored.entry().digest(); }
+};
+using GenerationPtr = std::shared_ptr<const LoadedGeneration>;
+
+struct NodeState {
+  NodeDeps deps;
+  Journal journal;
+  GenerationStore store;
+  stored::Floor floor;
+  absl::Time time_floor;
+  GenerationPtr committed;  // in force; null: no config
+  GenerationPtr previous;   // in force before; may be null
+  // What is wrong with the node itself: type → condition. Present only while it is so.
+  std::map<std::string, v1::Condition> alarms;
+  std::string last_error;
+  std::string last_error_code;
+
+  v1::MachineConfig const* committed_config() const {
+    return committed == nullptr ? nullptr : committed->config.get();
+  }
+  int64_t Unix() const { return absl::ToUnixSeconds(deps.clock.Now()); }
+  void Alarm(const std::string& type, const std::string& reason, const std::string& message);
+  void ClearAlarm(const std::string& type) { alarms.erase(type); }
+};
+
+sign::NodeFacts Facts(const NodeState& state);
+ApiPolicy PolicyOf(const v1::MachineConfig* config);
+
+// Reads a stored document back and checks it as it was checked when it was accepted: against the
+// policy of that version, not against expiry or what was revoked later. Reasons: those of the store
+// and of sign::Verify, plus "trust-version-unknown".
+absl::StatusOr<GenerationPtr> LoadGeneration(const NodeState& state, const std::string& digest);
+
+// Finds what is in force: the committed generation, else the newest good one before it, loudly.
+// Sets committed, previous, floor, time_floor and the alarms.
+void LoadCommitted(NodeState& state);
+
+// The committed document against today's policy: condition SignedByRevokedKey.
+void CheckCommittedSigners(NodeState& state);
+
+}  // namespace basalt::engine
