@@ -90,7 +90,9 @@ TEST(Identity, AfterACutAtAnyPointTheNodeHasOneIdentityForGood) {
     auto after = Identity::Load(vfs, clock);
     ASSERT_TRUE(after.ok()) << "cut " << cut << ": " << after.status();
     // What was shown before the cut is still the identity.
-    if (before.ok()) {      EXPECT_EQ(before->machine_id(), after->machine_id()) << "cut " << cut;    }
+    if (before.ok()) {
+      EXPECT_EQ(before->machine_id(), after->machine_id()) << "cut " << cut;
+    }
     if (!went) break;
     ASSERT_LT(cut, 100);
   }

@@ -129,7 +129,9 @@ TEST_F(TrustStoreTest, S2_AnUpdateCutAtAnyPointEndsOldOrNewAndNeverGoesBack) {
     vfs.CutPower();
     auto after = TrustStore::Load(vfs, seed_);
     ASSERT_TRUE(after.ok()) << "cut " << cut << ": " << after.status();
-    if (done.ok()) {      EXPECT_EQ(after->policy().version(), 2) << "cut " << cut;    }
+    if (done.ok()) {
+      EXPECT_EQ(after->policy().version(), 2) << "cut " << cut;
+    }
     EXPECT_EQ(TrustStore::Load(vfs, seed_)->policy().version(), after->policy().version());
     if (!went) break;
     ASSERT_LT(cut, 100);
