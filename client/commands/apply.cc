@@ -31,6 +31,7 @@ class Delivery {
       : session_(session), options_(options), input_(input), report_(session.io()) {}
 
   absl::Status Run() {
+    if (absl::Status s = CheckSignatures(session_, input_); !s.ok()) return s;
     absl::StatusOr<Document> document = ReadDocument(input_);
     if (!document.ok()) return document.status();
     PrintViolations(session_.io(), "warning", document->warnings);
@@ -61,8 +62,8 @@ class Delivery {
         report_.Unchanged(hello->machine_id());
         return absl::OkStatus();
       }
-      absl::StatusOr<SignedConfig> made = SignConfig(session_, input_.file, document.config, &node_,
-                                                     *hello, options_.signing);
+      absl::StatusOr<SignedConfig> made =
+          SignConfig(session_, input_.file, document.config, &node_, *hello, options_.signing);
       if (!made.ok()) return made.status();
       absl::StatusOr<const sign::VerifiedChain*> trust = session_.trust();
       if (!trust.ok()) return trust.status();
@@ -116,8 +117,8 @@ class Delivery {
     request.set_supersede(options_.supersede);
     const ApplyObserver observer{[this](const v1::ApplyEvent& event) { report_.Event(event); },
                                  [this](const std::string& note) { report_.Note(note); }};
-    absl::StatusOr<v1::ApplyEvent> last = RunApply(
-        std::move(client), request, absl::Now() + options_.timeout, observer, Pause);
+    absl::StatusOr<v1::ApplyEvent> last =
+        RunApply(std::move(client), request, absl::Now() + options_.timeout, observer, Pause);
     report_.EndLine();
     if (!last.ok()) return last.status();
     return report_.Result(*last, generation);

@@ -62,8 +62,9 @@ void ApplyReport::Planned(const v1::PlanReply& plan) {
 
 void ApplyReport::DryRun() {
   if (io_.json()) {
-    io_.out << nlohmann::ordered_json{{"type", "result"}, {"node", node_}, {"result", "dry-run"}}.dump()
-            << "\n";
+    io_.out
+        << nlohmann::ordered_json{{"type", "result"}, {"node", node_}, {"result", "dry-run"}}.dump()
+        << "\n";
     return;
   }
   io_.out << node_ << ": dry run, nothing was applied\n";
@@ -71,8 +72,8 @@ void ApplyReport::DryRun() {
 
 void ApplyReport::Unchanged(const std::string&) {
   if (io_.json()) {
-    io_.out << nlohmann::ordered_json{
-                   {"type", "result"}, {"node", node_}, {"result", "unchanged"}}.dump()
+    io_.out << nlohmann::ordered_json{{"type", "result"}, {"node", node_}, {"result", "unchanged"}}
+                   .dump()
             << "\n";
     return;
   }
@@ -81,7 +82,8 @@ void ApplyReport::Unchanged(const std::string&) {
 
 void ApplyReport::Note(const std::string& text) {
   if (io_.json()) {
-    io_.out << nlohmann::ordered_json{{"type", "note"}, {"node", node_}, {"text", text}}.dump() << "\n"
+    io_.out << nlohmann::ordered_json{{"type", "note"}, {"node", node_}, {"text", text}}.dump()
+            << "\n"
             << std::flush;
     return;
   }
@@ -128,13 +130,16 @@ absl::Status ApplyReport::Result(const v1::ApplyEvent& last, int64_t generation)
   const int64_t number = last.generation() != 0 ? last.generation() : generation;
   const bool healthy = good_end && last.error_code().empty();
   if (io_.json()) {
-    nlohmann::ordered_json out{{"type", "result"}, {"node", node_},
+    nlohmann::ordered_json out{{"type", "result"},
+                               {"node", node_},
                                {"result", healthy && last.unchanged() ? "unchanged" : state},
-                               {"generation", number}, {"digest", last.digest()},
+                               {"generation", number},
+                               {"digest", last.digest()},
                                {"healthy", healthy}};
     if (!last.error_code().empty()) out["code"] = last.error_code();
     out["conditions"] = nlohmann::ordered_json::array();
-    for (const v1::Condition& condition : last.conditions()) out["conditions"].push_back(Tree(condition));
+    for (const v1::Condition& condition : last.conditions())
+      out["conditions"].push_back(Tree(condition));
     io_.out << out.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << "\n";
   } else if (good_end) {
     io_.out << node_ << ": "

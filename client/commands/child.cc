@@ -48,7 +48,8 @@ bool Collect(int out, int err, absl::Time until, size_t max, std::string& out_te
         continue;
       }
       if (i == 0 && texts[0]->size() + static_cast<size_t>(n) > max) return false;
-      if (i == 0 || texts[1]->size() < kMaxErrorText) texts[i]->append(buffer, static_cast<size_t>(n));
+      if (i == 0 || texts[1]->size() < kMaxErrorText)
+        texts[i]->append(buffer, static_cast<size_t>(n));
     }
   }
   return true;

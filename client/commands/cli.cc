@@ -50,7 +50,8 @@ class Parser {
                     "context.yaml of the cluster (default: $NODECTL_CONTEXT)");
     app_.add_option("--passphrase-file", words_.global.passphrase_file,
                     "File whose first line opens keys (default: $NODECTL_PASSPHRASE, then asks)");
-    app_.footer("Start: nodectl init DIR --cluster NAME. Each verb has examples: nodectl VERB --help");
+    app_.footer(
+        "Start: nodectl init DIR --cluster NAME. Each verb has examples: nodectl VERB --help");
     Owner();
     Documents();
     Applying();
@@ -125,11 +126,12 @@ class Parser {
     v->add_flag("--no-passphrase", w.init.no_passphrase, "Keys protected by file modes alone");
     Output(v);
 
-    v = Verb(app_, "pin", "Record by which fingerprint a node is known",
-             "  nodectl pin n1 --node 192.168.1.10:6050 --fingerprint 4c1f...\n"
-             "  nodectl pin n1 --node \"$(cat run/endpoint)\" --fingerprint \"$(cat run/fingerprint)\"\n"
-             "  nodectl pin n1 --node 192.168.1.10:6050 --tofu",
-             [&w](Session& s) { return RunPin(s, w.pin); });
+    v = Verb(
+        app_, "pin", "Record by which fingerprint a node is known",
+        "  nodectl pin n1 --node 192.168.1.10:6050 --fingerprint 4c1f...\n"
+        "  nodectl pin n1 --node \"$(cat run/endpoint)\" --fingerprint \"$(cat run/fingerprint)\"\n"
+        "  nodectl pin n1 --node 192.168.1.10:6050 --tofu",
+        [&w](Session& s) { return RunPin(s, w.pin); });
     v->add_option("name", w.pin.name, "Name of the node")->required();
     v->add_option("--node", w.pin.endpoint, "HOST:PORT")->required();
     v->add_option("--fingerprint", w.pin.fingerprint, "sha256 of the node's identity key");
@@ -141,7 +143,8 @@ class Parser {
     v = Verb(*gen, "config", "Write a complete machine config for a node",
              "  nodectl gen config --name n1 --role server > n1.yaml\n"
              "  nodectl gen config --name n2 --role agent --server n1 > n2.yaml\n"
-             "  nodectl gen config --name n1 --role server --set 'k3s.config.disable=[traefik]' -o n1.yaml",
+             "  nodectl gen config --name n1 --role server --set 'k3s.config.disable=[traefik]' -o "
+             "n1.yaml",
              [&w](Session& s) { return RunGenConfig(s, w.gen); });
     v->add_option("--name", w.gen.name, "Name of the node")->required();
     v->add_option("--role", w.gen.role, "server or agent")
@@ -184,7 +187,8 @@ class Parser {
 
     v = Verb(app_, "sign", "Fill in what was left out, and sign",
              "  nodectl sign -f n1.yaml --allow-plaintext -o n1.json\n"
-             "  nodectl sign -f n1.yaml --key a.key --key b.key --mode try --confirm-within 10m -o n1.json",
+             "  nodectl sign -f n1.yaml --key a.key --key b.key --mode try --confirm-within 10m -o "
+             "n1.json",
              [&w](Session& s) { return RunSign(s, w.sign); });
     Files(v, w.sign.files);
     Node(v, w.sign.node);
@@ -209,7 +213,8 @@ class Parser {
                        [&w](Session& s) { return RunPlan(s, w.plan); });
     Files(v, w.plan.files);
     Node(v, w.plan.node);
-    v->add_flag("--detailed-exitcode", w.plan.detailed_exit_code, "0: no changes, 2: changes, 1: error");
+    v->add_flag("--detailed-exitcode", w.plan.detailed_exit_code,
+                "0: no changes, 2: changes, 1: error");
     Output(v);
 
     v = Verb(app_, "diff", "Show only the changes; exit 0: none, 1: some, more: error",
@@ -242,7 +247,8 @@ class Parser {
                return RunRollback(s, words_.rollback);
              });
     v->add_option("generation", w.rollback.generation, "See nodectl history")->required();
-    v->add_option("-f,--file", w.rollback.file, "The signed file of then (default: the copy kept here)");
+    v->add_option("-f,--file", w.rollback.file,
+                  "The signed file of then (default: the copy kept here)");
     Applying(v, w.rollback.apply);
 
     v = Verb(app_, "confirm", "Keep what mode try applied",
@@ -301,11 +307,13 @@ class Parser {
     v->add_option("--to", w.kubeconfig.output_file, "File (0600)");
     Output(v);
 
-    v = Verb(app_, "reset", "Sign an order that erases a node's config, K3s and data",
-             "  nodectl reset -n n1 --key keys/config.key\n  nodectl reset -n n1 --yes --reason OPS-7",
-             [&w](Session& s) { return RunReset(s, w.reset); });
+    v = Verb(
+        app_, "reset", "Sign an order that erases a node's config, K3s and data",
+        "  nodectl reset -n n1 --key keys/config.key\n  nodectl reset -n n1 --yes --reason OPS-7",
+        [&w](Session& s) { return RunReset(s, w.reset); });
     Node(v, w.reset.node);
-    v->add_option("--key", w.reset.keys, "Key that signs; may be repeated")->allow_extra_args(false);
+    v->add_option("--key", w.reset.keys, "Key that signs; may be repeated")
+        ->allow_extra_args(false);
     v->add_option("--reason", w.reset.reason, "Why");
     v->add_flag("--yes,-y", w.reset.yes, "Do not ask");
     Output(v);
@@ -321,12 +329,14 @@ class Parser {
         ->required()
         ->check(CLI::IsMember({"bash", "zsh", "fish"}));
 
-    v = Verb(app_, "version", "Version of this program", "  nodectl version\n  nodectl version -o json",
+    v = Verb(app_, "version", "Version of this program",
+             "  nodectl version\n  nodectl version -o json",
              [](Session& s) { return RunVersion(s); });
     Output(v);
   }
 
-  // Verbs and flags as the completion scripts want them: from the parser, so that they cannot differ.
+  // Verbs and flags as the completion scripts want them: from the parser, so that they cannot
+  // differ.
   static std::vector<CompletionVerb> Tree(const CLI::App& app, const std::string& prefix = "") {
     std::vector<CompletionVerb> out;
     for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; })) {

@@ -1,4 +1,5 @@
-// The command line: the one file that meets CLI11, where verbs and flags are named and errors printed.
+// The command line: the one file that meets CLI11, where verbs and flags are named and errors
+// printed.
 #pragma once
 
 namespace basalt::client {

@@ -1,5 +1,6 @@
-// The verbs of nodectl, each a function from its options to an exit code. What goes wrong comes back
-// as a status and is printed in one place (cli.cc). client/README.md has the table of exit codes.
+// The verbs of nodectl, each a function from its options to an exit code. What goes wrong comes
+// back as a status and is printed in one place (cli.cc). client/README.md has the table of exit
+// codes.
 #pragma once
 
 #include <string>

@@ -71,12 +71,13 @@ std::string Fish(const std::vector<CompletionVerb>& verbs) {
   const auto children = Children(verbs);
   std::string out = "# nodectl completion fish > ~/.config/fish/completions/nodectl.fish\n";
   for (const CompletionVerb* verb : children.at("")) {
-    absl::StrAppend(&out, "complete -c nodectl -n __fish_use_subcommand -f -a ", Last(*verb), " -d ",
-                    quote(verb->description), "\n");
+    absl::StrAppend(&out, "complete -c nodectl -n __fish_use_subcommand -f -a ", Last(*verb),
+                    " -d ", quote(verb->description), "\n");
   }
   for (const CompletionVerb& verb : verbs) {
     std::string condition = absl::StrCat(
-        "'__fish_seen_subcommand_from ", absl::StrReplaceAll(verb.words, {{" ", "; and __fish_seen_subcommand_from "}}), "'");
+        "'__fish_seen_subcommand_from ",
+        absl::StrReplaceAll(verb.words, {{" ", "; and __fish_seen_subcommand_from "}}), "'");
     if (auto below = children.find(verb.words); below != children.end()) {
       for (const CompletionVerb* child : below->second) {
         absl::StrAppend(&out, "complete -c nodectl -n ", condition, " -f -a ", Last(*child), " -d ",

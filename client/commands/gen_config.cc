@@ -40,11 +40,13 @@ absl::Status JoinServer(Session& session, const std::string& name, v1::K3s& k3s)
     k3s.mutable_cluster()->set_ca_hash(status->k3s_status().ca_hash());
     return absl::OkStatus();
   }
-  PrintWarning(session.io(),
-               absl::StrCat(name, " is not up yet, so k3s.cluster.caHash is left out: the agent would "
-                                  "believe whoever answers at ",
-                            k3s.cluster().server(), " (",
-                            status.ok() ? "its K3s has no CA yet" : status.status().message(), ")"));
+  PrintWarning(
+      session.io(),
+      absl::StrCat(name,
+                   " is not up yet, so k3s.cluster.caHash is left out: the agent would "
+                   "believe whoever answers at ",
+                   k3s.cluster().server(), " (",
+                   status.ok() ? "its K3s has no CA yet" : status.status().message(), ")"));
   return absl::OkStatus();
 }
 
@@ -156,9 +158,9 @@ absl::StatusOr<int> RunGenConfig(Session& session, const GenConfigOptions& optio
       given = given || absl::StartsWith(set, "k3s.cluster.server=");
     }
     if (!given) {
-      return api::Coded(absl::StatusCode::kInvalidArgument, "no-server",
-                        "an agent joins a server: which one?",
-                        "--server NAME of the inventory, or --set k3s.cluster.server=https://HOST:6443");
+      return api::Coded(
+          absl::StatusCode::kInvalidArgument, "no-server", "an agent joins a server: which one?",
+          "--server NAME of the inventory, or --set k3s.cluster.server=https://HOST:6443");
     }
   }
   absl::StatusOr<v1::MachineConfig> config = Build(session, options);

@@ -27,15 +27,17 @@ struct NewFile {
 };
 
 std::string Indented(absl::string_view pem) {
-  return absl::StrCat("      ", absl::StrReplaceAll(pem.substr(0, pem.find_last_not_of('\n') + 1),
-                                                    {{"\n", "\n      "}}),
-                      "\n");
+  return absl::StrCat(
+      "      ",
+      absl::StrReplaceAll(pem.substr(0, pem.find_last_not_of('\n') + 1), {{"\n", "\n      "}}),
+      "\n");
 }
 
 std::string PolicyText(const std::string& cluster, const sign::PrivateKey& root,
                        const sign::PrivateKey& config, const sign::PrivateKey& image) {
   std::string out = absl::StrCat(
-      "# Who may sign what in this cluster. trust.json is what nodes are given: this text, signed by\n"
+      "# Who may sign what in this cluster. trust.json is what nodes are given: this text, signed "
+      "by\n"
       "# the root key. A changed policy is a new version, signed by the root of both.\n"
       "apiVersion: basalt/v1\nkind: TrustPolicy\ncluster: ",
       cluster, "\nepoch: 1\nversion: 1\nkeys:\n");
@@ -63,8 +65,8 @@ absl::StatusOr<std::string> Token() {
 }
 
 absl::Status CheckCluster(const std::string& cluster) {
-  bool good = !cluster.empty() && cluster.size() <= 63 && cluster.front() != '-' &&
-              cluster.back() != '-';
+  bool good =
+      !cluster.empty() && cluster.size() <= 63 && cluster.front() != '-' && cluster.back() != '-';
   for (char c : cluster) {
     good = good && ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-');
   }
@@ -93,13 +95,18 @@ absl::StatusOr<std::vector<NewFile>> Contents(const std::string& cluster,
 
   absl::StatusOr<std::string> ca_pem =
       sign::SelfSign({.common_name = absl::StrCat("basalt ", cluster, " client authority"),
-                      .is_ca = true, .not_before = now - kSkew, .not_after = now + 10 * kYear},
+                      .is_ca = true,
+                      .not_before = now - kSkew,
+                      .not_after = now + 10 * kYear},
                      ca);
   if (!ca_pem.ok()) return ca_pem.status();
-  absl::StatusOr<std::string> admin_pem = sign::Issue(
-      {.common_name = "admin", .organizations = {absl::StrCat("basalt:", cluster, ":admin")},
-       .client_auth = true, .not_before = now - kSkew, .not_after = now + kYear},
-      admin.public_key(), *ca_pem, ca);
+  absl::StatusOr<std::string> admin_pem =
+      sign::Issue({.common_name = "admin",
+                   .organizations = {absl::StrCat("basalt:", cluster, ":admin")},
+                   .client_auth = true,
+                   .not_before = now - kSkew,
+                   .not_after = now + kYear},
+                  admin.public_key(), *ca_pem, ca);
   if (!admin_pem.ok()) return admin_pem.status();
   absl::StatusOr<std::string> server_token = Token(), agent_token = Token();
   if (!server_token.ok()) return server_token.status();
@@ -121,8 +128,9 @@ absl::StatusOr<std::vector<NewFile>> Contents(const std::string& cluster,
       // Without a passphrase: it only reads and delivers, and every call needs it.
       {"ca/admin.key", admin.Pem(), 0600},
       {"secrets.yaml",
-       absl::StrCat("# Tokens of the cluster. `nodectl gen config` copies them into configs.\nserver: ",
-                    QuoteYaml(*server_token), "\nagent: ", QuoteYaml(*agent_token), "\n"),
+       absl::StrCat(
+           "# Tokens of the cluster. `nodectl gen config` copies them into configs.\nserver: ",
+           QuoteYaml(*server_token), "\nagent: ", QuoteYaml(*agent_token), "\n"),
        0600},
       {"inventory.yaml", NewInventoryText(), 0644},
       // Last: with it the directory is complete.
@@ -156,9 +164,10 @@ absl::StatusOr<int> RunInit(Session& session, const InitOptions& options) {
   if (absl::Status s = CheckCluster(options.cluster); !s.ok()) return s;
   if (Exists(options.directory) &&
       (!IsDirectory(options.directory) || !IsEmptyDirectory(options.directory))) {
-    return api::Coded(absl::StatusCode::kAlreadyExists, "not-empty",
-                      absl::StrCat(options.directory, " exists and is not empty; nothing was changed"),
-                      "choose another directory: keys that exist are never overwritten");
+    return api::Coded(
+        absl::StatusCode::kAlreadyExists, "not-empty",
+        absl::StrCat(options.directory, " exists and is not empty; nothing was changed"),
+        "choose another directory: keys that exist are never overwritten");
   }
   std::string passphrase;
   if (!options.no_passphrase) {
@@ -169,8 +178,8 @@ absl::StatusOr<int> RunInit(Session& session, const InitOptions& options) {
   absl::StatusOr<std::vector<NewFile>> files = Contents(options.cluster, passphrase);
   if (!files.ok()) return files.status();
   for (const char* directory : {"", "keys", "ca"}) {
-    const std::string path = *directory == '\0' ? options.directory
-                                                : JoinPath(options.directory, directory);
+    const std::string path =
+        *directory == '\0' ? options.directory : JoinPath(options.directory, directory);
     mode_t mode = absl::string_view(directory) == "keys" ? 0700 : 0755;
     if (absl::Status s = MakeDirectory(path, mode); !s.ok()) return s;
   }

@@ -26,7 +26,8 @@ void Walk(const google::protobuf::Message& message, const std::string& path,
   const google::protobuf::Reflection& r = *message.GetReflection();
   for (const schema::FieldInfo& field : schema::Describe(message.GetDescriptor()).fields) {
     const auto* f = field.field;
-    if (f->cpp_type() != google::protobuf::FieldDescriptor::CPPTYPE_MESSAGE || f->is_map()) continue;
+    if (f->cpp_type() != google::protobuf::FieldDescriptor::CPPTYPE_MESSAGE || f->is_map())
+      continue;
     const std::string child = schema::Child(path, field.name);
     if (!f->is_repeated()) {
       if (r.HasField(message, f)) Walk(r.GetMessage(message, f), child, out);
@@ -63,8 +64,9 @@ absl::StatusOr<std::vector<Input>> ReadInputs(const std::vector<std::string>& na
     }
   }
   if (out.empty()) {
-    return api::Coded(absl::StatusCode::kInvalidArgument, "no-input", "no files to read",
-                      "-f takes files, directories with *.yaml or *.json, and - for standard input");
+    return api::Coded(
+        absl::StatusCode::kInvalidArgument, "no-input", "no files to read",
+        "-f takes files, directories with *.yaml or *.json, and - for standard input");
   }
   return out;
 }

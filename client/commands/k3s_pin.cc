@@ -59,9 +59,8 @@ absl::StatusOr<v1::K3s> PinRelease(Session& session, const K3sPinOptions& option
   if (!fetch.ok()) return fetch.status();
   v1::K3s pin;
   pin.set_version(options.version);
-  const std::string base =
-      absl::StrCat(options.base_url.empty() ? kReleases : options.base_url, "/",
-                   absl::StrReplaceAll(options.version, {{"+", "%2B"}}));
+  const std::string base = absl::StrCat(options.base_url.empty() ? kReleases : options.base_url,
+                                        "/", absl::StrReplaceAll(options.version, {{"+", "%2B"}}));
   absl::Status failure;
   for (const Architecture& architecture : kArchitectures) {
     const std::string url = absl::StrCat(base, "/sha256sum-", architecture.name, ".txt");
@@ -76,8 +75,8 @@ absl::StatusOr<v1::K3s> PinRelease(Session& session, const K3sPinOptions& option
       unlink(temporary.c_str());
     });
     // Limit, size (unknown), seconds of stall; the bytes go to descriptor 3.
-    absl::StatusOr<std::string> ran = RunChild(
-        {*fetch, absl::StrCat(kMaxSums), "0", "30", url}, absl::Minutes(2), kMaxSums, fd);
+    absl::StatusOr<std::string> ran =
+        RunChild({*fetch, absl::StrCat(kMaxSums), "0", "30", url}, absl::Minutes(2), kMaxSums, fd);
     absl::StatusOr<std::string> sums =
         ran.ok() ? ReadFile(temporary, kMaxSums) : absl::StatusOr<std::string>(ran.status());
     if (!sums.ok()) {
@@ -134,7 +133,8 @@ absl::StatusOr<std::string> VersionOf(const std::string& path) {
     }
   }
   return api::Coded(absl::StatusCode::kInvalidArgument, "unknown-version",
-                    absl::StrCat(path, " does not say which version it is"), "--version vX.Y.Z+k3sN");
+                    absl::StrCat(path, " does not say which version it is"),
+                    "--version vX.Y.Z+k3sN");
 }
 
 absl::StatusOr<v1::K3s> PinFile(const K3sPinOptions& options) {
@@ -197,8 +197,8 @@ absl::StatusOr<int> RunK3sPin(Session& session, const K3sPinOptions& options) {
   v1::K3sArtifacts& artifacts = *pin->mutable_artifacts();
   for (const Architecture& architecture : kArchitectures) {
     const absl::string_view name = architecture.name;
-    if ((name == "amd64" && !artifacts.has_amd64()) || (name == "arm64" && !artifacts.has_arm64()) ||
-        (name == "arm" && !artifacts.has_arm())) {
+    if ((name == "amd64" && !artifacts.has_amd64()) ||
+        (name == "arm64" && !artifacts.has_arm64()) || (name == "arm" && !artifacts.has_arm())) {
       continue;
     }
     const v1::Artifact& artifact = *ArtifactOf(artifacts, name);

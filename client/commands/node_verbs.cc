@@ -215,8 +215,9 @@ absl::StatusOr<int> RunTrustApply(Session& session, const TrustApplyOptions& opt
 absl::StatusOr<int> RunVersion(Session& session) {
   Io& io = session.io();
   if (io.json()) {
-    io.out << nlohmann::ordered_json{{"version", BASALT_VERSION}, {"apiVersion", "basalt/v1"}}.dump()
-           << "\n";
+    io.out
+        << nlohmann::ordered_json{{"version", BASALT_VERSION}, {"apiVersion", "basalt/v1"}}.dump()
+        << "\n";
   } else {
     io.out << "nodectl " << BASALT_VERSION << " (basalt/v1)\n";
   }

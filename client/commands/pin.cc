@@ -18,9 +18,10 @@ absl::StatusOr<std::string> Normalize(const std::string& fingerprint) {
   std::string hex = absl::AsciiStrToLower(
       absl::StrReplaceAll(fingerprint, {{":", ""}, {" ", ""}, {"SHA256", ""}, {"sha256", ""}}));
   if (Digest::Parse(hex).ok()) return hex;
-  return api::Coded(absl::StatusCode::kInvalidArgument, "bad-fingerprint",
-                    absl::StrCat("'", fingerprint, "' is not a fingerprint"),
-                    "64 hex digits: the node writes it to run/fingerprint and shows it on its console");
+  return api::Coded(
+      absl::StatusCode::kInvalidArgument, "bad-fingerprint",
+      absl::StrCat("'", fingerprint, "' is not a fingerprint"),
+      "64 hex digits: the node writes it to run/fingerprint and shows it on its console");
 }
 
 absl::StatusOr<std::string> AskTheNode(Session& session, const PinOptions& options) {
@@ -33,7 +34,8 @@ absl::StatusOr<std::string> AskTheNode(Session& session, const PinOptions& optio
   const std::string seen = (*client)->seen_fingerprint();
   io.err << options.endpoint << " shows fingerprint\n  " << seen << "\n"
          << "  (noded " << Escape(hello->version()) << ", platform " << Escape(hello->platform())
-         << ", " << Escape(hello->state()) << ", cluster " << Escape(hello->trust_cluster()) << ")\n"
+         << ", " << Escape(hello->state()) << ", cluster " << Escape(hello->trust_cluster())
+         << ")\n"
          << "Whoever stands between you and the node could show this as well: compare it with the "
             "node's console.\n";
   absl::Status sure = Confirm(io, absl::StrCat("Pin ", options.name, " to it?"), options.yes);
@@ -64,11 +66,10 @@ absl::StatusOr<int> RunPin(Session& session, const PinOptions& options) {
   const InventoryNode node{options.name, options.endpoint, *fingerprint};
   if (const InventoryNode* old = before->Find(options.name);
       old != nullptr && !old->fingerprint.empty() && old->fingerprint != node.fingerprint) {
-    absl::Status sure = Confirm(
-        session.io(),
-        absl::StrCat(options.name, " is pinned to ", old->fingerprint, ". Replace it by ",
-                     node.fingerprint, "?"),
-        options.yes);
+    absl::Status sure = Confirm(session.io(),
+                                absl::StrCat(options.name, " is pinned to ", old->fingerprint,
+                                             ". Replace it by ", node.fingerprint, "?"),
+                                options.yes);
     if (!sure.ok()) return AtNode(sure, options.name);
   }
   absl::StatusOr<std::string> changed = PutNode(*text, (*context)->inventory, node);

@@ -37,6 +37,7 @@ absl::StatusOr<int> RunPlan(Session& session, const PlanOptions& options) {
   if (!inputs.ok()) return inputs.status();
   bool changes = false;
   for (const Input& input : *inputs) {
+    if (absl::Status s = CheckSignatures(session, input); !s.ok()) return s;
     absl::StatusOr<Document> document = ReadDocument(input);
     if (!document.ok()) return document.status();
     PrintViolations(session.io(), "warning", document->warnings);

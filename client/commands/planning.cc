@@ -41,6 +41,17 @@ absl::StatusOr<InventoryNode> DestinationOf(Session& session, const Document& do
   return node;
 }
 
+absl::Status CheckSignatures(Session& session, const Input& input) {
+  if (!input.is_envelope) return absl::OkStatus();
+  absl::StatusOr<v1::SignedDocument> envelope = sign::FromDsseJson(input.text);
+  if (!envelope.ok()) return api::Annotate(envelope.status(), input.file);
+  absl::StatusOr<const sign::VerifiedChain*> trust = session.trust();
+  if (!trust.ok()) return trust.status();
+  return api::Annotate(
+      sign::Verify(*envelope, v1::DOCUMENT_TYPE_MACHINE_CONFIG, (*trust)->policy).status(),
+      input.file);
+}
+
 absl::Status CheckEnvelope(Session& session, const Document& document, const InventoryNode& node) {
   absl::StatusOr<const sign::VerifiedChain*> trust = session.trust();
   if (!trust.ok()) return trust.status();
@@ -49,12 +60,11 @@ absl::Status CheckEnvelope(Session& session, const Document& document, const Inv
   const v1::Target& target = document.config.target();
   if (target.has_machine_id() && !node.fingerprint.empty() &&
       target.machine_id() != node.fingerprint) {
-    return api::Coded(
-        absl::StatusCode::kFailedPrecondition, "wrong-target",
-        absl::StrCat(document.file, " is for machine ", target.machine_id(), " (",
-                     document.config.metadata().name(), "), and ", node.name, " is machine ",
-                     node.fingerprint),
-        "send it to its own node, or sign one for this node");
+    return api::Coded(absl::StatusCode::kFailedPrecondition, "wrong-target",
+                      absl::StrCat(document.file, " is for machine ", target.machine_id(), " (",
+                                   document.config.metadata().name(), "), and ", node.name,
+                                   " is machine ", node.fingerprint),
+                      "send it to its own node, or sign one for this node");
   }
   return absl::OkStatus();
 }
@@ -102,7 +112,8 @@ absl::StatusOr<v1::PlanReply> PlanSource(Session& session, NodeClient& client,
   absl::StatusOr<v1::MachineConfig> running =
       FindSigned(**context, config.metadata().name(), plan->base_digest());
   if (!running.ok()) {
-    // Ignoring: without a copy the secrets stay "not compared", and so it cannot be called unchanged.
+    // Ignoring: without a copy the secrets stay "not compared", and so it cannot be called
+    // unchanged.
     plan->set_unchanged(false);
     return plan;
   }

@@ -14,6 +14,10 @@ namespace basalt::client {
 absl::StatusOr<InventoryNode> DestinationOf(Session& session, const Document& document,
                                             const std::string& name);
 
+// The signatures of an envelope, before its payload is parsed: nothing below the signature is
+// looked at when it is not good. A source passes.
+absl::Status CheckSignatures(Session& session, const Input& input);
+
 // Signatures against the trust chain of the context, and the target against the pin: the node would
 // refuse as well, but to a stranger it would not say why. wrong-target names both ids.
 absl::Status CheckEnvelope(Session& session, const Document& document, const InventoryNode& node);
@@ -21,8 +25,8 @@ absl::Status CheckEnvelope(Session& session, const Document& document, const Inv
 absl::StatusOr<v1::PlanReply> PlanSigned(NodeClient& client, const v1::SignedDocument& document);
 
 // On a node without a config computed here, against an empty one; else by the node, which takes an
-// unsigned source from a reader and does not compare secrets. Where a copy of what runs is kept here
-// (signed/NAME), the secrets are compared with it.
+// unsigned source from a reader and does not compare secrets. Where a copy of what runs is kept
+// here (signed/NAME), the secrets are compared with it.
 absl::StatusOr<v1::PlanReply> PlanSource(Session& session, NodeClient& client,
                                          const v1::HelloReply& hello, const Input& input,
                                          const v1::MachineConfig& config);

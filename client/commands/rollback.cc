@@ -4,6 +4,7 @@
 #include "client/commands/apply_report.h"
 #include "client/commands/commands.h"
 #include "client/commands/inputs.h"
+#include "client/commands/planning.h"
 #include "client/context/files.h"
 #include "client/output/errors.h"
 #include "client/output/messages.h"
@@ -47,9 +48,8 @@ absl::StatusOr<int> RunRollback(Session& session, const RollbackOptions& options
   if (!context.ok()) return context.status();
   absl::StatusOr<InventoryNode> node = session.Node(options.apply.node);
   if (!node.ok()) return node.status();
-  const std::string file = options.file.empty()
-                               ? (*context)->SignedFile(node->name, options.generation)
-                               : options.file;
+  const std::string file =
+      options.file.empty() ? (*context)->SignedFile(node->name, options.generation) : options.file;
   absl::StatusOr<std::string> text = ReadFile(file);
   if (!text.ok()) {
     return AtNode(api::Coded(absl::StatusCode::kNotFound, "no-copy",
@@ -59,16 +59,17 @@ absl::StatusOr<int> RunRollback(Session& session, const RollbackOptions& options
                              "applied then: -f FILE.json"),
                   node->name);
   }
-  absl::StatusOr<Document> document = ReadDocument({file, *text, true});
+  const Input input{file, *text, true};
+  if (absl::Status s = CheckSignatures(session, input); !s.ok()) return AtNode(s, node->name);
+  absl::StatusOr<Document> document = ReadDocument(input);
   if (!document.ok()) return document.status();
   if (document->config.metadata().generation() != options.generation) {
-    return api::Coded(absl::StatusCode::kInvalidArgument, "other-generation",
-                      absl::StrCat(file, " is generation ",
-                                   document->config.metadata().generation(), ", not ",
-                                   options.generation));
+    return api::Coded(
+        absl::StatusCode::kInvalidArgument, "other-generation",
+        absl::StrCat(file, " is generation ", document->config.metadata().generation(), ", not ",
+                     options.generation));
   }
-  absl::Status known =
-      CheckAgainstHistory(session, *node, options.generation, document->envelope);
+  absl::Status known = CheckAgainstHistory(session, *node, options.generation, document->envelope);
   if (!known.ok()) return AtNode(known, node->name);
 
   v1::MachineConfig config = document->config;
@@ -102,9 +103,9 @@ absl::StatusOr<int> RunReset(Session& session, const ResetOptions& options) {
                              absl::StrCat("nodectl pin ", node->name, " ...")),
                   node->name);
   }
-  absl::Status sure =
-      Confirm(io, absl::StrCat("Reset ", node->name, ": its config, its K3s and its data are erased?"),
-              options.yes);
+  absl::Status sure = Confirm(
+      io, absl::StrCat("Reset ", node->name, ": its config, its K3s and its data are erased?"),
+      options.yes);
   if (!sure.ok()) return AtNode(sure, node->name);
 
   const absl::Time now = absl::Now();
@@ -128,8 +129,7 @@ absl::StatusOr<int> RunReset(Session& session, const ResetOptions& options) {
   std::vector<const sign::PrivateKey*> pointers;
   for (const sign::PrivateKey& key : *keys) pointers.push_back(&key);
   v1::ApplyActionRequest request;
-  *request.mutable_document() =
-      sign::Sign(v1::DOCUMENT_TYPE_ACTION, yaml::Emit(action), pointers);
+  *request.mutable_document() = sign::Sign(v1::DOCUMENT_TYPE_ACTION, yaml::Emit(action), pointers);
   absl::StatusOr<sign::VerifiedDocument> verified =
       sign::Verify(request.document(), v1::DOCUMENT_TYPE_ACTION, (*trust)->policy);
   if (!verified.ok()) return AtNode(verified.status(), node->name);

@@ -56,7 +56,9 @@ absl::StatusOr<InventoryNode> Session::Node(const std::string& name) {
 absl::StatusOr<std::unique_ptr<NodeClient>> Session::ConnectTo(const InventoryNode& node) {
   absl::StatusOr<const Context*> context = this->context();
   if (!context.ok()) return context.status();
-  Dial dial{.name = node.name, .endpoint = node.endpoint, .fingerprint = node.fingerprint,
+  Dial dial{.name = node.name,
+            .endpoint = node.endpoint,
+            .fingerprint = node.fingerprint,
             .cluster = (*context)->cluster};
   if (Exists((*context)->ca)) {
     absl::StatusOr<std::string> ca = ReadFile((*context)->ca);

@@ -17,7 +17,8 @@ namespace {
 
 constexpr absl::Duration kHelloForFloor = absl::Seconds(3);
 
-// The node's floor, when the node is known and answers: otherwise the last signed file is the guide.
+// The node's floor, when the node is known and answers: otherwise the last signed file is the
+// guide.
 std::optional<v1::HelloReply> AskFloor(Session& session, const InventoryNode* node) {
   if (node == nullptr || node->fingerprint.empty()) return std::nullopt;
   absl::StatusOr<std::unique_ptr<NodeClient>> client = session.ConnectTo(*node);

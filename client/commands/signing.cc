@@ -42,8 +42,7 @@ std::vector<std::string> FillIn(v1::MachineConfig& config, const FillFacts& fact
     out.push_back(absl::StrCat("metadata.generation: ", metadata.generation()));
   }
   if (!metadata.has_signed_at()) {
-    metadata.set_signed_at(
-        absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", facts.now, absl::UTCTimeZone()));
+    metadata.set_signed_at(absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", facts.now, absl::UTCTimeZone()));
     out.push_back(absl::StrCat("metadata.signedAt: ", metadata.signed_at()));
   }
   const v1::Target& target = config.target();
@@ -124,12 +123,12 @@ absl::StatusOr<SignedConfig> SignConfig(Session& session, const std::string& fil
   SignedConfig out;
   out.filled_in = FillIn(config, facts);
   if (!config.has_target()) {
-    return api::Coded(absl::StatusCode::kFailedPrecondition, "not-pinned",
-                      absl::StrCat(file, " names no target, and node ", name, " is not pinned"),
-                      absl::StrCat("nodectl pin ", name, " --node HOST:PORT --fingerprint FINGERPRINT"));
+    return api::Coded(
+        absl::StatusCode::kFailedPrecondition, "not-pinned",
+        absl::StrCat(file, " names no target, and node ", name, " is not pinned"),
+        absl::StrCat("nodectl pin ", name, " --node HOST:PORT --fingerprint FINGERPRINT"));
   }
-  validate::Findings findings =
-      validate::Validate(config, validate::Stage::kComplete, {}, file);
+  validate::Findings findings = validate::Validate(config, validate::Stage::kComplete, {}, file);
   if (!findings.ok()) return api::Invalid(findings.errors);
 
   std::vector<std::string> paths = options.keys;
@@ -138,8 +137,7 @@ absl::StatusOr<SignedConfig> SignConfig(Session& session, const std::string& fil
   if (!keys.ok()) return keys.status();
   std::vector<const sign::PrivateKey*> pointers;
   for (const sign::PrivateKey& key : *keys) pointers.push_back(&key);
-  out.document =
-      sign::Sign(v1::DOCUMENT_TYPE_MACHINE_CONFIG, yaml::Emit(config), pointers);
+  out.document = sign::Sign(v1::DOCUMENT_TYPE_MACHINE_CONFIG, yaml::Emit(config), pointers);
   out.config = std::move(config);
   out.digest = sign::DocumentDigest(out.document).ToString();
 

@@ -1,5 +1,5 @@
-// From a source to a signed document: what a person left out is filled in and shown, what must not be
-// signed by accident is refused, and the result is checked against the owner's own trust chain
+// From a source to a signed document: what a person left out is filled in and shown, what must not
+// be signed by accident is refused, and the result is checked against the owner's own trust chain
 // before anybody else sees it.
 #pragma once
 
@@ -20,9 +20,9 @@ namespace basalt::client {
 // What is known of the node the document is for.
 struct FillFacts {
   absl::Time now;
-  int64_t epoch = 0;              // of the trust policy
-  int64_t floor_generation = 0;   // the highest that the node or we have seen
-  std::string machine_id;         // of the inventory; empty: not pinned
+  int64_t epoch = 0;             // of the trust policy
+  int64_t floor_generation = 0;  // the highest that the node or we have seen
+  std::string machine_id;        // of the inventory; empty: not pinned
   std::string cluster;
 };
 
@@ -48,7 +48,8 @@ absl::StatusOr<SignedConfig> SignConfig(Session& session, const std::string& fil
                                         const std::optional<v1::HelloReply>& hello,
                                         const SigningOptions& options);
 
-// Against the chain of the context; names the cause. Reasons: those of sign::Verify, too-few-signers.
+// Against the chain of the context; names the cause. Reasons: those of sign::Verify,
+// too-few-signers.
 absl::Status VerifyLocally(const sign::VerifiedChain& trust, const v1::SignedDocument& document,
                            const v1::MachineConfig& config);
 

@@ -72,7 +72,8 @@ std::vector<std::string> Row(const NodeStatus& s) {
   }
   if (!s.configured) {
     std::string note = s.hello.condition().empty() ? "waits for a config" : s.hello.condition();
-    return {s.node.name, s.hello.state(), "-", "-", "-", absl::StrCat(s.hello.trust_version()), note};
+    return {s.node.name, s.hello.state(), "-", "-", "-", absl::StrCat(s.hello.trust_version()),
+            note};
   }
   std::string note;
   if (s.config.pending_generation() != 0) {
@@ -83,8 +84,9 @@ std::vector<std::string> Row(const NodeStatus& s) {
   } else {
     note = s.config.reason();
   }
-  return {s.node.name, s.machine.stage(), absl::StrCat(s.config.generation()), K3sText(s),
-          K3sReady(s), absl::StrCat(s.config.trust_version()), note};
+  return {s.node.name, s.machine.stage(), absl::StrCat(s.config.generation()),
+          K3sText(s),  K3sReady(s),       absl::StrCat(s.config.trust_version()),
+          note};
 }
 
 nlohmann::ordered_json Tree(const google::protobuf::Message& message) {
@@ -120,12 +122,14 @@ void PrintDetails(Io& io, const NodeStatus& s) {
     io.out << "\n";
   }
   if (s.has_k3s && !s.k3s.ready()) {
-    if (!s.k3s.message().empty()) io.out << "  " << s.node.name << ": K3s: " << Escape(s.k3s.message()) << "\n";
+    if (!s.k3s.message().empty())
+      io.out << "  " << s.node.name << ": K3s: " << Escape(s.k3s.message()) << "\n";
     for (const std::string& line : s.k3s.last_lines()) io.out << "    | " << Escape(line) << "\n";
   }
   if (!s.config.last_error().empty()) {
-    io.out << "  " << s.node.name << ": last apply that did not commit: "
-           << Escape(s.config.last_error_code()) << ": " << Escape(s.config.last_error()) << "\n";
+    io.out << "  " << s.node.name
+           << ": last apply that did not commit: " << Escape(s.config.last_error_code()) << ": "
+           << Escape(s.config.last_error()) << "\n";
   }
   if (s.k3s.is_double() || s.machine.k3s_double()) {
     io.out << "  " << s.node.name << ": this K3s is the DOUBLE, a stand-in that runs no pods\n";

@@ -1,9 +1,10 @@
 // nodectl validate: everything that can be said about a file without a node.
+#include "machineconfig/validate/validate.h"
+
 #include "client/commands/commands.h"
 #include "client/commands/inputs.h"
 #include "client/output/errors.h"
 #include "machineconfig/sign/document.h"
-#include "machineconfig/validate/validate.h"
 #include "machineconfig/yaml/decode.h"
 #include "nlohmann/json.hpp"
 
@@ -41,14 +42,18 @@ absl::StatusOr<int> RunValidate(Session& session, const ValidateOptions& options
     }
     std::vector<api::Violation> found = api::Violations(status);
     if (found.empty()) {
-      found.push_back({.reason = CodeOf(status), .file = input.file,
-                       .message = std::string(status.message()), .hint = api::Hint(status)});
+      found.push_back({.reason = CodeOf(status),
+                       .file = input.file,
+                       .message = std::string(status.message()),
+                       .hint = api::Hint(status)});
     }
     errors.insert(errors.end(), found.begin(), found.end());
   }
   if (!errors.empty()) return api::Invalid(errors);
-  if (io.json()) io.out << nlohmann::ordered_json{{"errors", nlohmann::ordered_json::array()},
-                                                  {"valid", valid}}.dump() << "\n";
+  if (io.json())
+    io.out << nlohmann::ordered_json{{"errors", nlohmann::ordered_json::array()}, {"valid", valid}}
+                  .dump()
+           << "\n";
   return 0;
 }
 

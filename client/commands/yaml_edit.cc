@@ -72,10 +72,11 @@ bool IsExample(const std::string& line) {
 
 absl::Status CannotEdit(const std::string& file, const v1::K3s& pin) {
   return api::Coded(absl::StatusCode::kFailedPrecondition, "cannot-edit",
-                    absl::StrCat(file, " is written in a way that cannot be edited in place; nothing "
-                                       "was changed"),
-                    absl::StrCat("paste this below `k3s:` yourself:\n  version: ", pin.version(), "\n",
-                                 absl::StrJoin(ArtifactLines(pin.artifacts(), 2), "\n")));
+                    absl::StrCat(file,
+                                 " is written in a way that cannot be edited in place; nothing "
+                                 "was changed"),
+                    absl::StrCat("paste this below `k3s:` yourself:\n  version: ", pin.version(),
+                                 "\n", absl::StrJoin(ArtifactLines(pin.artifacts(), 2), "\n")));
 }
 
 }  // namespace
@@ -119,8 +120,8 @@ absl::StatusOr<std::string> EditK3sPin(absl::string_view text, const std::string
     size_t at = static_cast<size_t>(version);
     if (artifacts >= 0 && version > artifacts) return CannotEdit(file, pin);
     size_t comment = lines[at].find(" #");
-    lines[at] = comment == std::string::npos ? version_line
-                                             : version_line + lines[at].substr(comment);
+    lines[at] =
+        comment == std::string::npos ? version_line : version_line + lines[at].substr(comment);
     if (artifacts < 0) insert_at = at + 1;
   } else {
     lines.insert(lines.begin() + k3s + 1, version_line);

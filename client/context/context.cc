@@ -57,15 +57,23 @@ absl::StatusOr<Context> LoadContext(const std::string& flag) {
     bool known = entry.key == "cluster";
     for (const Known& k : paths) known = known || entry.key == k.key;
     if (!known) {
-      errors.push_back({.reason = "unknown-field", .file = path, .line = entry.line, .column = 1,
-                        .path = entry.key, .message = "unknown field of a context"});
+      errors.push_back({.reason = "unknown-field",
+                        .file = path,
+                        .line = entry.line,
+                        .column = 1,
+                        .path = entry.key,
+                        .message = "unknown field of a context"});
     }
   }
   if (!errors.empty()) return api::Invalid(errors);
   const std::string* cluster = file->top.Find("cluster");
   if (cluster == nullptr || cluster->empty()) {
-    return api::Invalid({{.reason = "required", .file = path, .line = 1, .column = 1,
-                          .path = "cluster", .message = "a context names its cluster"}});
+    return api::Invalid({{.reason = "required",
+                          .file = path,
+                          .line = 1,
+                          .column = 1,
+                          .path = "cluster",
+                          .message = "a context names its cluster"}});
   }
   out.cluster = *cluster;
   return out;

@@ -1,5 +1,5 @@
-// Files of the owner: keys, tokens, the inventory. Written whole or not at all. Errors keep the text
-// of errno; reasons: no-such-file, file-exists, file-too-large, file-error. Thread-safe.
+// Files of the owner: keys, tokens, the inventory. Written whole or not at all. Errors keep the
+// text of errno; reasons: no-such-file, file-exists, file-too-large, file-error. Thread-safe.
 #pragma once
 
 #include <sys/types.h>
@@ -19,8 +19,8 @@ inline constexpr size_t kMaxFile = 4 << 20;
 // "-" is standard input.
 absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max = kMaxFile);
 
-// Temporary file beside it, fsync, rename, fsync of the directory: `path` holds the old bytes or the
-// new ones. The mode is set before the first byte is written.
+// Temporary file beside it, fsync, rename, fsync of the directory: `path` holds the old bytes or
+// the new ones. The mode is set before the first byte is written.
 absl::Status WriteFileAtomically(const std::string& path, absl::string_view data, mode_t mode);
 
 // Refuses what exists (file-exists), symbolic links too.

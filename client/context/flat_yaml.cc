@@ -22,8 +22,11 @@ class Reader {
 
  private:
   void Error(const yaml::Node& at, std::string message, std::string path = "") {
-    errors_.push_back({.reason = "wrong-type", .file = file_, .line = at.line,
-                       .column = at.column, .path = std::move(path),
+    errors_.push_back({.reason = "wrong-type",
+                       .file = file_,
+                       .line = at.line,
+                       .column = at.column,
+                       .path = std::move(path),
                        .message = std::move(message)});
   }
 

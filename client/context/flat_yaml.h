@@ -1,5 +1,5 @@
-// The small YAML files that nodectl keeps for itself (context, inventory, tokens): maps of texts, read
-// by the same strict reader as documents. Pure, thread-safe.
+// The small YAML files that nodectl keeps for itself (context, inventory, tokens): maps of texts,
+// read by the same strict reader as documents. Pure, thread-safe.
 #pragma once
 
 #include <string>

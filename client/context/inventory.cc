@@ -37,8 +37,12 @@ absl::StatusOr<Inventory> Inventory::Parse(absl::string_view text, const std::st
   Inventory out;
   std::vector<api::Violation> errors;
   auto error = [&](const FlatItem& item, std::string path, std::string message) {
-    errors.push_back({.reason = "bad-inventory", .file = file, .line = item.line, .column = 1,
-                      .path = std::move(path), .message = std::move(message)});
+    errors.push_back({.reason = "bad-inventory",
+                      .file = file,
+                      .line = item.line,
+                      .column = 1,
+                      .path = std::move(path),
+                      .message = std::move(message)});
   };
   for (const FlatItem& item : flat->items) {
     InventoryNode node{Value(item, "name"), Value(item, "endpoint"), Value(item, "fingerprint")};
@@ -77,8 +81,8 @@ absl::StatusOr<InventoryNode> Inventory::Get(absl::string_view name) const {
   });
   return api::Coded(
       absl::StatusCode::kNotFound, "unknown-node",
-      absl::StrCat("node ", name, " is not in the inventory (known: ",
-                   known.empty() ? "none" : known, ")"),
+      absl::StrCat("node ", name,
+                   " is not in the inventory (known: ", known.empty() ? "none" : known, ")"),
       absl::StrCat("nodectl pin ", name, " --node HOST:PORT --fingerprint FINGERPRINT"));
 }
 
@@ -144,9 +148,8 @@ absl::StatusOr<std::string> PutNode(absl::string_view text, const std::string& f
   if (entry == nullptr || !(*entry == node)) {
     return api::Coded(absl::StatusCode::kFailedPrecondition, "inventory-style",
                       absl::StrCat(file, " is written in a way that cannot be edited in place"),
-                      absl::StrCat("write this entry yourself: name: ", node.name,
-                                   ", endpoint: ", node.endpoint,
-                                   ", fingerprint: ", node.fingerprint));
+                      absl::StrCat("write this entry yourself: name: ", node.name, ", endpoint: ",
+                                   node.endpoint, ", fingerprint: ", node.fingerprint));
   }
   return out;
 }

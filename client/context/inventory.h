@@ -1,6 +1,6 @@
-// inventory.yaml: which nodes there are, where they answer and by what they are known. Public, meant
-// for Git: what a person wrote around the entries (comments, order, blank lines) stays as it is.
-// Values; thread-compatible.
+// inventory.yaml: which nodes there are, where they answer and by what they are known. Public,
+// meant for Git: what a person wrote around the entries (comments, order, blank lines) stays as it
+// is. Values; thread-compatible.
 #pragma once
 
 #include <string>
@@ -13,8 +13,9 @@ namespace basalt::client {
 
 struct InventoryNode {
   std::string name;
-  std::string endpoint;     // HOST:PORT
-  std::string fingerprint;  // lower-hex sha256 of the SPKI of the node's identity key; empty: not pinned
+  std::string endpoint;  // HOST:PORT
+  std::string
+      fingerprint;  // lower-hex sha256 of the SPKI of the node's identity key; empty: not pinned
   bool operator==(const InventoryNode&) const = default;
 };
 
@@ -33,8 +34,9 @@ class Inventory {
   std::vector<InventoryNode> nodes_;
 };
 
-// The text with `node` added at the end or, when its name is known, with its endpoint and fingerprint
-// replaced. Fails when the result would not read back as meant (an entry in flow style).
+// The text with `node` added at the end or, when its name is known, with its endpoint and
+// fingerprint replaced. Fails when the result would not read back as meant (an entry in flow
+// style).
 absl::StatusOr<std::string> PutNode(absl::string_view text, const std::string& file,
                                     const InventoryNode& node);
 

@@ -1,5 +1,5 @@
-// Passphrases of the owner's keys: from a file, the environment, or typed without echo. Never from an
-// argument, which other users of the machine can read.
+// Passphrases of the owner's keys: from a file, the environment, or typed without echo. Never from
+// an argument, which other users of the machine can read.
 #pragma once
 
 #include <functional>

@@ -20,9 +20,9 @@ struct ApplyObserver {
 };
 
 // The last event: final unless it is `awaiting-confirm` or `staged`, where the wait ends as well.
-// Errors: what the node answered, when it did not accept the document; DeadlineExceeded/"wait-ended"
-// when `deadline` came first: the apply goes on without us; Unavailable/"lost-node" when the node
-// did not come back until then.
+// Errors: what the node answered, when it did not accept the document;
+// DeadlineExceeded/"wait-ended" when `deadline` came first: the apply goes on without us;
+// Unavailable/"lost-node" when the node did not come back until then.
 absl::StatusOr<v1::ApplyEvent> RunApply(std::unique_ptr<NodeClient> client,
                                         const v1::ApplyRequest& request, absl::Time deadline,
                                         const ApplyObserver& observer,

@@ -41,8 +41,8 @@ absl::Status CheckIdentity(const Dial& dial, absl::string_view leaf_pem, absl::T
       absl::StatusCode::kFailedPrecondition, "not-pinned",
       absl::StrCat(dial.name, " is not pinned and shows no certificate of your authority for ", uri,
                    "; it shows fingerprint ", leaf->spki.Hex(), "; nothing was sent"),
-      absl::StrCat("compare that with the node's console, then: nodectl pin ", dial.name, " --node ",
-                   dial.endpoint, " --fingerprint FINGERPRINT"));
+      absl::StrCat("compare that with the node's console, then: nodectl pin ", dial.name,
+                   " --node ", dial.endpoint, " --fingerprint FINGERPRINT"));
 }
 
 absl::StatusOr<std::string> SpkiFingerprint(absl::string_view leaf_pem) {
@@ -56,10 +56,10 @@ absl::Status CheckOwnCertificate(absl::string_view pem, absl::Time now) {
   absl::StatusOr<sign::CertificateInfo> own = sign::ReadCertificate(pem);
   if (!own.ok()) return own.status();
   if (now > own->not_after) {
-    return api::Coded(absl::StatusCode::kFailedPrecondition, "certificate-expired",
-                      absl::StrCat("your certificate (", own->common_name, ") expired at ",
-                                   When(own->not_after)),
-                      "issue a new one from your authority and name it in context.yaml");
+    return api::Coded(
+        absl::StatusCode::kFailedPrecondition, "certificate-expired",
+        absl::StrCat("your certificate (", own->common_name, ") expired at ", When(own->not_after)),
+        "issue a new one from your authority and name it in context.yaml");
   }
   if (now < own->not_before) {
     return api::Coded(absl::StatusCode::kFailedPrecondition, "certificate-not-yet-valid",
@@ -93,11 +93,12 @@ absl::Status Translate(const Dial& dial, const absl::Status& status, absl::Time 
   if (absl::Status own = CheckOwnCertificate(dial.certificate_pem, now); !own.ok()) return own;
   return api::Coded(
       status.code(), "connection-closed",
-      absl::StrCat(dial.endpoint, " closed the connection during or after the handshake (", text, ")"),
-      dial.certificate_pem.empty()
-          ? "the node wants a client certificate: name one in context.yaml"
-          : "it may refuse your certificate (another authority, denied, or the node's clock is off), "
-            "or it is at its limit of connections");
+      absl::StrCat(dial.endpoint, " closed the connection during or after the handshake (", text,
+                   ")"),
+      dial.certificate_pem.empty() ? "the node wants a client certificate: name one in context.yaml"
+                                   : "it may refuse your certificate (another authority, denied, "
+                                     "or the node's clock is off), "
+                                     "or it is at its limit of connections");
 }
 
 }  // namespace basalt::client

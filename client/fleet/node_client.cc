@@ -1,9 +1,11 @@
 #include "client/fleet/node_client.h"
 
+#include <grpc/support/log.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/security/tls_certificate_provider.h>
 #include <grpcpp/security/tls_certificate_verifier.h>
 #include <grpcpp/security/tls_credentials_options.h>
+#include <stdlib.h>
 
 #include <chrono>
 #include <utility>
@@ -226,6 +228,8 @@ class GrpcNodeClient : public NodeClient {
 
 absl::StatusOr<std::unique_ptr<NodeClient>> Connect(const Dial& dial) {
   if (absl::Status s = api::ForceTls13(); !s.ok()) return s;
+  // What gRPC has to say comes back as a status; its log lines would stand between ours.
+  if (getenv("GRPC_VERBOSITY") == nullptr) gpr_set_log_function([](gpr_log_func_args*) {});
   if (!dial.trust_any && dial.fingerprint.empty() && dial.ca_pem.empty()) {
     return api::Coded(absl::StatusCode::kFailedPrecondition, "not-pinned",
                       "nothing says by what the node is known; nothing was sent",

@@ -20,10 +20,10 @@ namespace basalt::client {
 // Whom we expect and as whom we come.
 struct Dial {
   std::string name;
-  std::string endpoint;     // HOST:PORT
-  std::string fingerprint;  // pinned; empty: only a certificate of `ca_pem` will do
-  std::string cluster;      // of basalt://CLUSTER/NAME
-  std::string ca_pem;       // the owner's authority; may be empty
+  std::string endpoint;         // HOST:PORT
+  std::string fingerprint;      // pinned; empty: only a certificate of `ca_pem` will do
+  std::string cluster;          // of basalt://CLUSTER/NAME
+  std::string ca_pem;           // the owner's authority; may be empty
   std::string certificate_pem;  // what we show; empty: nothing
   std::string key_pem;
   bool trust_any = false;  // `pin --tofu`: any identity, only to look at it; Hello alone is allowed

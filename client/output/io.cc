@@ -24,10 +24,11 @@ std::string Paint(const Io& io, absl::string_view code, absl::string_view text) 
 int DecodeUtf8(absl::string_view text, uint32_t& point) {
   const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
   const uint8_t first = byte(0);
-  int length = first < 0x80 ? 1 : first >= 0xc2 && first < 0xe0 ? 2
-               : (first & 0xf0) == 0xe0                         ? 3
-               : first >= 0xf0 && first < 0xf5                  ? 4
-                                                                : 0;
+  int length = first < 0x80                    ? 1
+               : first >= 0xc2 && first < 0xe0 ? 2
+               : (first & 0xf0) == 0xe0        ? 3
+               : first >= 0xf0 && first < 0xf5 ? 4
+                                               : 0;
   if (length == 0 || text.size() < static_cast<size_t>(length)) return 0;
   if (length == 1) {
     point = first;

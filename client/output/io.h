@@ -1,5 +1,5 @@
-// Where a command writes: text for people or JSON for programs, and whether anybody sits there. One per
-// process, made by main; tests make their own over string streams. Not thread-safe.
+// Where a command writes: text for people or JSON for programs, and whether anybody sits there. One
+// per process, made by main; tests make their own over string streams. Not thread-safe.
 #pragma once
 
 #include <functional>

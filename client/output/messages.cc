@@ -110,7 +110,8 @@ std::string Scalar(const Message& m, const FieldDescriptor& f, int index) {
 std::string Cell(const Message& m, const FieldDescriptor& f) {
   if (!f.is_repeated()) {
     std::string text = Scalar(m, f, 0);
-    if (f.name() == "digest" && text.size() > 19) text = text.substr(0, 19);  // sha256: and 12 digits
+    if (f.name() == "digest" && text.size() > 19)
+      text = text.substr(0, 19);  // sha256: and 12 digits
     return text.empty() ? "-" : text;
   }
   std::vector<std::string> parts;

@@ -1,5 +1,6 @@
-// Protobuf messages on a screen: JSON by the standard mapping, YAML of the same, tables whose columns
-// are what the (column) annotations of api/basalt/v1/resource.proto name. Pure, thread-safe.
+// Protobuf messages on a screen: JSON by the standard mapping, YAML of the same, tables whose
+// columns are what the (column) annotations of api/basalt/v1/resource.proto name. Pure,
+// thread-safe.
 #pragma once
 
 #include <string>
@@ -13,7 +14,8 @@
 
 namespace basalt::client {
 
-// One line; json_names; fields without presence are always there, so that programs need no defaults.
+// One line; json_names; fields without presence are always there, so that programs need no
+// defaults.
 std::string ToJson(const google::protobuf::Message& message);
 // Indented by two.
 std::string ToPrettyJson(const google::protobuf::Message& message);

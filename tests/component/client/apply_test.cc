@@ -1,0 +1,194 @@
+// Plans and applies over real connections.
+#include <gmock/gmock.h>
+
+#include <sstream>
+
+#include "api/coded_status.h"
+#include "nlohmann/json.hpp"
+#include "tests/component/client/nodectl_fixture.h"
+
+namespace basalt::client {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class Apply : public NodectlFixture {
+ protected:
+  void SetUp() override {
+    NodectlFixture::SetUp();
+    StartNode();
+    PinNode();
+    file_ = WriteConfig();
+  }
+  std::vector<std::string> Command(std::vector<std::string> more = {}) {
+    std::vector<std::string> words = {"apply",     "-f", file_, "--allow-plaintext",
+                                      "--timeout", "60s"};
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  }
+  std::string file_;
+};
+
+TEST_F(Apply, SourceIsSignedDeliveredAndTheCallerComesBackOverANewConnection) {
+  Ran ran = Run(Command());
+  EXPECT_EQ(ran.exit_code, 0) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("committed"));
+  EXPECT_EQ(api_.CallCount("Apply"), 1);
+  // The fake takes the token over another connection than the apply's only.
+  EXPECT_THAT(ran.err, HasSubstr("came back over a new connection"));
+}
+
+TEST_F(Apply, SignedFileSentAgainIsASuccessThatChangesNothing) {
+  ASSERT_EQ(Run({"sign", "-f", file_, "--allow-plaintext", "-o", Path("n1.json")}).exit_code, 0);
+  ASSERT_EQ(Run({"apply", "-f", Path("n1.json")}).exit_code, 0);
+  Ran again = Run({"apply", "-f", Path("n1.json")});
+  EXPECT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_THAT(again.out, HasSubstr("unchanged"));
+}
+
+TEST_F(Apply, JsonIsOneDocumentALineAndHoldsNoToken) {
+  Ran ran = Run(Command({"-o", "json"}));
+  ASSERT_EQ(ran.exit_code, 0) << ran.err;
+  std::stringstream lines(ran.out);
+  std::string line;
+  nlohmann::json last;
+  while (std::getline(lines, line)) {
+    last = nlohmann::json::parse(line);
+    EXPECT_EQ(last["node"], "n1");
+  }
+  EXPECT_EQ(last["type"], "result");
+  EXPECT_EQ(last["result"], "committed");
+  EXPECT_EQ(last["healthy"], true);
+  EXPECT_THAT(ran.out, Not(HasSubstr("return-token")));
+}
+
+TEST_F(Apply, DryRunShowsThePlanAndAppliesNothing) {
+  Ran ran = Run(Command({"--dry-run"}));
+  EXPECT_EQ(ran.exit_code, 0) << ran.err;
+  EXPECT_EQ(api_.CallCount("Plan"), 1);
+  EXPECT_EQ(api_.CallCount("Apply"), 0);
+}
+
+TEST_F(Apply, S1_EditedByteIsRefusedBeforeAnythingIsSent) {
+  ASSERT_EQ(Run({"sign", "-f", file_, "--allow-plaintext", "-o", Path("n1.json")}).exit_code, 0);
+  const int hellos = api_.CallCount("Hello");
+  std::string text = Read(Path("n1.json"));
+  char& byte = text[text.find("\"payload\"") + 60];
+  byte = byte == 'A' ? 'B' : 'A';
+  Write(Path("edited.json"), text);
+  Ran ran = Run({"apply", "-f", Path("edited.json"), "-n", "n1", "--yes"});
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_THAT(ran.err, HasSubstr("bad-signature"));
+  EXPECT_EQ(api_.CallCount("Hello"), hellos);
+  EXPECT_EQ(api_.CallCount("Apply"), 0);
+}
+
+TEST_F(Apply, WrongPinNamesBothFingerprintsAndSendsNothing) {
+  const std::string wrong(64, 'b');
+  ASSERT_EQ(Run({"pin", "n1", "--node", endpoint(), "--fingerprint", wrong, "--yes"}).exit_code, 0);
+  Ran ran = Run({"status", "-n", "n1"});
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_THAT(ran.err, HasSubstr("fingerprint-mismatch"));
+  EXPECT_THAT(ran.err, HasSubstr(wrong));
+  EXPECT_THAT(ran.err, HasSubstr(fingerprint()));
+  EXPECT_EQ(api_.CallCount("Hello"), 0);
+}
+
+TEST_F(Apply, S4_DocumentForAnotherNodeIsRefusedWithBothIds) {
+  ASSERT_EQ(Run({"sign", "-f", file_, "--allow-plaintext", "-o", Path("n1.json")}).exit_code, 0);
+  const std::string other(64, 'c');
+  ASSERT_EQ(Run({"pin", "n2", "--node", endpoint(), "--fingerprint", other}).exit_code, 0);
+  Ran ran = Run({"apply", "-f", Path("n1.json"), "-n", "n2", "--yes"});
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_THAT(ran.err, HasSubstr("wrong-target"));
+  EXPECT_THAT(ran.err, HasSubstr(other));
+  EXPECT_THAT(ran.err, HasSubstr(fingerprint()));
+}
+
+TEST_F(Apply, RevertIsExitOneWithTheNodesCodeAndWhatDoesNotHold) {
+  api_.Hold("Apply");
+  std::future<Ran> running = RunAsync(Command());
+  ASSERT_TRUE(api_.WaitForWatchers(1));
+  v1::ApplyEvent event;
+  event.set_state(v1::APPLY_STATE_REVERTED);
+  event.set_error_code("gate-failed");
+  event.set_message("K3s did not get ready\x1b[31m");
+  event.set_hint("nodectl logs");
+  v1::Condition* condition = event.add_conditions();
+  condition->set_type("K3sReady");
+  condition->set_reason("ExitedAtOnce");
+  event.set_final(true);
+  api_.Emit(event);
+  Ran ran = running.get();
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_THAT(ran.err, HasSubstr("n1: gate-failed"));
+  EXPECT_THAT(ran.err, HasSubstr("reverted"));
+  EXPECT_THAT(ran.err, HasSubstr("K3sReady does not hold: ExitedAtOnce"));
+  EXPECT_THAT(ran.both(), Not(HasSubstr("\x1b")));
+}
+
+TEST_F(Apply, CommittedButNotHealthyIsExitOne) {
+  api_.Hold("Apply");
+  std::future<Ran> running = RunAsync(Command({"-o", "json"}));
+  ASSERT_TRUE(api_.WaitForWatchers(1));
+  v1::ApplyEvent event;
+  event.set_state(v1::APPLY_STATE_COMMITTED);
+  event.set_error_code("k3s-not-ready");
+  event.set_generation(7);
+  event.set_final(true);
+  api_.Emit(event);
+  Ran ran = running.get();
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_THAT(ran.out, HasSubstr("\"healthy\":false"));
+  EXPECT_THAT(ran.out, HasSubstr("\"errors\":[{\"code\":\"k3s-not-ready\""));
+}
+
+TEST_F(Apply, TimeoutEndsTheWaitAndSaysThatTheApplyGoesOn) {
+  api_.Hold("Apply");
+  Ran ran = Run({"apply", "-f", file_, "--allow-plaintext", "--timeout", "2s"});
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_THAT(ran.err, HasSubstr("wait-ended"));
+  EXPECT_EQ(api_.CallCount("Cancel"), 0);
+}
+
+TEST_F(Apply, RefusalOfTheNodeIsShownWithCodeNodeAndHint) {
+  api_.FailNext("Apply", api::Coded(absl::StatusCode::kFailedPrecondition, "below-floor",
+                                    "generation 1 is below 5", "sign it anew"));
+  Ran ran = Run(Command());
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_THAT(ran.err, HasSubstr("error: n1: below-floor: generation 1 is below 5"));
+  EXPECT_THAT(ran.err, HasSubstr("hint: sign it anew"));
+}
+
+TEST_F(Apply, P7_NoSecretIsShownByPlanValidateOrApply) {
+  const std::string secrets = Read(lab_ + "/secrets.yaml");
+  const std::string token = secrets.substr(secrets.find("agent: ") + 7, 20);
+  for (const std::vector<std::string>& words :
+       std::vector<std::vector<std::string>>{{"plan", "-f", file_},
+                                             {"plan", "-f", file_, "-o", "json"},
+                                             {"diff", "-f", file_},
+                                             {"validate", "-f", file_},
+                                             Command()}) {
+    EXPECT_THAT(Run(words).both(), Not(HasSubstr(token))) << words[0];
+  }
+}
+
+TEST_F(Apply, ExitCodesOfPlanAndDiff) {
+  EXPECT_EQ(Run({"plan", "-f", file_}).exit_code, 0);
+  EXPECT_EQ(Run({"plan", "-f", file_, "--detailed-exitcode"}).exit_code, 2);
+  EXPECT_EQ(Run({"diff", "-f", file_}).exit_code, 1);
+  EXPECT_EQ(Run({"diff", "-f", Path("nothing.yaml")}).exit_code, 2);
+  // A node without a config is not asked: there is nothing there to compare with.
+  EXPECT_EQ(api_.CallCount("Plan"), 0);
+}
+
+TEST_F(Apply, ResetNeedsYesInAPipe) {
+  Ran unasked = Run({"reset", "-n", "n1"});
+  EXPECT_EQ(unasked.exit_code, 1);
+  EXPECT_THAT(unasked.err, HasSubstr("needs-yes"));
+  EXPECT_EQ(api_.CallCount("ApplyAction"), 0);
+}
+
+}  // namespace
+}  // namespace basalt::client

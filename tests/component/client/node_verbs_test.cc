@@ -1,0 +1,146 @@
+// What is read from nodes, with and without a config.
+#include <gmock/gmock.h>
+
+#include "api/coded_status.h"
+#include "nlohmann/json.hpp"
+#include "tests/component/client/nodectl_fixture.h"
+
+namespace basalt::client {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class NodeVerbs : public NodectlFixture {};
+
+TEST_F(NodeVerbs, StatusOfANodeWithoutConfigShowsWhatHelloSays) {
+  StartNode();
+  PinNode();
+  Ran ran = Run({"status"});
+  EXPECT_EQ(ran.exit_code, 0) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("no-config"));
+  EXPECT_EQ(api_.CallCount("List"), 0);
+  auto json = nlohmann::json::parse(Run({"status", "-o", "json"}).out);
+  EXPECT_EQ(json["nodes"][0]["name"], "n1");
+  EXPECT_EQ(json["nodes"][0]["state"], "no-config");
+}
+
+TEST_F(NodeVerbs, StatusGoesOnWhenOneNodeIsGone) {
+  StartNode();
+  PinNode();
+  ASSERT_EQ(Run({"pin", "gone", "--node", "127.0.0.1:1", "--fingerprint", std::string(64, 'a')})
+                .exit_code,
+            0);
+  Ran ran = Run({"status"});
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_THAT(ran.out, HasSubstr("no-config"));
+  EXPECT_THAT(ran.err, HasSubstr("gone: unreachable"));
+}
+
+TEST_F(NodeVerbs, GetShowsAnnotatedColumnsAndJsonThatNeedsNoDefaults) {
+  v1::Resource k3s;
+  k3s.set_kind("K3sStatus");
+  k3s.set_name("k3s");
+  k3s.mutable_k3s_status()->set_role("server");
+  k3s.mutable_k3s_status()->set_pid(42);
+  api_.PutResource(k3s);
+  StartNode(/*configured=*/true);
+  PinNode();
+  Ran table = Run({"get", "k3sstatus", "-n", "n1"});
+  EXPECT_EQ(table.exit_code, 0) << table.err;
+  EXPECT_THAT(table.out, HasSubstr("ROLE"));
+  EXPECT_THAT(table.out, Not(HasSubstr("SHA256")));
+  EXPECT_THAT(Run({"get", "k3sstatus", "-n", "n1", "-o", "wide"}).out, HasSubstr("SHA256"));
+  auto json = nlohmann::json::parse(Run({"get", "k3sstatus", "-n", "n1", "-o", "json"}).out);
+  EXPECT_EQ(json["resources"][0]["k3sStatus"]["ready"], false);
+  EXPECT_EQ(json["resources"][0]["k3sStatus"]["pid"], 42);
+  EXPECT_EQ(Run({"get", "k3sstatus", "k3s", "-n", "n1", "-o", "name"}).out, "k3sstatus/k3s\n");
+}
+
+TEST_F(NodeVerbs, UnknownKindNamesTheKnownOnes) {
+  Ran ran = Run({"get", "pods", "-n", "n1"});
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_THAT(ran.err, HasSubstr("K3sStatus"));
+}
+
+TEST_F(NodeVerbs, P6_TerminalEscapesOfANodeAreShownEscaped) {
+  api_.AppendLog("k3s",
+                 "\x1b]0;owned\x07plain\n\xff\xe2\x80\xae"
+                 "txt\n");
+  StartNode(/*configured=*/true);
+  PinNode();
+  Ran ran = Run({"logs", "-n", "n1"});
+  EXPECT_EQ(ran.exit_code, 0) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("\\x1b]0;owned\\x07plain"));
+  EXPECT_THAT(ran.out, HasSubstr("\\xff\\u{202e}txt"));
+  EXPECT_THAT(ran.out, Not(HasSubstr("\x1b")));
+}
+
+TEST_F(NodeVerbs, S16_RefusedCertificateIsExplained) {
+  StartNode(/*configured=*/true);
+  PinNode();
+  // Another owner's certificate: this node's authority did not issue it.
+  ASSERT_EQ(Run({"init", Path("other"), "--cluster", "home", "--no-passphrase"}).exit_code, 0);
+  for (const char* file : {"admin.crt", "admin.key"}) {
+    Write(lab_ + "/ca/" + file, Read(Path("other/ca/") + file));
+  }
+  Ran ran = Run({"history", "-n", "n1"});
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_THAT(ran.err, Not(HasSubstr("error: n1: unavailable")));
+  EXPECT_THAT(ran.err, HasSubstr("hint:"));
+}
+
+TEST_F(NodeVerbs, DenialKeepsTheNodesCode) {
+  StartNode(/*configured=*/true);
+  PinNode();
+  api_.FailNext("Confirm", api::Coded(absl::StatusCode::kFailedPrecondition, "nothing-to-confirm",
+                                      "no document awaits it"));
+  Ran ran = Run({"confirm", "-n", "n1"});
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_THAT(ran.err, HasSubstr("n1: nothing-to-confirm"));
+}
+
+TEST_F(NodeVerbs, KubeconfigGoesToAPrivateFile) {
+  StartNode(/*configured=*/true);
+  PinNode();
+  Ran ran = Run({"kubeconfig", "-n", "n1", "--to", Path("kubeconfig")});
+  EXPECT_EQ(ran.exit_code, 0) << ran.err;
+  EXPECT_THAT(Read(Path("kubeconfig")), HasSubstr("kind: Config"));
+}
+
+TEST_F(NodeVerbs, TofuAsksSomebodyOrNobody) {
+  StartNode();
+  Ran pipe = Run({"pin", "n1", "--node", endpoint(), "--tofu"});
+  EXPECT_EQ(pipe.exit_code, 1);
+  EXPECT_THAT(pipe.err, HasSubstr(fingerprint()));
+  EXPECT_THAT(pipe.err, HasSubstr("needs-yes"));
+  EXPECT_THAT(Read(lab_ + "/inventory.yaml"), Not(HasSubstr(fingerprint())));
+  EXPECT_EQ(Run({"pin", "n1", "--node", endpoint(), "--tofu", "--yes"}).exit_code, 0);
+  EXPECT_THAT(Read(lab_ + "/inventory.yaml"), HasSubstr(fingerprint()));
+}
+
+TEST_F(NodeVerbs, TrustChainIsCheckedHereAndGivenToTheNode) {
+  StartNode();
+  PinNode();
+  Ran ran = Run({"trust", "apply", "-f", lab_ + "/trust.json", "-n", "n1"});
+  EXPECT_EQ(ran.exit_code, 0) << ran.err;
+  EXPECT_EQ(api_.CallCount("ApplyTrust"), 1);
+}
+
+TEST_F(NodeVerbs, CompletionKnowsTheVerbs) {
+  for (const char* shell : {"bash", "zsh", "fish"}) {
+    Ran ran = Run({"completion", shell});
+    EXPECT_EQ(ran.exit_code, 0);
+    EXPECT_THAT(ran.out, HasSubstr("kubeconfig"));
+    EXPECT_THAT(ran.out, HasSubstr("detailed-exitcode"));
+  }
+}
+
+TEST_F(NodeVerbs, VersionNeedsNoContext) {
+  Ran ran = Run({"version"}, {{"NODECTL_CONTEXT", "/nonexistent"}});
+  EXPECT_EQ(ran.exit_code, 0);
+  EXPECT_THAT(ran.out, HasSubstr("basalt/v1"));
+}
+
+}  // namespace
+}  // namespace basalt::client

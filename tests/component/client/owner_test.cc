@@ -1,0 +1,178 @@
+// What nodectl does on the owner's side: init, pin, gen config, k3s pin, validate, sign, verify.
+#include <gmock/gmock.h>
+#include <sys/stat.h>
+
+#include "nlohmann/json.hpp"
+#include "tests/component/client/nodectl_fixture.h"
+
+namespace basalt::client {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+mode_t ModeOf(const std::string& path) {
+  struct stat st;
+  return stat(path.c_str(), &st) == 0 ? st.st_mode & 07777 : 0;
+}
+
+class Owner : public NodectlFixture {};
+
+TEST_F(Owner, InitKeepsSecretsPrivateAndNothingIsMissing) {
+  for (const char* file : {"keys/root.key", "keys/config.key", "keys/image.key", "ca/ca.key",
+                           "ca/admin.key", "secrets.yaml"}) {
+    EXPECT_EQ(ModeOf(lab_ + "/" + file), 0600u) << file;
+  }
+  for (const char* file : {"trust.yaml", "trust.json", "ca/ca.crt", "ca/admin.crt",
+                           "inventory.yaml", "context.yaml", ".gitignore"}) {
+    EXPECT_EQ(ModeOf(lab_ + "/" + file), 0644u) << file;
+  }
+  EXPECT_EQ(Run({"validate", "-f", lab_ + "/trust.yaml"}).exit_code, 0);
+}
+
+TEST_F(Owner, InitRefusesADirectoryThatIsNotEmptyAndChangesNothing) {
+  const std::string before = Read(lab_ + "/keys/root.key");
+  Ran again = Run({"init", lab_, "--cluster", "other", "--no-passphrase"});
+  EXPECT_EQ(again.exit_code, 1);
+  EXPECT_THAT(again.err, HasSubstr("not-empty"));
+  EXPECT_EQ(Read(lab_ + "/keys/root.key"), before);
+}
+
+TEST_F(Owner, InitWithoutATerminalWantsAPassphraseFromSomewhere) {
+  Ran none = Run({"init", Path("lab2"), "--cluster", "home"});
+  EXPECT_EQ(none.exit_code, 1);
+  EXPECT_THAT(none.err, HasSubstr("passphrase-needed"));
+  Ran made =
+      Run({"init", Path("lab3"), "--cluster", "home"}, {{"NODECTL_PASSPHRASE", "correct horse"}});
+  EXPECT_EQ(made.exit_code, 0) << made.err;
+  EXPECT_THAT(Read(Path("lab3/keys/config.key")), HasSubstr("ENCRYPTED PRIVATE KEY"));
+}
+
+TEST_F(Owner, PinWritesOneEntryAndKeepsComments) {
+  const std::string inventory = lab_ + "/inventory.yaml";
+  const std::string print(64, 'a');
+  ASSERT_EQ(Run({"pin", "n1", "--node", "10.0.0.1:6050", "--fingerprint", print}).exit_code, 0);
+  Write(inventory, Read(inventory) + "# the rack by the window\n");
+  ASSERT_EQ(Run({"pin", "n2", "--node", "[::1]:6050", "--fingerprint", print}).exit_code, 0);
+  ASSERT_EQ(Run({"pin", "n1", "--node", "10.0.0.9:6050", "--fingerprint", print}).exit_code, 0);
+  EXPECT_THAT(Read(inventory), HasSubstr("# the rack by the window"));
+  EXPECT_THAT(Read(inventory), HasSubstr("10.0.0.9:6050"));
+  EXPECT_THAT(Read(inventory), Not(HasSubstr("10.0.0.1:6050")));
+}
+
+TEST_F(Owner, PinDoesNotReplaceAnotherFingerprintUnasked) {
+  ASSERT_EQ(Run({"pin", "n1", "--node", "h:1", "--fingerprint", std::string(64, 'a')}).exit_code,
+            0);
+  Ran other = Run({"pin", "n1", "--node", "h:1", "--fingerprint", std::string(64, 'b')});
+  EXPECT_EQ(other.exit_code, 1);
+  EXPECT_THAT(other.err, HasSubstr("needs-yes"));
+  EXPECT_THAT(Read(lab_ + "/inventory.yaml"), HasSubstr(std::string(64, 'a')));
+}
+
+TEST_F(Owner, GeneratedConfigIsPrivateAndValidOncePinned) {
+  ASSERT_EQ(Run({"pin", "n1", "--node", "h:1", "--fingerprint", std::string(64, 'a')}).exit_code,
+            0);
+  const std::string file = WriteConfig();
+  EXPECT_EQ(ModeOf(file), 0600u);
+  Ran valid = Run({"validate", "-f", file});
+  EXPECT_EQ(valid.exit_code, 0) << valid.err;
+  EXPECT_THAT(Read(file), HasSubstr("sha256:"));
+  EXPECT_THAT(Read(file), HasSubstr("# With it a reflashed node"));
+}
+
+TEST_F(Owner, P3_MisspeltKeyIsNamedWithItsPlaceAndWhatWasMeant) {
+  const std::string file = WriteConfig();
+  std::string text = Read(file);
+  text.replace(text.find("  version:"), 10, "  verison:");
+  Write(file, text);
+  Ran ran = Run({"validate", "-f", file});
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_THAT(ran.err, HasSubstr("did you mean `version`"));
+  EXPECT_THAT(ran.err, ::testing::ContainsRegex("n1.yaml:[0-9]+:3: k3s.verison"));
+  auto json = nlohmann::json::parse(Run({"validate", "-f", file, "-o", "json"}).out);
+  EXPECT_EQ(json["errors"][0]["code"], "unknown-field");
+  EXPECT_EQ(json["errors"][0]["path"], "k3s.verison");
+}
+
+TEST_F(Owner, SignRefusesPlaintextSecretsByName) {
+  ASSERT_EQ(
+      Run({"pin", "n1", "--node", "127.0.0.1:1", "--fingerprint", std::string(64, 'a')}).exit_code,
+      0);
+  const std::string file = WriteConfig();
+  Ran refused = Run({"sign", "-f", file, "-o", Path("n1.json")});
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.err, HasSubstr("plaintext-secrets"));
+  EXPECT_THAT(refused.err, HasSubstr("k3s.nodePassword"));
+  EXPECT_TRUE(Read(Path("n1.json")).empty());
+}
+
+TEST_F(Owner, SignShowsWhatItFilledInAndVerifyNamesTheSigner) {
+  ASSERT_EQ(
+      Run({"pin", "n1", "--node", "127.0.0.1:1", "--fingerprint", std::string(64, 'a')}).exit_code,
+      0);
+  const std::string file = WriteConfig(), out = Path("n1.json");
+  Ran made = Run({"sign", "-f", file, "--allow-plaintext", "-o", out});
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+  EXPECT_THAT(made.err, HasSubstr("metadata.generation"));
+  EXPECT_EQ(ModeOf(out), 0600u);
+  Ran verified = Run({"verify", "-f", out, "--trust", lab_ + "/trust.json"});
+  EXPECT_EQ(verified.exit_code, 0) << verified.err;
+  EXPECT_THAT(verified.out, HasSubstr("signed by config"));
+}
+
+TEST_F(Owner, GenerationsRiseAlsoWithinOneSecond) {
+  ASSERT_EQ(
+      Run({"pin", "n1", "--node", "127.0.0.1:1", "--fingerprint", std::string(64, 'a')}).exit_code,
+      0);
+  const std::string file = WriteConfig();
+  int64_t last = 0;
+  for (int i = 0; i < 3; ++i) {
+    Ran made = Run({"sign", "-f", file, "--allow-plaintext", "-o", Path("n1.json")});
+    size_t at = made.err.find("metadata.generation: ");
+    ASSERT_NE(at, std::string::npos) << made.err;
+    int64_t generation = std::stoll(made.err.substr(at + 21));
+    EXPECT_GT(generation, last);
+    last = generation;
+  }
+}
+
+TEST_F(Owner, S1_EditedByteIsNamedByVerify) {
+  ASSERT_EQ(
+      Run({"pin", "n1", "--node", "127.0.0.1:1", "--fingerprint", std::string(64, 'a')}).exit_code,
+      0);
+  ASSERT_EQ(
+      Run({"sign", "-f", WriteConfig(), "--allow-plaintext", "-o", Path("n1.json")}).exit_code, 0);
+  std::string text = Read(Path("n1.json"));
+  char& byte = text[text.find("\"payload\"") + 60];
+  byte = byte == 'A' ? 'B' : 'A';
+  Write(Path("edited.json"), text);
+  Ran ran = Run({"verify", "-f", Path("edited.json")});
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_THAT(ran.err, HasSubstr("bad-signature"));
+}
+
+TEST_F(Owner, S7_KeyWithoutAGrantMakesAFileThatVerifyRefuses) {
+  ASSERT_EQ(
+      Run({"pin", "n1", "--node", "127.0.0.1:1", "--fingerprint", std::string(64, 'a')}).exit_code,
+      0);
+  Ran made = Run({"sign", "-f", WriteConfig(), "--allow-plaintext", "--key",
+                  lab_ + "/keys/image.key", "-o", Path("n1.json")});
+  EXPECT_THAT(made.err, HasSubstr("no node will accept it yet"));
+  Ran ran = Run({"verify", "-f", Path("n1.json")});
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_THAT(ran.err, HasSubstr("too-few-signers"));
+}
+
+TEST_F(Owner, MissingContextSaysHowToMakeOne) {
+  Ran ran = Run({"status", "--context", ""}, {{"NODECTL_CONTEXT", ""}});
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_THAT(ran.err, HasSubstr("NODECTL_CONTEXT"));
+}
+
+TEST_F(Owner, UnknownFlagIsAUsageError) {
+  EXPECT_EQ(Run({"apply", "--no-such-flag"}).exit_code, 2);
+  EXPECT_EQ(Run({"apply", "--help"}).exit_code, 0);
+}
+
+}  // namespace
+}  // namespace basalt::client

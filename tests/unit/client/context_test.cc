@@ -1,0 +1,118 @@
+#include "client/context/context.h"
+
+#include <gmock/gmock.h>
+#include <sys/stat.h>
+
+#include "client/context/files.h"
+#include "client/context/flat_yaml.h"
+#include "client/context/inventory.h"
+
+namespace basalt::client {
+namespace {
+
+using ::testing::HasSubstr;
+
+const std::string kA(64, 'a'), kB(64, 'b');
+
+TEST(Inventory, ReadsNodesInOrder) {
+  auto inventory = Inventory::Parse(
+      "nodes:\n  - {name: b, endpoint: \"h:1\"}\n  - name: a\n    endpoint: \"h:2\"\n",
+      "inventory.yaml");
+  ASSERT_TRUE(inventory.ok()) << inventory.status();
+  ASSERT_EQ(inventory->nodes().size(), 2u);
+  EXPECT_EQ(inventory->nodes()[0].name, "b");
+  EXPECT_EQ(inventory->nodes()[1].endpoint, "h:2");
+}
+
+TEST(Inventory, ReportsEveryFaultWithItsLine) {
+  auto inventory = Inventory::Parse(
+      "nodes:\n  - name: a\n    endpoint: nowhere\n  - name: a\n    endpoint: \"h:2\"\n    "
+      "fingerprint: zz\n",
+      "i.yaml");
+  ASSERT_FALSE(inventory.ok());
+  EXPECT_THAT(std::string(inventory.status().message()), HasSubstr("not HOST:PORT"));
+  EXPECT_THAT(std::string(inventory.status().message()), HasSubstr("twice"));
+  EXPECT_THAT(std::string(inventory.status().message()), HasSubstr("hex digits"));
+}
+
+TEST(Inventory, PutKeepsCommentsOrderAndUnknownFields) {
+  const std::string before =
+      "# mine\nnodes:\n  - name: a   # first\n    endpoint: \"h:1\"  # lan\n    rack: left\n\n  - "
+      "name: b\n"
+      "    endpoint: \"h:2\"\n    fingerprint: " +
+      kA + "\n# end\n";
+  auto after = PutNode(before, "i.yaml", {"a", "h:9", kB});
+  ASSERT_TRUE(after.ok()) << after.status();
+  EXPECT_THAT(
+      *after,
+      HasSubstr(
+          "# mine\nnodes:\n  - name: a   # first\n    endpoint: \"h:9\"  # lan\n    rack: left\n"));
+  EXPECT_THAT(*after, HasSubstr("    fingerprint: " + kB + "\n"));
+  EXPECT_THAT(*after, HasSubstr("fingerprint: " + kA + "\n# end\n"));
+}
+
+TEST(Inventory, PutThatCannotBeDoneInPlaceSaysWhatToWrite) {
+  auto after = PutNode("nodes: [{name: a, endpoint: \"h:1\"}]\n", "i.yaml", {"a", "h:9", kB});
+  ASSERT_FALSE(after.ok());
+  EXPECT_THAT(after.status().ToString(), HasSubstr("cannot be edited"));
+}
+
+TEST(Inventory, PutIsTheSameTwice) {
+  auto once = PutNode(NewInventoryText(), "i.yaml", {"a", "[fd00::1]:6050", kA});
+  ASSERT_TRUE(once.ok()) << once.status();
+  auto twice = PutNode(*once, "i.yaml", {"a", "[fd00::1]:6050", kA});
+  ASSERT_TRUE(twice.ok());
+  EXPECT_EQ(*once, *twice);
+}
+
+TEST(Endpoint, SyntaxIsChecked) {
+  for (const char* good : {"h:1", "10.0.0.1:6050", "[::1]:65535", "a-b.c:80"}) {
+    EXPECT_TRUE(CheckEndpoint(good).ok()) << good;
+  }
+  for (const char* bad :
+       {"", "h", "h:", "h:0", "h:65536", ":1", "h x:1", "::1:5", "dns:///h:1", "h:1\n"}) {
+    EXPECT_FALSE(CheckEndpoint(bad).ok()) << bad;
+  }
+}
+
+TEST(FlatYaml, QuotedValuesReadBackAsTheyWere) {
+  for (const std::string text : {"plain", "no", "0123", "a: b", "x #y", "\"q\"", "c:\\d", "", " s ",
+                                 "-", "[a]", "1e3", "two\nlines", "http://h:1/x"}) {
+    auto back = ReadFlatYaml("key: " + QuoteYaml(text) + "\n", "f");
+    ASSERT_TRUE(back.ok()) << text << back.status();
+    ASSERT_NE(back->top.Find("key"), nullptr) << text;
+    EXPECT_EQ(*back->top.Find("key"), text);
+  }
+}
+
+TEST(Context, PathsAreRelativeToItsFileAndUnknownFieldsAreNamed) {
+  std::string directory = ::testing::TempDir() + "/context.XXXXXX";
+  ASSERT_NE(mkdtemp(directory.data()), nullptr);
+  const std::string path = directory + "/context.yaml";
+  ASSERT_TRUE(WriteNewFile(path, NewContextText("home"), 0644).ok());
+  auto context = LoadContext(path);
+  ASSERT_TRUE(context.ok()) << context.status();
+  EXPECT_EQ(context->cluster, "home");
+  EXPECT_EQ(context->key, directory + "/keys/config.key");
+  EXPECT_EQ(context->SignedFile("n1", 7), directory + "/signed/n1/7.json");
+  ASSERT_TRUE(WriteFileAtomically(path, "cluster: home\nkeys: x\n", 0644).ok());
+  EXPECT_THAT(LoadContext(path).status().ToString(), HasSubstr("keys: unknown field"));
+}
+
+TEST(Files, AtomicWriteReplacesWholeAndSetsTheMode) {
+  std::string directory = ::testing::TempDir() + "/files.XXXXXX";
+  ASSERT_NE(mkdtemp(directory.data()), nullptr);
+  const std::string path = directory + "/f";
+  ASSERT_TRUE(WriteFileAtomically(path, "one", 0644).ok());
+  ASSERT_TRUE(WriteFileAtomically(path, "two", 0600).ok());
+  EXPECT_EQ(*ReadFile(path), "two");
+  struct stat st;
+  ASSERT_EQ(stat(path.c_str(), &st), 0);
+  EXPECT_EQ(st.st_mode & 0777, 0600u);
+  EXPECT_EQ(ListFiles(directory)->size(), 1u);
+  EXPECT_FALSE(WriteNewFile(path, "three", 0600).ok());
+  EXPECT_EQ(*ReadFile(path), "two");
+}
+
+}  // namespace
+}  // namespace basalt::client
