@@ -270,8 +270,9 @@ TEST_F(Abuse, N4_WithoutAConfigOneBigMessageAtATime) {
 // Sends `total` bytes of DATA as fast as the server's windows allow; true: the server ended it.
 bool Pour(RawTls& raw, size_t total) {
   size_t parsed = 0;
-  int64_t stream = 65535;
-  int64_t connection = 65535;
+  // Less the length prefix, which has gone before.
+  int64_t stream = 65535 - 5;
+  int64_t connection = 65535 - 5;
   const std::string chunk = Http2Data(std::string(16 << 10, 'x'));
   while (total > 0) {
     const std::string& in = raw.received();
