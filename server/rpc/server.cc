@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
 #include "api/coded_status.h"
 #include "api/tls13.h"
 #include "server/rpc/acceptor.h"
@@ -102,6 +103,7 @@ class ServerImpl final : public Server {
     if (current_ != nullptr) current_->Shutdown(absl::Now() + grace);
     uint64_t last = generation_;
     acceptor_->Cut([&](const Acceptor::View& connection) { return connection.generation < last; });
+    for (Retired& retired : retired_) retired.hurry.Notify();
     for (Retired& retired : retired_) retired.thread.join();
     retired_.clear();
     gate_.AwaitIdle();
@@ -113,6 +115,7 @@ class ServerImpl final : public Server {
   // A server of an earlier policy, whose calls end in their own time.
   struct Retired {
     uint64_t generation;
+    absl::Notification hurry;
     std::atomic<bool> done{false};
     std::unique_ptr<Endpoint> endpoint;
     std::thread thread;
@@ -133,6 +136,7 @@ class ServerImpl final : public Server {
       acceptor_->Cut([&](const Acceptor::View& connection) {
         return connection.generation == oldest.generation;
       });
+      oldest.hurry.Notify();
       oldest.thread.join();
       retired_.pop_front();
     }
@@ -140,7 +144,10 @@ class ServerImpl final : public Server {
     retired.generation = generation;
     retired.endpoint = std::move(endpoint);
     absl::Time deadline = absl::Now() + options_.limits.default_deadline;
-    retired.thread = std::thread([&retired, deadline] {
+    retired.thread = std::thread([&retired, deadline, handshake = options_.limits.handshake] {
+      // gRPC drops handshakes under way when it shuts down: those that were handed over just before
+      // the switch may finish first.
+      retired.hurry.WaitForNotificationWithTimeout(handshake);
       retired.endpoint->Shutdown(deadline);
       retired.endpoint.reset();
       retired.done = true;
