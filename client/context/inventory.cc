@@ -169,6 +169,9 @@ absl::Status CheckEndpoint(absl::string_view endpoint) {
   int port = 0;
   bool good = host.size() < endpoint.size() && !host.empty() &&
               absl::SimpleAtoi(endpoint.substr(host.size() + 1), &port) && port > 0 && port < 65536;
+  // SimpleAtoi passes over white space around a number.
+  good = good && absl::ascii_isdigit(endpoint[host.size() + 1]) &&
+         absl::ascii_isdigit(endpoint.back());
   bool bracketed = good && host[0] == '[' && host.back() == ']';
   for (char c : host) {
     good = good && (absl::ascii_isalnum(c) || c == '.' || c == '-' || c == '_' ||

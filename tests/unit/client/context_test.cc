@@ -46,7 +46,7 @@ TEST(Inventory, PutKeepsCommentsOrderAndUnknownFields) {
   EXPECT_THAT(
       *after,
       HasSubstr(
-          "# mine\nnodes:\n  - name: a   # first\n    endpoint: \"h:9\"  # lan\n    rack: left\n"));
+          "# mine\nnodes:\n  - name: a   # first\n    endpoint: h:9  # lan\n    rack: left\n"));
   EXPECT_THAT(*after, HasSubstr("    fingerprint: " + kB + "\n"));
   EXPECT_THAT(*after, HasSubstr("fingerprint: " + kA + "\n# end\n"));
 }
