@@ -1,0 +1,383 @@
+// The life of an apply, seen from the API, with real signatures.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "api/coded_status.h"
+#include "tests/support/controller/engine_harness.h"
+
+namespace basalt::engine {
+namespace {
+
+using basalt::testing::ConfigOptions;
+using basalt::testing::EngineHarness;
+
+class NodeTest : public ::testing::Test {
+ protected:
+  void SetUp() override { ASSERT_TRUE(h.Start().ok()); }
+  EngineHarness h;
+};
+
+TEST_F(NodeTest, CommitsAFirstConfigThatGetsHealthy) {
+  auto watcher = h.Apply({.generation = 1});
+  ASSERT_TRUE(watcher->error.ok()) << watcher->error;
+  ASSERT_TRUE(watcher->over());
+  EXPECT_EQ(watcher->last().state(), v1::APPLY_STATE_COMMITTED);
+  EXPECT_EQ(watcher->last().error_code(), "");
+  EXPECT_TRUE(watcher->Saw(v1::APPLY_STATE_PLANNED));
+  EXPECT_TRUE(watcher->Saw(v1::APPLY_STATE_EXECUTING));
+  EXPECT_EQ(h.ActiveGeneration(), 1);
+  EXPECT_EQ(h.world.running, "v1.30.4+k3s1");
+  EXPECT_EQ(h.MachineStatus().stage(), "running");
+  EXPECT_TRUE(h.MachineStatus().ready());
+}
+
+TEST_F(NodeTest, ACommittedApplyCostsFourFsyncsAndAtRestNothingIsWritten) {
+  for (int generation = 1; generation <= 3; ++generation) {
+    auto before = h.vfs.counters();
+    auto watcher = h.Apply(
+        {.generation = generation, .version = "v1.30." + std::to_string(generation) + "+k3s1"});
+    ASSERT_EQ(watcher->last().state(), v1::APPLY_STATE_COMMITTED);
+    EXPECT_EQ(h.vfs.counters().fsyncs - before.fsyncs, 4);
+  }
+  auto before = h.vfs.counters();
+  h.executor->Advance(absl::Hours(24));
+  h.controller->Changed();
+  h.executor->RunUntilIdle();
+  EXPECT_EQ(h.vfs.counters().operations, before.operations);
+}
+
+TEST_F(NodeTest, TheRunningDocumentAgainIsASuccessThatWritesNothing) {
+  v1::SignedDocument document = h.Sign({.generation = 1});
+  h.Apply(document);
+  auto before = h.vfs.counters();
+  int changes = h.world.changes;
+  auto watcher = h.Apply(document);
+  ASSERT_TRUE(watcher->over());
+  EXPECT_TRUE(watcher->last().unchanged());
+  EXPECT_EQ(watcher->last().state(), v1::APPLY_STATE_COMMITTED);
+  EXPECT_EQ(h.vfs.counters().operations, before.operations);
+  EXPECT_EQ(h.world.changes, changes);
+}
+
+TEST_F(NodeTest, TheSameMeaningIsCommittedWithoutTouchingAController) {
+  h.Apply({.generation = 1});
+  int changes = h.world.changes;
+  auto watcher = h.Apply({.generation = 2});
+  ASSERT_TRUE(watcher->error.ok()) << watcher->error;
+  EXPECT_TRUE(watcher->last().unchanged());
+  EXPECT_FALSE(watcher->Saw(v1::APPLY_STATE_EXECUTING));
+  EXPECT_EQ(h.ActiveGeneration(), 2);
+  EXPECT_EQ(h.world.changes, changes);
+}
+
+TEST_F(NodeTest, AConditionThatHeldAndFailsTakesTheNodeBackAndBarsTheDocument) {
+  h.Apply({.generation = 1});
+  h.world.unhealthy.insert("v1.31.0+k3s1");
+  v1::SignedDocument bad = h.Sign({.generation = 2, .version = "v1.31.0+k3s1"});
+  auto watcher = h.Apply(bad);
+  EXPECT_FALSE(watcher->over());  // it is given time
+  h.executor->Advance(absl::Seconds(119));
+  EXPECT_FALSE(watcher->over());
+  h.executor->Advance(absl::Seconds(2));
+  ASSERT_TRUE(watcher->over());
+  EXPECT_EQ(watcher->last().state(), v1::APPLY_STATE_REVERTED);
+  EXPECT_EQ(watcher->last().error_code(), "k3s-not-ready");
+  EXPECT_EQ(h.world.running, "v1.30.4+k3s1");
+  EXPECT_EQ(h.ActiveGeneration(), 1);
+  EXPECT_EQ(api::Reason(h.Apply(bad)->error), "barred-digest");
+}
+
+TEST_F(NodeTest, AConditionThatNeverHeldIsAwaitedAndThenSaidWithTheCommit) {
+  h.world.unhealthy.insert("v1.30.4+k3s1");
+  auto watcher = h.Apply({.generation = 1});
+  EXPECT_FALSE(watcher->over());
+  h.executor->Advance(absl::Seconds(121));
+  ASSERT_TRUE(watcher->over());
+  EXPECT_EQ(watcher->last().state(), v1::APPLY_STATE_COMMITTED);
+  EXPECT_EQ(watcher->last().error_code(), "k3s-not-ready");
+  ASSERT_EQ(watcher->last().conditions_size(), 1);
+  EXPECT_EQ(h.ActiveGeneration(), 1);
+  EXPECT_EQ(h.MachineStatus().stage(), "degraded");
+}
+
+TEST_F(NodeTest, AHopelessConditionIsNotWaitedFor) {
+  h.Apply({.generation = 1});
+  h.world.hopeless.insert("v1.31.0+k3s1");
+  auto watcher = h.Apply({.generation = 2, .version = "v1.31.0+k3s1"});
+  ASSERT_TRUE(watcher->over());
+  EXPECT_EQ(watcher->last().state(), v1::APPLY_STATE_REVERTED);
+}
+
+TEST_F(NodeTest, AFailedDownloadLeavesTheNodeAndDoesNotBarTheDocument) {
+  h.Apply({.generation = 1});
+  v1::SignedDocument next = h.Sign({.generation = 2, .version = "v1.31.0+k3s1"});
+  h.controller->prepare_result =
+      api::Coded(absl::StatusCode::kUnavailable, "download-failed", "no route");
+  auto watcher = h.Apply(next);
+  ASSERT_TRUE(watcher->over());
+  EXPECT_EQ(watcher->last().error_code(), "download-failed");
+  EXPECT_EQ(h.world.running, "v1.30.4+k3s1");
+  h.controller->prepare_result = absl::OkStatus();
+  EXPECT_EQ(h.Apply(next)->last().state(), v1::APPLY_STATE_COMMITTED);
+}
+
+TEST_F(NodeTest, S2_AnOlderGenerationIsRefusedAlsoAfterARestart) {
+  v1::SignedDocument old = h.Sign({.generation = 1});
+  h.Apply(old);
+  h.Apply({.generation = 2, .version = "v1.31.0+k3s1"});
+  EXPECT_EQ(api::Reason(h.Apply(old)->error), "below-floor");
+  ASSERT_TRUE(h.Start().ok());
+  EXPECT_EQ(api::Reason(h.Apply(old)->error), "below-floor");
+  h.clock.SetNow(h.clock.Now() - absl::Hours(24 * 300));
+  EXPECT_EQ(api::Reason(h.Apply(old)->error), "below-floor");
+}
+
+TEST_F(NodeTest, D15_TheLastGenerationIsRefusedWithAHint) {
+  auto watcher = h.Apply({.generation = INT64_MAX});
+  EXPECT_EQ(api::Reason(watcher->error), "generation-too-far");
+  EXPECT_NE(api::Hint(watcher->error), "");
+  EXPECT_EQ(h.ConfigStatus().floor_generation(), 0);
+}
+
+TEST_F(NodeTest, ADocumentForAnotherMachineIsRefused) {
+  auto watcher = h.Apply({.generation = 1, .machine_id = std::string(64, '0')});
+  EXPECT_EQ(api::Reason(watcher->error), "wrong-target");
+}
+
+TEST_F(NodeTest, AStrangerHearsOneCodeForEveryFaultOfASignature) {
+  v1::SignedDocument document = h.Sign({.generation = 1});
+  document.set_payload(document.payload() + "#");
+  h.operator_caller = {.peer = "10.0.0.1:5"};
+  EXPECT_EQ(api::Reason(h.Apply(document)->error), "bad-signature");
+  document.clear_signatures();
+  EXPECT_EQ(api::Reason(h.Apply(document)->error), "bad-signature");
+}
+
+TEST_F(NodeTest, TryGoesBackWithoutAConfirmation) {
+  h.Apply({.generation = 1});
+  auto watcher = h.Apply({.generation = 2,
+                          .version = "v1.31.0+k3s1",
+                          .extra_metadata = "  apply: {mode: try, confirmWithin: 5m}\n"});
+  EXPECT_EQ(watcher->last().state(), v1::APPLY_STATE_AWAITING_CONFIRM);
+  EXPECT_TRUE(watcher->last().has_deadline());
+  h.executor->Advance(absl::Minutes(5) + absl::Seconds(1));
+  ASSERT_TRUE(watcher->over());
+  EXPECT_EQ(watcher->last().error_code(), "no-confirm");
+  EXPECT_EQ(h.world.running, "v1.30.4+k3s1");
+}
+
+TEST_F(NodeTest, TryIsKeptWhenConfirmed) {
+  h.Apply({.generation = 1});
+  auto watcher = h.Apply({.generation = 2,
+                          .version = "v1.31.0+k3s1",
+                          .extra_metadata = "  apply: {mode: try, confirmWithin: 5m}\n"});
+  int64_t confirmed = 0;
+  h.node->Confirm(h.operator_caller, {},
+                  [&](absl::StatusOr<v1::ConfirmReply> reply) { confirmed = reply->generation(); });
+  h.executor->RunUntilIdle();
+  EXPECT_EQ(confirmed, 2);
+  EXPECT_EQ(watcher->last().state(), v1::APPLY_STATE_COMMITTED);
+  h.executor->Advance(absl::Hours(1));
+  EXPECT_EQ(h.ActiveGeneration(), 2);
+}
+
+TEST_F(NodeTest, D13_AnUnconfirmedTryIsRevertedByAReboot) {
+  h.Apply({.generation = 1});
+  h.Apply({.generation = 2,
+           .version = "v1.31.0+k3s1",
+           .extra_metadata = "  apply: {mode: try, confirmWithin: 1h}\n"});
+  h.PowerCut(basalt::testing::CutMode::kDropAll, 0);
+  ASSERT_TRUE(h.Start().ok());
+  EXPECT_EQ(h.ActiveGeneration(), 1);
+  EXPECT_EQ(h.world.running, "v1.30.4+k3s1");
+  EXPECT_EQ(h.ConfigStatus().pending_generation(), 0);
+}
+
+TEST_F(NodeTest, AwaitingConfirmGoesOnAfterNodedWasReplaced) {
+  h.Apply({.generation = 1});
+  v1::SignedDocument next = h.Sign({.generation = 2,
+                                    .version = "v1.31.0+k3s1",
+                                    .extra_metadata = "  apply: {mode: try, confirmWithin: 5m}\n"});
+  h.Apply(next);
+  ASSERT_TRUE(h.Start().ok());
+  auto watcher = h.Apply(next);  // attaches
+  EXPECT_EQ(watcher->last().state(), v1::APPLY_STATE_AWAITING_CONFIRM);
+  EXPECT_EQ(h.world.running, "v1.31.0+k3s1");
+  h.executor->Advance(absl::Minutes(6));
+  ASSERT_TRUE(watcher->over());
+  EXPECT_EQ(watcher->last().error_code(), "no-confirm");
+}
+
+TEST_F(NodeTest, StagedWaitsForTheNextBoot) {
+  h.Apply({.generation = 1});
+  auto watcher = h.Apply(
+      {.generation = 2, .version = "v1.31.0+k3s1", .extra_metadata = "  apply: {mode: staged}\n"});
+  ASSERT_TRUE(watcher->over());
+  EXPECT_EQ(watcher->last().state(), v1::APPLY_STATE_STAGED);
+  ASSERT_TRUE(h.Start().ok());
+  EXPECT_EQ(h.ActiveGeneration(), 1);
+  EXPECT_EQ(h.ConfigStatus().staged_generation(), 2);
+  h.Reboot();
+  ASSERT_TRUE(h.Start().ok());
+  EXPECT_EQ(h.ActiveGeneration(), 2);
+  EXPECT_EQ(h.world.running, "v1.31.0+k3s1");
+}
+
+TEST_F(NodeTest, AChangeOfTheApiNeedsTheCallerToComeBack) {
+  h.Apply({.generation = 1});
+  v1::SignedDocument next = h.Sign({.generation = 2, .api = "  anonymousDelivery: true\n"});
+  auto watcher = h.Apply(next);
+  ASSERT_EQ(watcher->last().state(), v1::APPLY_STATE_VERIFYING);
+  std::string token = watcher->last().return_token();
+  ASSERT_NE(token, "");
+  absl::Status result;
+  auto back = [&](uint64_t connection, const std::string& what) {
+    Caller caller = h.operator_caller;
+    caller.connection = connection;
+    v1::ReturnRequest request;
+    request.set_token(what);
+    h.node->Return(caller, request,
+                   [&](absl::StatusOr<v1::ReturnReply> reply) { result = reply.status(); });
+    h.executor->RunUntilIdle();
+  };
+  back(2, "no such token");
+  EXPECT_EQ(api::Reason(result), "unknown-token");
+  back(1, token);
+  EXPECT_EQ(api::Reason(result), "same-connection");
+  EXPECT_FALSE(watcher->over());
+  back(2, token);
+  EXPECT_TRUE(result.ok()) << result;
+  EXPECT_EQ(watcher->last().state(), v1::APPLY_STATE_COMMITTED);
+  EXPECT_TRUE(h.node->api_policy().api.anonymous_delivery());
+}
+
+TEST_F(NodeTest, NobodyComingBackTakesTheApiBack) {
+  h.Apply({.generation = 1});
+  auto watcher = h.Apply({.generation = 2, .api = "  anonymousDelivery: true\n"});
+  h.executor->Advance(absl::Minutes(2) + absl::Seconds(1));
+  ASSERT_TRUE(watcher->over());
+  EXPECT_EQ(watcher->last().error_code(), "no-return");
+  ASSERT_FALSE(h.policies.empty());
+  EXPECT_FALSE(h.policies.back().api.anonymous_delivery());
+}
+
+TEST_F(NodeTest, ASecondDocumentIsRefusedUnlessAnOperatorSupersedes) {
+  h.Apply({.generation = 1});
+  auto first = h.Apply(
+      {.generation = 2, .version = "v1.31.0+k3s1", .extra_metadata = "  apply: {mode: try}\n"});
+  v1::SignedDocument other = h.Sign({.generation = 3, .version = "v1.32.0+k3s1"});
+  EXPECT_EQ(api::Reason(h.Apply(other)->error), "pending");
+  v1::ApplyRequest supersede;
+  supersede.set_supersede(true);
+  Caller admin = h.operator_caller;
+  h.operator_caller.roles = {v1::ROLE_DELIVER};
+  EXPECT_EQ(api::Reason(h.Apply(other, supersede)->error), "supersede-needs-operator");
+  h.operator_caller = admin;
+  auto second = h.Apply(other, supersede);
+  ASSERT_TRUE(first->over());
+  EXPECT_EQ(first->last().error_code(), "superseded");
+  ASSERT_TRUE(second->error.ok()) << second->error;
+  EXPECT_EQ(second->last().state(), v1::APPLY_STATE_COMMITTED);
+  EXPECT_EQ(h.ActiveGeneration(), 3);
+}
+
+TEST_F(NodeTest, CancelWhileExecutingGoesBackAfterIt) {
+  h.Apply({.generation = 1});
+  h.controller->hold_execute = true;
+  auto watcher = h.Apply({.generation = 2, .version = "v1.31.0+k3s1"});
+  EXPECT_EQ(watcher->last().state(), v1::APPLY_STATE_EXECUTING);
+  h.node->Cancel(h.operator_caller, {}, [](absl::StatusOr<v1::CancelReply> reply) {
+    EXPECT_TRUE(reply.ok()) << reply.status();
+  });
+  h.executor->RunUntilIdle();
+  h.controller->hold_execute = false;
+  auto held = std::move(h.controller->held_execute);
+  held(absl::OkStatus());
+  h.executor->RunUntilIdle();
+  ASSERT_TRUE(watcher->over());
+  EXPECT_EQ(watcher->last().error_code(), "cancelled");
+  EXPECT_EQ(h.world.running, "v1.30.4+k3s1");
+}
+
+TEST_F(NodeTest, ARevertThatFailsIsTriedAgain) {
+  h.Apply({.generation = 1});
+  h.controller->execute_results = {absl::InternalError("broken"), absl::InternalError("again")};
+  auto watcher = h.Apply({.generation = 2, .version = "v1.31.0+k3s1"});
+  ASSERT_TRUE(watcher->over());
+  EXPECT_EQ(watcher->last().state(), v1::APPLY_STATE_REVERT_FAILED);
+  EXPECT_TRUE(h.HasCondition("RevertFailed"));
+  h.executor->Advance(absl::Minutes(1));
+  EXPECT_FALSE(h.HasCondition("RevertFailed"));
+  EXPECT_EQ(h.ConfigStatus().pending_generation(), 0);
+}
+
+TEST_F(NodeTest, AnIdempotencyKeyBelongsToOneDocument) {
+  v1::ApplyRequest request;
+  request.set_idempotency_key("k1");
+  h.Apply(h.Sign({.generation = 1}), request);
+  EXPECT_EQ(api::Reason(h.Apply(h.Sign({.generation = 2}), request)->error),
+            "idempotency-key-reused");
+}
+
+TEST_F(NodeTest, AFullPoolIsBusy) {
+  h.executor->pool_full = true;
+  EXPECT_EQ(api::Reason(h.Apply({.generation = 1})->error), "busy");
+}
+
+TEST_F(NodeTest, DryRunShowsThePlanAndPersistsNothing) {
+  h.Apply({.generation = 1});
+  auto before = h.vfs.counters();
+  v1::ApplyRequest request;
+  request.set_dry_run(true);
+  auto watcher = h.Apply(h.Sign({.generation = 2, .version = "v1.31.0+k3s1"}), request);
+  ASSERT_TRUE(watcher->over());
+  EXPECT_GT(watcher->last().plan().changes_size(), 0);
+  EXPECT_EQ(watcher->last().plan().effect(), v1::EFFECT_RESTART_K3S);
+  EXPECT_EQ(h.vfs.counters().operations, before.operations);
+}
+
+TEST_F(NodeTest, ResetTakesEverythingButTrustAndFloorAndIsObeyedOnce) {
+  h.Apply({.generation = 7});
+  std::string text =
+      "apiVersion: basalt/v1\nkind: Action\ncluster: home\nepoch: 1\ntarget:\n  machineId: " +
+      h.node->Hello({}).machine_id() + "\nverb: reset\nsignedAt: " +
+      absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", h.clock.Now(), absl::UTCTimeZone()) + "\nnotAfter: " +
+      absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", h.clock.Now() + absl::Hours(1), absl::UTCTimeZone()) +
+      "\n";
+  v1::ApplyActionRequest request;
+  *request.mutable_document() = h.SignText(v1::DOCUMENT_TYPE_ACTION, text, h.config_key);
+  absl::Status result = absl::UnknownError("no reply");
+  auto reply = [&](absl::StatusOr<v1::ApplyActionReply> r) { result = r.status(); };
+  h.node->ApplyAction(h.operator_caller, request, reply);
+  h.executor->RunUntilIdle();
+  ASSERT_TRUE(result.ok()) << result;
+  EXPECT_EQ(h.ActiveGeneration(), 0);
+  EXPECT_EQ(h.world.running, "");
+  EXPECT_EQ(h.node->Hello({}).floor_generation(), 7);
+  ASSERT_TRUE(h.Start().ok());
+  EXPECT_EQ(h.node->Hello({}).floor_generation(), 7);
+  EXPECT_EQ(h.node->Hello({}).state(), "no-config");
+  EXPECT_EQ(h.node->Hello({}).condition(), "");
+  h.node->ApplyAction(h.operator_caller, request, reply);
+  h.executor->RunUntilIdle();
+  EXPECT_EQ(api::Reason(result), "action-used");
+}
+
+TEST_F(NodeTest, HistoryAndConfigAreKeptAndRedacted) {
+  h.Apply({.generation = 1});
+  h.Apply({.generation = 2, .version = "v1.31.0+k3s1"});
+  ASSERT_TRUE(h.Start().ok());
+  v1::HistoryReply history = *h.node->History({});
+  ASSERT_EQ(history.generations_size(), 2);
+  EXPECT_EQ(history.generations(0).generation(), 2);
+  EXPECT_TRUE(history.generations(0).active());
+  v1::GetConfigRequest request;
+  request.set_generation(1);
+  auto config = h.node->GetConfig(request);
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->yaml().find("0123456789abcdef"), std::string::npos);
+  EXPECT_NE(config->yaml().find("v1.30.4+k3s1"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace basalt::engine
