@@ -12,7 +12,8 @@ function(basalt_proto)
     set(files ${gen}/${stem}.pb.cc ${gen}/${stem}.pb.h)
     set(args --cpp_out=${gen})
     if(A_GRPC)
-      list(APPEND files ${gen}/${stem}.grpc.pb.cc ${gen}/${stem}.grpc.pb.h)
+      # First: ninja wants the output that the depfile names first.
+      list(PREPEND files ${gen}/${stem}.grpc.pb.cc ${gen}/${stem}.grpc.pb.h)
       list(APPEND args --grpc_out=generate_mock_code=false:${gen} --plugin=protoc-gen-grpc=${BASALT_GRPC_PLUGIN})
     endif()
     add_custom_command(OUTPUT ${files}

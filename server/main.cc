@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "api/coded_status.h"
+#include "api/grpc_log.h"
 #include "server/options.h"
 #include "server/serve.h"
 
@@ -30,6 +31,7 @@ int Fail(const absl::Status& status) {
 int main(int argc, char** argv) {
   // gRPC makes a dozen threads: glibc would give each an arena of its own and never return it.
   mallopt(M_ARENA_MAX, 2);
+  basalt::api::RouteGrpcLog();
   std::error_code ignored;
   std::string program = std::filesystem::read_symlink("/proc/self/exe", ignored);
   absl::StatusOr<basalt::CommandLine> line = basalt::ParseCommandLine(

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -37,6 +38,7 @@ namespace basalt {
 namespace {
 
 constexpr char kSupervisorFd[] = "BASALT_SUPERVISOR_FD";
+constexpr rlim_t kDescriptors = 2048;
 constexpr absl::Duration kFeedEvery = absl::Seconds(10);
 constexpr absl::Duration kShutdownGrace = absl::Seconds(2);
 
@@ -129,6 +131,14 @@ absl::StatusOr<host::UniqueFd> TerminationFd() {
   return fd;
 }
 
+// Each connection takes two descriptors; the accept loop lowers its cap to what it finds.
+void RaiseDescriptorLimit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= kDescriptors) return;
+  limit.rlim_cur = std::min<rlim_t>(kDescriptors, limit.rlim_max);
+  setrlimit(RLIMIT_NOFILE, &limit);  // ignoring: the cap is lowered then
+}
+
 // Hands the supervisor's events to whoever wants them, and proves to it that the loop turns.
 class EventPump {
  public:
@@ -184,6 +194,7 @@ absl::Status BecomeSupervisor(const std::string& program, const ServeOptions& op
 
 absl::Status Serve(const ServeOptions& options) {
   absl::StatusOr<host::UniqueFd> termination = TerminationFd();
+  RaiseDescriptorLimit();
   if (!termination.ok()) return termination.status();
   int channel = -1;
   if (!absl::SimpleAtoi(std::getenv(kSupervisorFd), &channel) ||
@@ -213,7 +224,7 @@ absl::Status Serve(const ServeOptions& options) {
   absl::StatusOr<trust::Identity> identity = trust::Identity::Load(**vfs, host::RealClock());
   if (!identity.ok()) return identity.status();
 
-  api::ForceTls13();
+  if (absl::Status status = api::ForceTls13(); !status.ok()) return status;
   absl::StatusOr<std::unique_ptr<engine::RealExecutor>> executor = engine::MakeRealExecutor();
   if (!executor.ok()) return executor.status();
   std::unique_ptr<k3s::K3sController> k3s =

@@ -6,7 +6,15 @@
 namespace basalt::client {
 namespace {
 
-std::string Value(const std::string& text) { return text.empty() ? "(hidden)" : Escape(text); }
+// A certificate or a long list would drown the other changes; `-o json` has the whole.
+constexpr size_t kLongest = 100;
+
+std::string Value(const std::string& text) {
+  if (text.empty()) return "(hidden)";
+  std::string shown = Escape(text);
+  if (shown.size() <= kLongest) return shown;
+  return absl::StrCat(shown.substr(0, kLongest - 20), "... (", text.size(), " bytes)");
+}
 
 std::string Line(const Io& io, const v1::PlannedChange& c) {
   const std::string path = Escape(c.path());
@@ -19,7 +27,7 @@ std::string Line(const Io& io, const v1::PlannedChange& c) {
       return Dim(io, absl::StrCat("? ", path, ": a secret, not compared"));
     default:
       return Yellow(io, absl::StrCat("~ ", path, ": ",
-                                     c.old_value().empty() ? "" : Escape(c.old_value()) + " -> ",
+                                     c.old_value().empty() ? "" : Value(c.old_value()) + " -> ",
                                      Value(c.new_value())));
   }
 }

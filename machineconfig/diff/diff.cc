@@ -203,6 +203,12 @@ std::vector<Change> Diff(const v1::MachineConfig* from, const v1::MachineConfig&
   std::vector<Change> out;
   Walk(options, out)
       .Messages(from, &to, schema::Describe(v1::MachineConfig::descriptor()), "", v1::EFFECT_LIVE);
+  if (from == nullptr) {
+    // There is nothing yet that would have to be installed anew.
+    for (Change& change : out) {
+      if (change.effect == v1::EFFECT_REINSTALL) change.effect = v1::EFFECT_LIVE;
+    }
+  }
   std::stable_sort(out.begin(), out.end(), [](const Change& a, const Change& b) {
     return std::make_tuple(absl::string_view(a.path), a.kind != ChangeKind::kRemove) <
            std::make_tuple(absl::string_view(b.path), b.kind != ChangeKind::kRemove);

@@ -14,7 +14,7 @@
 namespace basalt::engine {
 
 bool ApiPolicy::operator==(const ApiPolicy& other) const {
-  return configured == other.configured &&
+  return configured == other.configured && cluster == other.cluster &&
          google::protobuf::util::MessageDifferencer::Equals(api, other.api);
 }
 
@@ -22,6 +22,7 @@ ApiPolicy PolicyOf(const v1::MachineConfig* config) {
   ApiPolicy policy;
   if (config == nullptr) return policy;
   policy.configured = true;
+  policy.cluster = config->metadata().cluster();
   policy.api = config->api();
   return policy;
 }

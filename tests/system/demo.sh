@@ -57,7 +57,7 @@ cleanup() {
   local rc=$?
   trap '' INT TERM; set +e
   if [ $rc -ne 0 ]; then for n in n1 n2; do [ -f "$work/$n/noded.log" ] && { echo "--- the last lines of $n:"; tail -n 15 "$work/$n/noded.log"; }; done >&2; fi
-  if [ $keep -eq 1 ] && [ $rc -eq 0 ]; then
+  if [ $keep -eq 1 ]; then
     echo "kept: $work (export NODECTL_CONTEXT=$lab/context.yaml; end the nodes with: kill $(cat "$work"/*/init.pid "$work"/*/unshare.pid 2>/dev/null | tr '\n' ' '))"
   else
     stop_node n2; stop_node n1
@@ -79,7 +79,7 @@ elif [ -n "${K3S_BINARY:-}" ]; then
 else
   release=${BASALT_DEMO_K3S_VERSION:-v1.30.4+k3s1}
   probe=$(mktemp)
-  if timeout 10 noded-fetch --output "$probe" --max-bytes 65536 "https://github.com/k3s-io/k3s/releases/download/${release/+/%2B}/sha256sum-amd64.txt" >/dev/null 2>&1; then
+  if timeout 10 noded-fetch 65536 0 5 "https://github.com/k3s-io/k3s/releases/download/${release/+/%2B}/sha256sum-amd64.txt" 3>"$probe" >/dev/null 2>&1; then
     real=1; k3s_pin=(--version "$release")
   else why="the official release $release cannot be reached"
   fi
