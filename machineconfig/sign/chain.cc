@@ -19,11 +19,6 @@ absl::Status Broken(absl::string_view what) {
                     "use the trust.json that nodectl trust wrote, unchanged");
 }
 
-absl::Status InvalidPolicy(absl::string_view what) {
-  return api::Coded(absl::StatusCode::kInvalidArgument, "invalid-policy",
-                    absl::StrCat("trust policy: ", what), "correct the policy and sign it again");
-}
-
 std::string At(int64_t version) { return absl::StrCat("trust policy version ", version); }
 
 bool Has(const google::protobuf::RepeatedPtrField<std::string>& list, const std::string& word) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "api/coded_status.h"
 #include "machineconfig/base/digest.h"
@@ -17,7 +18,7 @@ namespace {
 constexpr size_t kMaxEnvelopeJson = 2 << 20;
 // Of a chain; a policy is a few KiB.
 constexpr size_t kMaxChainJson = 8 << 20;
-constexpr size_t kMaxChain = 1024;
+constexpr size_t kMaxEnvelopes = 1024;
 
 absl::Status Bad(absl::string_view reason, absl::string_view what) {
   return api::Coded(absl::StatusCode::kInvalidArgument, reason, what,
@@ -61,7 +62,7 @@ class EnvelopeReader : public nlohmann::json_sax<nlohmann::json> {
 
   bool start_object(std::size_t) override {
     if (at_ == At::kBeforeEnvelope || at_ == At::kChain) {
-      if (envelopes.size() >= kMaxChain) return Fail("too-large", "too many envelopes");
+      if (envelopes.size() >= kMaxEnvelopes) return Fail("too-large", "too many envelopes");
       envelopes.emplace_back();
       at_ = At::kEnvelope;
       return true;
@@ -167,6 +168,10 @@ class EnvelopeReader : public nlohmann::json_sax<nlohmann::json> {
 };
 
 absl::StatusOr<std::vector<EnvelopeText>> Read(absl::string_view json, bool chain) {
+  // The library skips a byte order mark; other readers do not (RFC 8259 section 8.1).
+  if (absl::StartsWith(json, "\xef\xbb\xbf")) {
+    return Bad("bad-envelope", "not JSON: it begins with a byte order mark");
+  }
   EnvelopeReader reader(chain);
   bool ok = nlohmann::json::sax_parse(json.begin(), json.end(), &reader,
                                       nlohmann::json::input_format_t::json, /*strict=*/true);

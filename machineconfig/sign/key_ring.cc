@@ -11,11 +11,6 @@
 namespace basalt::sign {
 namespace {
 
-absl::Status InvalidPolicy(absl::string_view what) {
-  return api::Coded(absl::StatusCode::kInvalidArgument, "invalid-policy",
-                    absl::StrCat("trust policy: ", what), "correct the policy and sign it again");
-}
-
 bool HasUnknownFields(const google::protobuf::Message& message) {
   return !message.GetReflection()->GetUnknownFields(message).empty();
 }
@@ -182,6 +177,11 @@ absl::Status CheckShape(const v1::SignedDocument& document, v1::DocumentType exp
 bool KnownKey::Is(absl::string_view key_id) const {
   const auto& bytes = key.id().bytes;
   return key_id == absl::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+}
+
+absl::Status InvalidPolicy(absl::string_view what) {
+  return api::Coded(absl::StatusCode::kInvalidArgument, "invalid-policy",
+                    absl::StrCat("trust policy: ", what), "correct the policy and sign it again");
 }
 
 absl::Status RevokedKey(const KnownKey& key) {

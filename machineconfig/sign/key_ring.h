@@ -49,5 +49,7 @@ class KeyRing {
 absl::Status CheckShape(const v1::SignedDocument& document, v1::DocumentType expected);
 
 absl::Status RevokedKey(const KnownKey& key);
+// A policy that contradicts itself.
+absl::Status InvalidPolicy(absl::string_view what);
 
 }  // namespace basalt::sign

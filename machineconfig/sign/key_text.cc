@@ -22,7 +22,7 @@ constexpr absl::string_view kForms =
     "use a PEM public key (openssl pkey -pubout), an OpenSSH line (ssh-ed25519 AAAA...) or a "
     "minisign public key, of Ed25519 or ECDSA P-256";
 
-absl::Status Bad(absl::string_view what) {
+absl::Status BadKey(absl::string_view what) {
   return api::Coded(absl::StatusCode::kInvalidArgument, "bad-key", what, kForms);
 }
 
@@ -33,12 +33,12 @@ absl::Status Unsupported(absl::string_view what) {
 absl::StatusOr<KeyText> ParsePem(absl::string_view text) {
   if (!absl::ConsumePrefix(&text, kPemBegin) || !absl::ConsumeSuffix(&text, kPemEnd)) {
     return absl::StrContains(text, "PRIVATE KEY")
-               ? Bad("a private key stands where a public key belongs")
-               : Bad("the PEM text is not one `PUBLIC KEY` block");
+               ? BadKey("a private key stands where a public key belongs")
+               : BadKey("the PEM text is not one `PUBLIC KEY` block");
   }
   std::string body = absl::StrReplaceAll(text, {{"\r", ""}, {"\n", ""}});
   auto der = Base64DecodeStrict(body);
-  if (!der.ok()) return Bad("the body of the PEM public key is not base64");
+  if (!der.ok()) return BadKey("the body of the PEM public key is not base64");
   return KeyText{KeyText::Kind::kSpkiDer, *std::move(der)};
 }
 
@@ -55,17 +55,17 @@ bool TakeString(absl::string_view* blob, absl::string_view* out) {
 
 absl::StatusOr<KeyText> ParseOpenSsh(absl::string_view type, absl::string_view base64) {
   auto decoded = Base64DecodeStrict(base64);
-  if (!decoded.ok()) return Bad("the OpenSSH public key is not base64");
+  if (!decoded.ok()) return BadKey("the OpenSSH public key is not base64");
   absl::string_view blob = *decoded;
   absl::string_view inner, curve, key;
   if (!TakeString(&blob, &inner) || inner != type) {
-    return Bad("the OpenSSH public key is damaged: its two type names differ");
+    return BadKey("the OpenSSH public key is damaged: its two type names differ");
   }
   if (type == "ecdsa-sha2-nistp256" && (!TakeString(&blob, &curve) || curve != "nistp256")) {
-    return Bad("the OpenSSH public key is damaged: not the curve of its type");
+    return BadKey("the OpenSSH public key is damaged: not the curve of its type");
   }
   if (!TakeString(&blob, &key) || !blob.empty()) {
-    return Bad("the OpenSSH public key is damaged: wrong length");
+    return BadKey("the OpenSSH public key is damaged: wrong length");
   }
   return KeyText{type == "ssh-ed25519" ? KeyText::Kind::kEd25519Raw : KeyText::Kind::kP256Point,
                  std::string(key)};
@@ -75,7 +75,7 @@ absl::StatusOr<KeyText> ParseMinisign(absl::string_view base64) {
   auto decoded = Base64DecodeStrict(base64);
   // "Ed", 8 bytes of minisign's own key number, 32 bytes of key.
   if (!decoded.ok() || decoded->size() != 42 || !absl::StartsWith(*decoded, "Ed")) {
-    return Bad("not a public key in a known form");
+    return BadKey("not a public key in a known form");
   }
   return KeyText{KeyText::Kind::kEd25519Raw, decoded->substr(10)};
 }
@@ -83,19 +83,19 @@ absl::StatusOr<KeyText> ParseMinisign(absl::string_view base64) {
 }  // namespace
 
 absl::StatusOr<KeyText> ParseKeyText(absl::string_view text) {
-  if (text.size() > kMaxKeyText) return Bad("a public key is not as long as this");
+  if (text.size() > kMaxKeyText) return BadKey("a public key is not as long as this");
   text = absl::StripAsciiWhitespace(text);
-  if (text.empty()) return Bad("the public key is empty");
+  if (text.empty()) return BadKey("the public key is empty");
   if (absl::StartsWith(text, "-----")) return ParsePem(text);
 
   if (absl::StartsWith(text, "untrusted comment:")) {
     size_t newline = text.find('\n');
     if (newline == absl::string_view::npos)
-      return Bad("the minisign public key has no second line");
+      return BadKey("the minisign public key has no second line");
     return ParseMinisign(absl::StripAsciiWhitespace(text.substr(newline + 1)));
   }
   if (std::any_of(text.begin(), text.end(), [](char c) { return c == '\n' || c == '\0'; })) {
-    return Bad("the public key has more than one line");
+    return BadKey("the public key has more than one line");
   }
   std::vector<absl::string_view> words = absl::StrSplit(text, absl::MaxSplits(' ', 2));
   if (words.size() >= 2) {
@@ -111,7 +111,7 @@ absl::StatusOr<KeyText> ParseKeyText(absl::string_view text) {
       return Unsupported(
           absl::StrCat("keys of type ", words[0].substr(0, 64), " are not supported"));
     }
-    return Bad("not a public key in a known form");
+    return BadKey("not a public key in a known form");
   }
   return ParseMinisign(text);
 }

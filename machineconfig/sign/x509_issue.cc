@@ -12,7 +12,7 @@
 namespace basalt::sign {
 namespace {
 
-absl::Status Refuse(absl::string_view what, absl::string_view hint = "") {
+absl::Status BadRequest(absl::string_view what, absl::string_view hint = "") {
   return api::Coded(absl::StatusCode::kInvalidArgument, "bad-certificate-request", what, hint);
 }
 
@@ -68,20 +68,20 @@ absl::Status AddAltNames(X509* cert, const CertificateSpec& spec) {
   if (!names) return OutOfMemory();
   for (const std::string& dns : spec.dns_names) {
     if (!PlainText(dns, 253) || dns.find(' ') != std::string::npos) {
-      return Refuse(absl::StrCat("`", dns, "` is no DNS name"));
+      return BadRequest(absl::StrCat("`", dns, "` is no DNS name"));
     }
     if (!AddAltName(names.get(), GEN_DNS, Ia5(dns))) return OutOfMemory();
   }
   for (const std::string& ip : spec.ip_addresses) {
     StringPtr bytes(a2i_IPADDRESS(ip.c_str()));
     if (!bytes || ip.find('\0') != std::string::npos) {
-      return Refuse(absl::StrCat("`", ip, "` is no IP address"));
+      return BadRequest(absl::StrCat("`", ip, "` is no IP address"));
     }
     if (!AddAltName(names.get(), GEN_IPADD, std::move(bytes))) return OutOfMemory();
   }
   for (const std::string& uri : spec.uris) {
     if (!PlainText(uri, 1024) || uri.find(':') == std::string::npos) {
-      return Refuse(absl::StrCat("`", uri, "` is no URI"));
+      return BadRequest(absl::StrCat("`", uri, "` is no URI"));
     }
     if (!AddAltName(names.get(), GEN_URI, Ia5(uri))) return OutOfMemory();
   }
@@ -156,23 +156,23 @@ bool SetTime(ASN1_TIME* field, absl::Time when) {
 absl::StatusOr<X509Ptr> Build(const CertificateSpec& spec, const PublicKey& subject,
                               const X509_NAME* issuer_name, StringPtr authority) {
   if (!PlainText(spec.common_name, 64)) {
-    return Refuse(absl::StrCat("common name `", spec.common_name,
-                               "`: 1 to 64 characters, no control characters"));
+    return BadRequest(absl::StrCat("common name `", spec.common_name,
+                                   "`: 1 to 64 characters, no control characters"));
   }
   for (const std::string& organization : spec.organizations) {
     if (!PlainText(organization, 64)) {
-      return Refuse(absl::StrCat("organization `", organization,
-                                 "`: 1 to 64 characters, no control characters"));
+      return BadRequest(absl::StrCat("organization `", organization,
+                                     "`: 1 to 64 characters, no control characters"));
     }
   }
-  if (spec.not_after <= spec.not_before) return Refuse("the certificate ends before it begins");
+  if (spec.not_after <= spec.not_before) return BadRequest("the certificate ends before it begins");
   // RFC 5280 dates end with the year 9999.
   static const absl::Time kLast = absl::FromUnixSeconds(253402300799);
   if (spec.not_before < absl::UnixEpoch() || spec.not_after > kLast) {
-    return Refuse("the certificate's dates lie outside 1970 to 9999");
+    return BadRequest("the certificate's dates lie outside 1970 to 9999");
   }
   if (spec.is_ca && (spec.server_auth || spec.client_auth)) {
-    return Refuse("a certificate is an authority or an end of a connection, not both");
+    return BadRequest("a certificate is an authority or an end of a connection, not both");
   }
 
   X509Ptr cert(X509_new());
@@ -184,15 +184,15 @@ absl::StatusOr<X509Ptr> Build(const CertificateSpec& spec, const PublicKey& subj
   }
   for (const std::string& organization : spec.organizations) {
     if (!AddName(name.get(), NID_organizationName, organization)) {
-      return Refuse(absl::StrCat("organization `", organization, "` is not UTF-8"));
+      return BadRequest(absl::StrCat("organization `", organization, "` is not UTF-8"));
     }
   }
   if (!AddName(name.get(), NID_commonName, spec.common_name)) {
-    return Refuse(absl::StrCat("common name `", spec.common_name, "` is not UTF-8"));
+    return BadRequest(absl::StrCat("common name `", spec.common_name, "` is not UTF-8"));
   }
   const unsigned char* p = Bytes(subject.spki_der());
   EvpPkeyPtr key(d2i_PUBKEY(nullptr, &p, static_cast<long>(subject.spki_der().size())));
-  if (!key) return Refuse("the certificate's public key cannot be read");
+  if (!key) return BadRequest("the certificate's public key cannot be read");
   if (X509_set_subject_name(cert.get(), name.get()) != 1 ||
       X509_set_issuer_name(cert.get(), issuer_name ? issuer_name : name.get()) != 1 ||
       X509_set_pubkey(cert.get(), key.get()) != 1 || !AddBasicConstraints(cert.get(), spec.is_ca) ||
@@ -231,16 +231,16 @@ absl::StatusOr<std::string> Issue(const CertificateSpec& spec, const PublicKey& 
   auto info = ReadCertificate(issuer_pem);
   if (!info.ok()) return api::Annotate(info.status(), "the issuer's certificate");
   if (!info->is_ca) {
-    return Refuse("the issuer's certificate is no certificate authority (CA:TRUE is missing)",
-                  "use the cluster's ca.crt and ca.key");
+    return BadRequest("the issuer's certificate is no certificate authority (CA:TRUE is missing)",
+                      "use the cluster's ca.crt and ca.key");
   }
   if (info->spki != issuer_key.public_key().id()) {
-    return Refuse("the issuer's key does not belong to its certificate",
-                  "use the key that was made together with the certificate");
+    return BadRequest("the issuer's key does not belong to its certificate",
+                      "use the key that was made together with the certificate");
   }
   BioPtr bio(BIO_new_mem_buf(issuer_pem.data(), static_cast<int>(issuer_pem.size())));
   X509Ptr issuer(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
-  if (!issuer) return Refuse("the issuer's certificate cannot be read");
+  if (!issuer) return BadRequest("the issuer's certificate cannot be read");
   // What the issuer calls itself, so that chains built by others match; an issuer that does not
   // say is known by its key.
   StringPtr authority;

@@ -17,7 +17,7 @@ constexpr size_t kMaxCertificates = 256;
 constexpr absl::string_view kBegin = "-----BEGIN CERTIFICATE-----";
 constexpr absl::string_view kEnd = "-----END CERTIFICATE-----";
 
-absl::Status Bad(absl::string_view what) {
+absl::Status BadCertificate(absl::string_view what) {
   return api::Coded(absl::StatusCode::kInvalidArgument, "bad-certificate", what,
                     "expected -----BEGIN CERTIFICATE----- and the rest of an X.509 certificate");
 }
@@ -33,19 +33,19 @@ absl::string_view NextBlock(absl::string_view text, size_t* from) {
 }
 
 absl::StatusOr<X509Ptr> Parse(absl::string_view pem) {
-  if (pem.size() > kMaxBundle) return Bad("a certificate is not as long as this");
+  if (pem.size() > kMaxBundle) return BadCertificate("a certificate is not as long as this");
   size_t from = 0;
   absl::string_view block = NextBlock(pem, &from);
-  if (block.empty()) return Bad("no PEM certificate in the text");
+  if (block.empty()) return BadCertificate("no PEM certificate in the text");
   std::string body;
   for (char c : block.substr(kBegin.size(), block.size() - kBegin.size() - kEnd.size())) {
     if (!absl::ascii_isspace(c)) body += c;
   }
   auto der = Base64DecodeStrict(body);
-  if (!der.ok()) return Bad("the body of the PEM certificate is not base64");
+  if (!der.ok()) return BadCertificate("the body of the PEM certificate is not base64");
   const unsigned char* p = Bytes(*der);
   X509Ptr cert(d2i_X509(nullptr, &p, static_cast<long>(der->size())));
-  if (!cert || p != Bytes(*der) + der->size()) return Bad("the certificate is damaged");
+  if (!cert || p != Bytes(*der) + der->size()) return BadCertificate("the certificate is damaged");
   return cert;
 }
 
@@ -155,26 +155,27 @@ absl::StatusOr<CertificateInfo> ReadCertificate(absl::string_view pem) {
   const X509_NAME* subject = X509_get_subject_name(cert);
   if (!ReadName(subject, NID_commonName, &common_names) ||
       !ReadName(subject, NID_organizationName, &out.organizations)) {
-    return Bad("a name in the certificate's subject cannot be read");
+    return BadCertificate("a name in the certificate's subject cannot be read");
   }
   // Two common names: which of them a reader takes is anybody's guess.
-  if (common_names.size() > 1) return Bad("the certificate's subject has two common names");
+  if (common_names.size() > 1)
+    return BadCertificate("the certificate's subject has two common names");
   if (!common_names.empty()) out.common_name = std::move(common_names.front());
   if (!ReadAltNames(cert, &out) || !ReadUsage(cert, &out)) {
-    return Bad("an extension of the certificate is damaged or stands twice");
+    return BadCertificate("an extension of the certificate is damaged or stands twice");
   }
   if (!ReadTime(X509_get0_notBefore(cert), &out.not_before) ||
       !ReadTime(X509_get0_notAfter(cert), &out.not_after)) {
-    return Bad("the certificate's dates cannot be read");
+    return BadCertificate("the certificate's dates cannot be read");
   }
   unsigned char* spki = nullptr;
   int spki_size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &spki);
-  if (spki_size <= 0) return Bad("the certificate's public key cannot be read");
+  if (spki_size <= 0) return BadCertificate("the certificate's public key cannot be read");
   out.spki = Sha256({reinterpret_cast<char*>(spki), static_cast<size_t>(spki_size)});
   OPENSSL_free(spki);
   unsigned int size = 0;
   if (X509_digest(cert, EVP_sha256(), out.fingerprint.bytes.data(), &size) != 1) {
-    return Bad("the certificate cannot be hashed");
+    return BadCertificate("the certificate cannot be hashed");
   }
   out.issuer_der = Der(X509_get_issuer_name(cert));
   out.subject_der = Der(subject);
@@ -182,20 +183,21 @@ absl::StatusOr<CertificateInfo> ReadCertificate(absl::string_view pem) {
 }
 
 absl::StatusOr<std::vector<std::string>> SplitPem(absl::string_view bundle) {
-  if (bundle.size() > kMaxBundle) return Bad("the bundle is longer than 1 MiB");
+  if (bundle.size() > kMaxBundle) return BadCertificate("the bundle is longer than 1 MiB");
   std::vector<std::string> out;
   for (size_t from = 0;;) {
     absl::string_view block = NextBlock(bundle, &from);
     if (block.empty()) break;
-    if (out.size() == kMaxCertificates) return Bad("the bundle has more than 256 certificates");
+    if (out.size() == kMaxCertificates)
+      return BadCertificate("the bundle has more than 256 certificates");
     if (auto parsed = Parse(block); !parsed.ok()) {
       return api::Annotate(parsed.status(), absl::StrCat("certificate ", out.size() + 1));
     }
     out.push_back(absl::StrCat(block, "\n"));
   }
-  if (out.empty()) return Bad("no PEM certificate in the text");
+  if (out.empty()) return BadCertificate("no PEM certificate in the text");
   if (bundle.substr(bundle.rfind(kEnd)).find("-----BEGIN") != absl::string_view::npos) {
-    return Bad("the last certificate of the bundle is cut off");
+    return BadCertificate("the last certificate of the bundle is cut off");
   }
   return out;
 }
