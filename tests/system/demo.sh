@@ -43,7 +43,7 @@ refused() {
   for w in "${words[@]}"; do case $out in *"$w"*) ;; *) fail "the refusal does not say '$w'" ;; esac; done
 }
 # NODE KIND FIELD: one field of the JSON that nodectl prints; no other program is needed to read it.
-field() { ctl nodectl get "$2" -n "$1" -o json 2>/dev/null | tr -d ' \n' | grep -o "\"$3\":\"\?[^,\"}]*" | head -n 1 | sed 's/^[^:]*:"\?//'; }
+field() { ctl nodectl get $2 -n "$1" -o json 2>/dev/null | tr -d ' \n' | grep -o "\"$3\":\"\?[^,\"}]*" | head -n 1 | sed 's/^[^:]*:"\?//'; }
 
 pids=()
 stop_node() {  # NAME
@@ -178,9 +178,9 @@ ok "server and agent are ready"
 title "6. A change: planned, then applied"
 edit "$work/n1.yaml" 'OPS-142 label the site' 'node: {labels: {site: lab}}' >"$work/n1-next.yaml"
 run nodectl plan -f "$work/n1-next.yaml" -n n1
-pid_before=$(field n1 service pid)
+pid_before=$(field n1 "service k3s" pid)
 run nodectl apply -f "$work/n1-next.yaml" --allow-plaintext --yes
-[ "$(field n1 service pid)" = "$pid_before" ] || fail "a label restarted K3s"
+[ "$(field n1 "service k3s" pid)" = "$pid_before" ] || fail "a label restarted K3s"
 ok "committed, and K3s kept its pid $pid_before: a label is a live change"
 
 title "7. One byte of a signed document is changed"
@@ -209,13 +209,13 @@ for i in $(seq 1200); do [ "$(field n1 k3sstatus ready)" = true ] && break; slee
 ok "the last good config runs again, and K3s is ready"
 
 title "11. noded is killed; K3s does not notice"
-pid_before=$(field n1 service pid)
+pid_before=$(field n1 "service k3s" pid)
 noded_before=$(cat "$work/n1/run/noded.pid")
 printf '%s  $ kill -9 %s%s\n' "$d" "$noded_before" "$o"
 kill -9 "$(outer_pid n1 "$noded_before")"
-for i in $(seq 100); do [ "$(cat "$work/n1/run/noded.pid")" != "$noded_before" ] && [ -n "$(field n1 service pid)" ] && break; sleep 0.1; done
+for i in $(seq 100); do [ "$(cat "$work/n1/run/noded.pid")" != "$noded_before" ] && [ -n "$(field n1 "service k3s" pid)" ] && break; sleep 0.1; done
 [ "$(cat "$work/n1/run/noded.pid")" != "$noded_before" ] || fail "noded did not come back"
-[ "$(field n1 service pid)" = "$pid_before" ] || fail "K3s was restarted: $pid_before became $(field n1 service pid)"
+[ "$(field n1 "service k3s" pid)" = "$pid_before" ] || fail "K3s was restarted: $pid_before became $(field n1 "service k3s" pid)"
 ok "noded is back as pid $(cat "$work/n1/run/noded.pid"), K3s still is pid $pid_before"
 
 title "12. What happened to n1"

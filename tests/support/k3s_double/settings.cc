@@ -115,6 +115,53 @@ const std::set<std::string>& ServerKeys() {
   return keys;
 }
 
+// The flags of kube-apiserver that people pass. An unknown one ends the whole process, as in K3s,
+// where the apiserver is a goroutine.
+void CheckApiserverArguments(const std::vector<std::string>& arguments) {
+  static const std::set<std::string> known = {"admission-control-config-file",
+                                              "allow-privileged",
+                                              "anonymous-auth",
+                                              "api-audiences",
+                                              "audit-log-format",
+                                              "audit-log-maxage",
+                                              "audit-log-maxbackup",
+                                              "audit-log-maxsize",
+                                              "audit-log-path",
+                                              "audit-policy-file",
+                                              "audit-webhook-config-file",
+                                              "authorization-mode",
+                                              "default-not-ready-toleration-seconds",
+                                              "default-unreachable-toleration-seconds",
+                                              "disable-admission-plugins",
+                                              "enable-admission-plugins",
+                                              "encryption-provider-config",
+                                              "event-ttl",
+                                              "feature-gates",
+                                              "max-mutating-requests-inflight",
+                                              "max-requests-inflight",
+                                              "oidc-ca-file",
+                                              "oidc-client-id",
+                                              "oidc-groups-claim",
+                                              "oidc-groups-prefix",
+                                              "oidc-issuer-url",
+                                              "oidc-username-claim",
+                                              "oidc-username-prefix",
+                                              "profiling",
+                                              "request-timeout",
+                                              "runtime-config",
+                                              "service-account-extend-token-expiration",
+                                              "service-account-lookup",
+                                              "tls-cipher-suites",
+                                              "tls-min-version",
+                                              "v",
+                                              "watch-cache",
+                                              "watch-cache-sizes"};
+  for (const std::string& argument : arguments) {
+    std::string flag = argument.substr(0, argument.find('='));
+    if (known.count(flag) == 0) Fatal("apiserver exited: unknown flag: --" + flag);
+  }
+}
+
 std::string Strip(const std::string& text) {
   size_t from = text.find_first_not_of(" \t\r\n");
   if (from == std::string::npos) return "";
@@ -247,6 +294,8 @@ Settings ReadSettings(bool server, const std::vector<std::string>& args) {
         s.agent_token = value.as<std::string>();
       else if (key == "agent-token-file")
         agent_token_file = value.as<std::string>();
+      else if (key == "kube-apiserver-arg")
+        CheckApiserverArguments(AsList(value));
       else if (key == "server")
         s.server_url = value.as<std::string>();
       else if (key == "write-kubeconfig")
