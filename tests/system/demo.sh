@@ -134,13 +134,14 @@ add_config() {
   else sed "/^k3s:/a\\  config:\n    $1" <<<"$text"; fi
 }
 
+if [ $real -eq 1 ]; then ns_up; fi
+
 # ---- the story -------------------------------------------------------------------------------------
 title "1. Keys, trust, and an inventory"
 run nodectl init "$lab" --cluster home --no-passphrase
 ok "keys and trust made; only what these keys sign will be obeyed"
 
 title "2. Two nodes start; they know the trust chain and obey nothing yet"
-[ $real -eq 1 ] && ns_up
 start_node n1 $address_n1
 start_node n2 $address_n2
 for n in n1 n2; do
