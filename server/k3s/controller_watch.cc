@@ -37,6 +37,8 @@ ProbeTarget ControllerImpl::Target() const {
   target.lb_port = ports.load_balancer;
   target.node_name = config_->metadata().name();
   target.data_dir = Abs(kDataDir);
+  // Kubernetes' times have whole seconds.
+  target.started = deps_.clock.Now() - (deps_.clock.SinceBoot() - health_.process_started()) - absl::Seconds(1);
   return target;
 }
 
@@ -172,19 +174,20 @@ void ControllerImpl::RecordTree() {
   std::string path = absl::StrCat(kTreesDir, "/", (*binary)->sha256());
   if (deps_.vfs.Exists(path)) return;
   using Tree = absl::StatusOr<TreeRecord>;
-  uint64_t epoch = epoch_;
   OnPool<Tree>(
       deps_.executor,
       [files = parts_.files, dir = Abs(kDataDir), pid = health_.pid()] {
         return files->ReadTree(dir, pid);
       },
-      [this, epoch, path](Tree tree) {
+      [this, path](Tree tree) {
         // Ignoring a failure: without a record the next start extracts or trusts what K3s checks,
         // and the next time it is Ready it is tried again.
-        if (epoch != epoch_ || !tree.ok()) return;
+        if (!tree.ok()) return;
         if (!deps_.vfs.MakeDirs(kTreesDir).ok() || !deps_.vfs.Replace(path, Encode(*tree)).ok()) {
           tree_recorded_ = false;
+          return;
         }
+        if (on_change_) on_change_();
       });
 }
 

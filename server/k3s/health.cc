@@ -63,6 +63,7 @@ void Health::OnService(const host::ServiceStatus& status, absl::Duration now) {
   running_ = status.pid > 0 && (status.state == host::ServiceState::kRunning ||
                                 status.state == host::ServiceState::kStarting);
   notified_ = running_ && status.ready;
+  process_started_ = status.started_at;
   if (status.exited && status.exited_at > last_exit_at_) {
     last_exit_at_ = status.exited_at;
     exits_.push_back(status.exited_at);

@@ -99,6 +99,10 @@ class RealProbe : public NodeProbe {
                                            : Why("the Node object", answer);
     } else if (!ReadNode(answer.body, &result)) {
       result.detail = "the Node object cannot be read";
+    } else if (result.node_ready && result.heartbeat < target.started) {
+      result.node_ready = false;
+      result.detail =
+          "the Node was Ready before this start of K3s, and its kubelet has not said so since";
     }
     return result;
   }
@@ -150,6 +154,11 @@ bool ReadNodeObject(const json& node, ProbeResult* result) {
     if (!condition.is_object() || !condition.contains("type") || condition["type"] != "Ready")
       continue;
     result->node_ready = condition.contains("status") && condition["status"] == "True";
+    json heartbeat = condition.value("/lastHeartbeatTime"_json_pointer, json());
+    if (heartbeat.is_string()) {
+      absl::ParseTime(absl::RFC3339_full, heartbeat.get<std::string>(), &result->heartbeat,
+                      nullptr);
+    }
     json message = condition.value("/message"_json_pointer, json(""));
     result->detail = result->node_ready
                          ? ""

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 
 namespace basalt::k3s {
 
@@ -19,6 +20,9 @@ struct ProbeTarget {
   int lb_port = 6444;
   std::string node_name;
   std::string data_dir;  // absolute
+  // When this process of K3s started, by the wall clock. The Node object outlives the kubelet by 40
+  // s: a Ready that was posted before this says nothing.
+  absl::Time started = absl::InfinitePast();
 };
 
 struct ProbeResult {
@@ -26,11 +30,12 @@ struct ProbeResult {
   bool readyz = false;  // the apiserver is ready; of an agent: kubelet and kube-proxy are
   bool node_seen = false;
   bool node_ready = false;
-  std::string detail;                         // why the first rung that failed did
-  std::string kubelet_version;                // "v1.30.4+k3s1"
-  std::string ca_hash;                        // of a server
-  bool is_double = false;                     // it says that it is the test double
-  std::map<std::string, std::string> labels;  // of the Node
+  absl::Time heartbeat = absl::InfinitePast();  // when the kubelet last posted it
+  std::string detail;                           // why the first rung that failed did
+  std::string kubelet_version;                  // "v1.30.4+k3s1"
+  std::string ca_hash;                          // of a server
+  bool is_double = false;                       // it says that it is the test double
+  std::map<std::string, std::string> labels;    // of the Node
 };
 
 // Label changes: a value sets, nullopt removes.

@@ -19,6 +19,16 @@ int64_t Seconds() {
   return now.tv_sec;
 }
 
+// What Kubernetes writes: the wall clock then, whole seconds.
+std::string Rfc3339(int64_t at) {
+  time_t wall = time(nullptr) - (Seconds() - at);
+  tm utc{};
+  gmtime_r(&wall, &utc);
+  char text[32];
+  strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+  return text;
+}
+
 }  // namespace
 
 ClusterState::ClusterState(std::string file) : file_(std::move(file)) {
@@ -92,6 +102,7 @@ std::string ClusterState::Get(const std::string& node) {
          {"reason", !fresh       ? "NodeStatusUnknown"
                     : beat.ready ? "KubeletReady"
                                  : "KubeletNotReady"},
+         {"lastHeartbeatTime", Rfc3339(beat.at)},
          {"message", !fresh ? "K3S DOUBLE: the agent stopped posting" : "K3S DOUBLE"}}}},
       {"nodeInfo", {{"kubeletVersion", kVersion}}}};
   return object.dump();
