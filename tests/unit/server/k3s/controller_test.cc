@@ -1,0 +1,361 @@
+// The controller's order of steps, with fakes and a stepped clock.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "api/coded_status.h"
+#include "server/k3s/k3s_parts.h"
+#include "tests/support/executor/manual_executor.h"
+#include "tests/support/supervisor/fake_supervisor.h"
+#include "tests/support/vfs/fake_vfs.h"
+#include "tests/unit/server/k3s/configs.h"
+
+namespace basalt::k3s {
+namespace {
+
+using testing::AgentConfig;
+using testing::FakeClock;
+using testing::FakeRandom;
+using testing::FakeSupervisor;
+using testing::FakeVfs;
+using testing::ManualExecutor;
+using testing::ServerConfig;
+
+class FakePlatform : public host::Platform {
+ public:
+  FakePlatform() {
+    paths_.root = "/n";
+    hardware_ = {.architecture = "amd64", .memory_total = int64_t{8} << 30, .cpus = 4};
+  }
+  std::string name() const override { return "sandbox"; }
+  const host::NodePaths& paths() const override { return paths_; }
+  const host::Hardware& hardware() const override { return hardware_; }
+  std::string k3s_address() const override { return "127.0.0.5"; }
+  bool k3s_confined() const override { return true; }
+  std::string Unimplemented(const std::string&) const override { return ""; }
+  absl::Status Reboot() override { return absl::OkStatus(); }
+
+ private:
+  host::NodePaths paths_;
+  host::Hardware hardware_;
+};
+
+class FakeStore : public ArtifactStore {
+ public:
+  void Ensure(const std::string& what, const v1::Artifact& artifact,
+              const std::vector<std::string>&, engine::OnProgress, engine::Done done) override {
+    ensured.push_back(artifact.sha256());
+    done(ensure);
+  }
+  void Cancel() override {}
+  void Open(const std::string& sha256, OpenDone done) override {
+    if (!open.ok()) return done(open);
+    done(std::make_shared<host::UniqueFd>(::open("/dev/null", O_RDONLY | O_CLOEXEC)));
+  }
+  std::string Path(const std::string& sha256) const override {
+    return "/n/data/store/sha256-" + sha256;
+  }
+  void OnServiceEvent(const host::ServiceEvent&) override {}
+  void KeepOnly(std::set<std::string> digests) override { kept = std::move(digests); }
+
+  absl::Status ensure, open;
+  std::vector<std::string> ensured;
+  std::set<std::string> kept;
+};
+
+class FakeProbe : public NodeProbe {
+ public:
+  ProbeResult Probe(const ProbeTarget&) override {
+    ++probes;
+    return result;
+  }
+  absl::Status PatchLabels(const ProbeTarget&, const LabelPatch& patch) override {
+    patches.push_back(patch);
+    if (!patch_status.ok()) return patch_status;
+    for (const auto& [key, value] : patch) {
+      if (value)
+        result.labels[key] = *value;
+      else
+        result.labels.erase(key);
+    }
+    return absl::OkStatus();
+  }
+
+  ProbeResult result;
+  absl::Status patch_status;
+  int probes = 0;
+  std::vector<LabelPatch> patches;
+};
+
+class FakeFiles : public NodeFiles {
+ public:
+  absl::Status LinkImages(const std::string&, const std::map<std::string, std::string>&) override {
+    return absl::OkStatus();
+  }
+  absl::StatusOr<TreeRecord> ReadTree(const std::string&, int) override {
+    return TreeRecord{.hash = std::string(64, 'd'), .files = {{"bin/k3s", {.size = 1}}}};
+  }
+  std::vector<std::string> CompareTree(const std::string&, const TreeRecord&) override {
+    return changed;
+  }
+  void RemoveTree(const std::string&, const std::string& hash) override { removed.push_back(hash); }
+  std::vector<std::string> Trees(const std::string&) override { return {std::string(64, 'd')}; }
+  absl::Status CleanUp(const std::string&, bool) override {
+    ++cleanups;
+    return absl::OkStatus();
+  }
+  std::string PortTaken(const std::string&, int port) override {
+    return port == taken ? "port taken" : "";
+  }
+  std::vector<std::string> Addresses() override { return {}; }
+
+  std::vector<std::string> changed, removed;
+  int cleanups = 0;
+  int taken = 0;
+};
+
+class ControllerTest : public ::testing::Test {
+ protected:
+  ControllerTest() {
+    for (const char* dir : {"state", "data", "run", "etc"}) EXPECT_TRUE(vfs_.MakeDirs(dir).ok());
+    probe_->result = {.ping = true, .readyz = true, .node_seen = true, .node_ready = true};
+    Make();
+    supervisor_.on_event = [this] { executor_.Post([this] { Pump(); }); };
+  }
+  void Make() {
+    auto store = std::make_unique<FakeStore>();
+    store_ = store.get();
+    K3sParts parts;
+    parts.store = std::move(store);
+    parts.probe = probe_;
+    parts.files = files_;
+    controller_ = MakeK3sController({.executor = executor_,
+                                     .vfs = vfs_,
+                                     .clock = clock_,
+                                     .random = random_,
+                                     .platform = platform_,
+                                     .supervisor = supervisor_,
+                                     .fetch_program = ""},
+                                    std::move(parts));
+  }
+  void Pump() {
+    for (const host::ServiceEvent& event :
+         supervisor_.Events(seq_).value_or(std::vector<host::ServiceEvent>{})) {
+      seq_ = event.seq;
+      controller_->OnServiceEvent(event);
+    }
+  }
+  absl::Status Execute(const v1::MachineConfig* to) {
+    absl::Status result = absl::UnknownError("not done");
+    controller_->Execute(to, [&result](absl::Status status) { result = std::move(status); });
+    executor_.RunUntilIdle();
+    return result;
+  }
+  absl::Status Prepare(const v1::MachineConfig& to) {
+    absl::Status result = absl::UnknownError("not done");
+    controller_->Prepare(to, nullptr,
+                         [&result](absl::Status status) { result = std::move(status); });
+    executor_.RunUntilIdle();
+    return result;
+  }
+  void StartAndReady(const v1::MachineConfig& config) {
+    ASSERT_TRUE(Execute(&config).ok());
+    supervisor_.Ready("k3s");
+    executor_.Advance(absl::Seconds(3));
+    ASSERT_EQ(Status().rung(), "nodeReady");
+  }
+  v1::K3sStatus Status() {
+    std::vector<v1::Resource> resources = controller_->Resources();
+    return resources.empty() ? v1::K3sStatus() : resources[0].k3s_status();
+  }
+
+  FakeClock clock_;
+  FakeRandom random_;
+  ManualExecutor executor_{clock_};
+  FakeVfs vfs_;
+  FakePlatform platform_;
+  FakeSupervisor supervisor_{clock_};
+  std::shared_ptr<FakeProbe> probe_ = std::make_shared<FakeProbe>();
+  std::shared_ptr<FakeFiles> files_ = std::make_shared<FakeFiles>();
+  FakeStore* store_ = nullptr;
+  std::unique_ptr<K3sController> controller_;
+  uint64_t seq_ = 0;
+};
+
+TEST_F(ControllerTest, StartsWithTheConfigurationByEnvironmentAndNoSecretInSight) {
+  StartAndReady(ServerConfig());
+  const host::ServiceSpec* spec = supervisor_.Spec("k3s");
+  EXPECT_EQ(spec->argv, (std::vector<std::string>{"k3s", "server"}));
+  EXPECT_TRUE(spec->notify);
+  EXPECT_TRUE(spec->restart.always);
+  EXPECT_EQ(*vfs_.Read("run/k3s-token"), "server-token-0123456789");
+  for (const engine::Condition& condition : controller_->Observe()) EXPECT_TRUE(condition.holds);
+}
+
+TEST_F(ControllerTest, K6_TheSameConfigAgainTouchesNothingAndWritesNothing) {
+  StartAndReady(ServerConfig());
+  auto before = vfs_.counters();
+  v1::MachineConfig config = ServerConfig();
+  ASSERT_TRUE(Execute(&config).ok());
+  executor_.Advance(absl::Minutes(10));
+  EXPECT_EQ(supervisor_.started().size(), 1u);
+  EXPECT_EQ(supervisor_.stopped().size(), 0u);
+  EXPECT_EQ(vfs_.counters().operations, before.operations) << "a node at rest writes nothing";
+}
+
+TEST_F(ControllerTest, K6_ANewNodedRecognisesWhatRuns) {
+  StartAndReady(ServerConfig());
+  Make();
+  v1::MachineConfig config = ServerConfig();
+  ASSERT_TRUE(Execute(&config).ok());
+  executor_.Advance(absl::Seconds(3));
+  EXPECT_EQ(supervisor_.started().size(), 1u);
+  EXPECT_EQ(Status().rung(), "nodeReady");
+}
+
+TEST_F(ControllerTest, AChangeStopsWaitsAndStarts) {
+  StartAndReady(ServerConfig());
+  supervisor_.obeys_stop = false;
+  v1::MachineConfig config = ServerConfig();
+  config.mutable_k3s()->add_tls_sans("other");
+  absl::Status result = absl::UnknownError("not done");
+  controller_->Execute(&config, [&](absl::Status status) { result = status; });
+  executor_.RunUntilIdle();
+  EXPECT_EQ(supervisor_.started().size(), 1u) << "the old one has not ended";
+  EXPECT_FALSE(controller_->Observe()[1].holds);
+  supervisor_.Exit("k3s", 1);
+  executor_.RunUntilIdle();
+  EXPECT_TRUE(result.ok()) << result;
+  EXPECT_EQ(supervisor_.started().size(), 2u);
+  EXPECT_EQ(files_->cleanups, 0) << "pods outlive a restart";
+}
+
+TEST_F(ControllerTest, RoleChangeAndRemovalCleanUp) {
+  StartAndReady(ServerConfig());
+  v1::MachineConfig agent = AgentConfig();
+  ASSERT_TRUE(Execute(&agent).ok());
+  EXPECT_EQ(files_->cleanups, 1);
+  EXPECT_EQ(supervisor_.Spec("k3s")->argv[1], "agent");
+  EXPECT_FALSE(vfs_.Exists("run/k3s-agent-token"));
+  ASSERT_TRUE(Execute(nullptr).ok());
+  EXPECT_EQ(files_->cleanups, 2);
+  EXPECT_FALSE(vfs_.Exists("run/k3s-token"));
+  EXPECT_FALSE(vfs_.Exists("etc/rancher/k3s/config.yaml"));
+  EXPECT_TRUE(controller_->Observe().empty());
+}
+
+TEST_F(ControllerTest, K4_ADamagedArtifactStartsNothing) {
+  store_->open = api::Coded(absl::StatusCode::kDataLoss, "artifact-damaged", "other bytes");
+  v1::MachineConfig config = ServerConfig();
+  EXPECT_EQ(api::Reason(Execute(&config)), "artifact-damaged");
+  EXPECT_TRUE(supervisor_.started().empty());
+}
+
+TEST_F(ControllerTest, AFailedDownloadLeavesWhatRuns) {
+  StartAndReady(ServerConfig());
+  store_->ensure = api::Coded(absl::StatusCode::kUnavailable, "artifact-stalled", "slow");
+  v1::MachineConfig config = ServerConfig();
+  config.mutable_k3s()->mutable_artifacts()->mutable_amd64()->set_sha256(std::string(64, 'b'));
+  EXPECT_EQ(api::Reason(Prepare(config)), "artifact-stalled");
+  EXPECT_EQ(api::Reason(Execute(&config)), "artifact-stalled");
+  EXPECT_TRUE(supervisor_.stopped().empty());
+}
+
+TEST_F(ControllerTest, ATakenPortIsNamedBeforeAFirstStartOnly) {
+  files_->taken = 6443;
+  EXPECT_EQ(api::Reason(Prepare(ServerConfig())), "port-in-use");
+  files_->taken = 0;
+  StartAndReady(ServerConfig());
+  files_->taken = 6443;  // K3s's own
+  EXPECT_TRUE(Prepare(ServerConfig()).ok());
+}
+
+TEST_F(ControllerTest, LabelsAreSetAndThoseOfOursRemovedLive) {
+  v1::MachineConfig config = ServerConfig();
+  (*config.mutable_k3s()->mutable_node()->mutable_labels())["old"] = "1";
+  probe_->result.labels = {{"foreign", "x"}, {"old", "1"}};
+  StartAndReady(config);
+  config.mutable_k3s()->mutable_node()->mutable_labels()->clear();
+  (*config.mutable_k3s()->mutable_node()->mutable_labels())["site"] = "lab";
+  ASSERT_TRUE(Execute(&config).ok());
+  executor_.Advance(absl::Seconds(3));
+  EXPECT_EQ(probe_->result.labels,
+            (std::map<std::string, std::string>{{"foreign", "x"}, {"site", "lab"}}));
+  EXPECT_EQ(supervisor_.started().size(), 1u);
+}
+
+TEST_F(ControllerTest, RefusedLabelsAreShownAndNotTriedForEver) {
+  v1::MachineConfig config = AgentConfig();
+  (*config.mutable_k3s()->mutable_node()->mutable_labels())["site"] = "lab";
+  probe_->patch_status = absl::PermissionDeniedError("not these");
+  StartAndReady(config);
+  executor_.Advance(absl::Minutes(5));
+  EXPECT_EQ(probe_->patches.size(), 1u);
+  EXPECT_EQ(Status().message(), "not these");
+}
+
+TEST_F(ControllerTest, K2_AHangingK3sIsRestartedAfterItsLivenessTime) {
+  StartAndReady(ServerConfig());
+  probe_->result = {};
+  executor_.Advance(absl::Seconds(60));
+  EXPECT_EQ(supervisor_.started().size(), 1u);
+  EXPECT_EQ(controller_->Observe()[1].code, "k3s-hangs");
+  executor_.Advance(absl::Seconds(120));
+  EXPECT_EQ(supervisor_.started().size(), 2u);
+}
+
+TEST_F(ControllerTest, K1_ThreeExitsMakeItHopelessWithTheLastLines) {
+  v1::MachineConfig config = ServerConfig();
+  ASSERT_TRUE(Execute(&config).ok());
+  for (int i = 0; i < 3; ++i) {
+    executor_.Advance(absl::Seconds(5));
+    supervisor_.Write("k3s", "time=x level=fatal msg=\"bad server-token-0123456789\"\n");
+    supervisor_.Exit("k3s", 1);
+    executor_.RunUntilIdle();
+    if (i < 2) supervisor_.PassBackoff("k3s");
+    executor_.RunUntilIdle();
+  }
+  engine::Condition running = controller_->Observe()[0];
+  EXPECT_EQ(running.code, "k3s-exited");
+  EXPECT_TRUE(running.hopeless);
+  EXPECT_EQ(Status().last_lines_size(), 3);
+  EXPECT_EQ(Status().last_lines(0), "time=x level=fatal msg=\"bad (redacted)\"");
+}
+
+TEST_F(ControllerTest, K4_AChangedTreeIsRemovedBeforeTheStartAndSaid) {
+  StartAndReady(ServerConfig());
+  ASSERT_TRUE(Execute(nullptr).ok());
+  files_->changed = {"bin/runc"};
+  StartAndReady(ServerConfig());
+  EXPECT_EQ(files_->removed, std::vector<std::string>{std::string(64, 'd')});
+  EXPECT_NE(Status().message().find("bin/runc"), std::string::npos);
+}
+
+TEST_F(ControllerTest, TheNewestExecuteWins) {
+  StartAndReady(ServerConfig());
+  supervisor_.obeys_stop = false;
+  v1::MachineConfig first = ServerConfig(), second = ServerConfig();
+  first.mutable_k3s()->add_tls_sans("first");
+  second.mutable_k3s()->add_tls_sans("second");
+  absl::Status one = absl::UnknownError("not done"), two = one;
+  controller_->Execute(&first, [&](absl::Status status) { one = status; });
+  executor_.RunUntilIdle();
+  controller_->Execute(&second, [&](absl::Status status) { two = status; });
+  executor_.RunUntilIdle();
+  supervisor_.Exit("k3s", 1);
+  executor_.RunUntilIdle();
+  EXPECT_TRUE(absl::IsCancelled(one)) << one;
+  EXPECT_TRUE(two.ok()) << two;
+  EXPECT_NE(vfs_.Read("etc/rancher/k3s/config.yaml")->find("second"), std::string::npos);
+}
+
+TEST_F(ControllerTest, GarbageIsWhatNoKeptGenerationNames) {
+  StartAndReady(ServerConfig());
+  v1::MachineConfig old = ServerConfig();
+  old.mutable_k3s()->mutable_artifacts()->mutable_arm64()->set_sha256(std::string(64, 'b'));
+  controller_->CollectGarbage({&old});
+  EXPECT_EQ(store_->kept, (std::set<std::string>{std::string(64, 'a'), std::string(64, 'b')}));
+}
+
+}  // namespace
+}  // namespace basalt::k3s
