@@ -56,7 +56,7 @@ Outcome TargetFile::Append(const char* data, size_t size) {
 }
 
 Outcome TargetFile::Restart() {
-  if (ftruncate(fd_, 0) != 0) return Outcome::kNotWritable;
+  if (size_ != 0 && ftruncate(fd_, 0) != 0) return Outcome::kNotWritable;
   size_ = 0;
   SetValidator("", "");
   return Outcome::kOk;
