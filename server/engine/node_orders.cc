@@ -8,6 +8,13 @@
 #include "server/engine/node_impl.h"
 
 namespace basalt::engine {
+namespace {
+
+// How long whoever ordered a reset keeps the connection that the answer comes over: the authority
+// of their certificate goes with the config.
+constexpr absl::Duration kFarewell = absl::Seconds(1);
+
+}  // namespace
 
 // Takes effect at once and is never reverted. A chain is a few signatures: it is checked in the
 // pool against a copy, and by the store again before it is kept.
@@ -26,8 +33,8 @@ void NodeImpl::ApplyTrust(const Caller& caller, v1::ApplyTrustRequest request,
         [chain, current, checked] { *checked = sign::ExtendChain(*current, *chain).status(); },
         [this, chain, checked, reply, peer] {
           quota_.Give(peer);
-          absl::StatusOr<bool> fresh = *checked;
-          if (checked->ok()) fresh = deps_.trust.Update(*chain);
+          absl::StatusOr<bool> fresh =
+              checked->ok() ? deps_.trust.Update(*chain) : absl::StatusOr<bool>(*checked);
           if (!fresh.ok()) {
             reply(fresh.status());
             return;
@@ -139,7 +146,6 @@ void NodeImpl::FinishReset(Reply<v1::ApplyActionReply> reply) {
   state_->committed.reset();
   state_->previous.reset();
   controllers_.Execute(nullptr, [this, reply](absl::Status status) {
-    if (status.ok()) status = deps_.set_api_policy(ApiPolicy());
     if (status.ok()) status = state_->store.RemoveAll();
     if (status.ok()) {
       stored::Record record;
@@ -159,6 +165,14 @@ void NodeImpl::FinishReset(Reply<v1::ApplyActionReply> reply) {
     v1::ApplyActionReply out;
     out.set_message("the node has no config; trust, epoch and floor are kept");
     reply(std::move(out));
+    deps_.executor.After(kFarewell, [this] {
+      // A document that came meanwhile brings its own policy.
+      if (machine_->pending() != nullptr || state_->committed_config() != nullptr) return;
+      if (absl::Status closed = deps_.set_api_policy(ApiPolicy()); !closed.ok()) {
+        state_->Alarm("ResetFailed", "ApiPolicy", std::string(closed.message()));
+        Publish();
+      }
+    });
   });
 }
 

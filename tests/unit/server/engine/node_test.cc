@@ -363,6 +363,70 @@ TEST_F(NodeTest, ResetTakesEverythingButTrustAndFloorAndIsObeyedOnce) {
   EXPECT_EQ(api::Reason(result), "action-used");
 }
 
+TEST_F(NodeTest, TheOneWhoOrdersAResetKeepsTheConnectionUntilTheAnswerIsOut) {
+  h.Apply({.generation = 7});
+  std::string text =
+      "apiVersion: basalt/v1\nkind: Action\ncluster: home\nepoch: 1\ntarget:\n  machineId: " +
+      h.node->Hello({}).machine_id() + "\nverb: reset\nsignedAt: " +
+      absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", h.clock.Now(), absl::UTCTimeZone()) + "\nnotAfter: " +
+      absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", h.clock.Now() + absl::Hours(1), absl::UTCTimeZone()) +
+      "\n";
+  v1::ApplyActionRequest request;
+  *request.mutable_document() = h.SignText(v1::DOCUMENT_TYPE_ACTION, text, h.config_key);
+  size_t switches = h.policies.size();
+  size_t at_the_reply = 0;
+  h.node->ApplyAction(h.operator_caller, request, [&](absl::StatusOr<v1::ApplyActionReply> r) {
+    EXPECT_TRUE(r.ok()) << r.status();
+    at_the_reply = h.policies.size();
+  });
+  h.executor->RunUntilIdle();
+  EXPECT_EQ(at_the_reply, switches);
+  h.executor->Advance(absl::Seconds(2));
+  ASSERT_EQ(h.policies.size(), switches + 1);
+  EXPECT_FALSE(h.policies.back().configured);
+}
+
+TEST_F(NodeTest, APolicyOfTheRootIsTakenOnceAndTheSameAgainIsUnchanged) {
+  auto version = [&](int number, const sign::PrivateKey& signer) {
+    auto indented = [](const sign::PrivateKey& key) {
+      std::string out = "      ";
+      for (char c : key.public_key().Pem()) out += c == '\n' ? "\n      " : std::string(1, c);
+      return out;
+    };
+    return h.SignText(
+        v1::DOCUMENT_TYPE_TRUST_POLICY,
+        "apiVersion: basalt/v1\nkind: TrustPolicy\ncluster: home\nepoch: 1\nversion: " +
+            std::to_string(number) + "\nkeys:\n  - name: root\n    publicKey: |\n" +
+            indented(h.root_key) + "\n  - name: config\n    publicKey: |\n" +
+            indented(h.config_key) +
+            "\nroot:\n  keys: [root]\ngrants:\n  - for: machineconfig\n    keys: "
+            "[config]\n  - for: action\n    keys: [config]\n",
+        signer);
+  };
+  absl::StatusOr<v1::ApplyTrustReply> got = absl::UnknownError("no reply");
+  auto send = [&](const std::vector<v1::SignedDocument>& policies) {
+    v1::ApplyTrustRequest request;
+    for (const v1::SignedDocument& policy : policies) {
+      *request.mutable_chain()->add_policies() = policy;
+    }
+    got = absl::UnknownError("no reply");
+    h.node->ApplyTrust(h.operator_caller, request,
+                       [&](absl::StatusOr<v1::ApplyTrustReply> r) { got = std::move(r); });
+    h.executor->RunUntilIdle();
+  };
+  const v1::SignedDocument first = version(1, h.root_key);
+  send({first, version(2, h.root_key)});
+  ASSERT_TRUE(got.ok()) << got.status();
+  EXPECT_EQ(got->version(), 2);
+  EXPECT_FALSE(got->unchanged());
+  send({first, version(2, h.root_key)});
+  ASSERT_TRUE(got.ok()) << got.status();
+  EXPECT_TRUE(got->unchanged());
+  send({first, version(2, h.root_key), version(3, h.config_key)});
+  EXPECT_FALSE(got.ok());
+  EXPECT_EQ(h.ConfigStatus().trust_version(), 2);
+}
+
 TEST_F(NodeTest, HistoryAndConfigAreKeptAndRedacted) {
   h.Apply({.generation = 1});
   h.Apply({.generation = 2, .version = "v1.31.0+k3s1"});
