@@ -4,29 +4,12 @@
 #include <iostream>
 
 #include "api/coded_status.h"
+#include "tests/fault/process/process_fixture.h"
 #include "tests/support/process/await.h"
 #include "tests/support/process/node_process.h"
 
-namespace basalt {
+namespace basalt::testing {
 namespace {
-
-using testing::NodeConfig;
-using testing::NodeProcess;
-using testing::Owner;
-
-const Owner& TheOwner() {
-  static const Owner* owner = new Owner();
-  return *owner;
-}
-
-// With K3s ready as generation 1.
-void StartWithK3s(NodeProcess& node) {
-  ASSERT_TRUE(node.Start().ok()) << node.Log();
-  auto end = node.Apply(NodeConfig{.generation = 1, .with_k3s = true});
-  ASSERT_TRUE(end.ok()) << end.status() << node.Log();
-  ASSERT_EQ(end->state(), v1::APPLY_STATE_COMMITTED) << end->message();
-  ASSERT_EQ(end->error_code(), "") << end->message();
-}
 
 TEST(K3sProcess, K6_AChangeThatNeedsNoRestartKeepsThePid) {
   NodeProcess node(TheOwner());
@@ -45,4 +28,4 @@ TEST(K3sProcess, K6_AChangeThatNeedsNoRestartKeepsThePid) {
 }
 
 }  // namespace
-}  // namespace basalt
+}  // namespace basalt::testing
