@@ -44,41 +44,53 @@ absl::Status ApplyMachine::Persist(const Transition& row) {
     case Persist::kSync:
       break;
   }
+  if (!IsFinal(row.to)) return WriteEntered(row.from, row.persist == Persist::kSync);
   stored::Record record;
   record.set_unix(state_.Unix());
-  if (IsFinal(row.to)) {
-    p.entry.set_ended_unix(state_.Unix());
-    p.entry.set_result(p.message);
-    p.entry.set_result_code(p.code);
-    if (row.to == v1::APPLY_STATE_COMMITTED) {
-      p.entry.set_committed_by_version(state_.deps.version);
-    }
-    *record.mutable_ended() = p.entry;
-    record.set_bars(p.bars && row.to == v1::APPLY_STATE_REVERTED);
-  } else {
-    stored::InFlight& entered = *record.mutable_entered();
-    entered.set_state(row.to);
-    entered.set_digest(p.entry.digest());
-    entered.set_boot_id(state_.deps.clock.BootId());
-    entered.set_deadline_boot_ms(absl::ToInt64Milliseconds(p.confirm_deadline));
-    entered.set_started_boot_ms(absl::ToInt64Milliseconds(p.started));
-    for (const std::string& type : p.held) entered.add_held(type);
-    if (!p.returned) {
-      entered.set_return_token_sha256(p.return_token_sha256);
-      entered.set_return_deadline_boot_ms(absl::ToInt64Milliseconds(p.return_deadline));
-    }
-    entered.set_code(p.code);
-    entered.set_message(p.message);
-    entered.set_bars(p.bars);
-    if (FindEntry(state_.journal.ledger(), p.entry.digest()) == nullptr ||
-        row.from == v1::APPLY_STATE_PERSISTED) {
-      *record.mutable_entry() = p.entry;
-    }
+  p.entry.set_ended_unix(state_.Unix());
+  p.entry.set_result(p.message);
+  p.entry.set_result_code(p.code);
+  if (row.to == v1::APPLY_STATE_COMMITTED) {
+    p.entry.set_committed_by_version(state_.deps.version);
   }
+  *record.mutable_ended() = p.entry;
+  record.set_bars(p.bars && row.to == v1::APPLY_STATE_REVERTED);
   bool sync = row.persist == Persist::kSync;
   absl::Status status = state_.journal.Write(record, sync);
   // Ignoring a note that could not be written: without it a start goes back to what was committed.
   return sync ? status : absl::OkStatus();
+}
+
+// What a start must know to go on from the state that the apply is in now.
+absl::Status ApplyMachine::WriteEntered(v1::ApplyState from, bool sync) {
+  const Pending& p = *pending_;
+  stored::Record record;
+  record.set_unix(state_.Unix());
+  stored::InFlight& entered = *record.mutable_entered();
+  entered.set_state(p.state);
+  entered.set_digest(p.entry.digest());
+  entered.set_boot_id(state_.deps.clock.BootId());
+  entered.set_deadline_boot_ms(absl::ToInt64Milliseconds(p.confirm_deadline));
+  entered.set_started_boot_ms(absl::ToInt64Milliseconds(p.started));
+  for (const std::string& type : p.held) entered.add_held(type);
+  if (!p.returned) {
+    entered.set_return_token_sha256(p.return_token_sha256);
+    entered.set_return_deadline_boot_ms(absl::ToInt64Milliseconds(p.return_deadline));
+  }
+  entered.set_code(p.code);
+  entered.set_message(p.message);
+  entered.set_bars(p.bars);
+  if (FindEntry(state_.journal.ledger(), p.entry.digest()) == nullptr ||
+      from == v1::APPLY_STATE_PERSISTED) {
+    *record.mutable_entry() = p.entry;
+  }
+  absl::Status status = state_.journal.Write(record, sync);
+  return sync ? status : absl::OkStatus();
+}
+
+void ApplyMachine::Note() {
+  // Ignoring a failure, as of every note: a start then waits for the caller once more.
+  WriteEntered(pending_->state, /*sync=*/false).IgnoreError();
 }
 
 google::protobuf::Timestamp ApplyMachine::WallTime(absl::Duration boot) const {
@@ -148,6 +160,11 @@ void ApplyMachine::Finish(const std::string& message) {
     state_.last_error_code.clear();
   }
   pending_.reset();
+  // After every end, not only a commit: a document that fails again and again must not fill the
+  // disk.
+  if (absl::Status status = state_.journal.CompactIfLarge(); !status.ok()) {
+    state_.Alarm("StateNotDurable", "WriteFailed", std::string(status.message()));
+  }
   publish_();
   if (!next_) return;
   Submission next = *std::exchange(next_, std::nullopt);

@@ -265,9 +265,6 @@ void ApplyMachine::Committed() {
   std::vector<std::string> keep = {state_.committed->digest()};
   if (state_.previous != nullptr) keep.push_back(state_.previous->digest());
   state_.store.Prune(kGenerationsKept, keep);
-  if (absl::Status status = state_.journal.CompactIfLarge(); !status.ok()) {
-    state_.Alarm("StateNotDurable", "WriteFailed", std::string(status.message()));
-  }
   controllers_.CollectGarbage(
       {state_.committed->config, state_.previous == nullptr ? nullptr : state_.previous->config});
   Finish(pending_->code.empty() ? "committed" : pending_->message);
@@ -284,11 +281,12 @@ absl::Status ApplyMachine::Return(const Caller& caller, const std::string& token
                       "this is not the token of the pending apply");
   }
   if (p.returned) return absl::OkStatus();
-  if (p.has_caller && caller.connection == p.connection) {
+  if (p.has_caller && p.connections.count(caller.connection) > 0) {
     return api::Coded(absl::StatusCode::kFailedPrecondition, "same-connection",
                       "the token must come back over a new connection");
   }
   p.returned = true;
+  Note();
   Judge();
   return absl::OkStatus();
 }

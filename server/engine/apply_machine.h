@@ -35,8 +35,8 @@ class ApplyMachine {
     v1::PlanReply plan;
     bool touches_api = false;
     std::vector<std::shared_ptr<ApplyWatcher>> watchers;
-    std::string key;  // of idempotency; with the caller class
-    uint64_t connection = 0;
+    std::string key;                 // of idempotency; with the caller class
+    std::set<uint64_t> connections;  // that the document came or was joined over
     bool has_caller = false;
 
     std::set<std::string> held;  // conditions of the baseline that held
@@ -108,6 +108,8 @@ class ApplyMachine {
   // --- apply_events.cc: rows, records and events
   absl::Status Move(ApplyEventKind event);
   absl::Status Persist(const Transition& row);
+  absl::Status WriteEntered(v1::ApplyState from, bool sync);
+  void Note();  // the state is the same, what a start must know of it is not
   v1::ApplyEvent Event() const;
   void Emit(const v1::ApplyEvent& event);
   void EmitState(const std::string& message);

@@ -52,15 +52,16 @@ void ApplyMachine::Revert() {
   ForgetConverge();
   EmitState(absl::StrCat("going back: ", p.message));
   publish_();
-  controllers_.Execute(state_.committed == nullptr ? nullptr : state_.committed->config,
-                       [this](absl::Status status) { AfterRevert(std::move(status)); });
+  // First of all: when the controllers cannot go back, somebody must be able to come and look.
+  absl::Status api = p.touches_api ? state_.deps.set_api_policy(PolicyOf(state_.committed_config()))
+                                   : absl::OkStatus();
+  controllers_.Execute(
+      state_.committed == nullptr ? nullptr : state_.committed->config,
+      [this, api](absl::Status status) { AfterRevert(status.ok() ? api : std::move(status)); });
 }
 
 void ApplyMachine::AfterRevert(absl::Status status) {
   Pending& p = *pending_;
-  if (status.ok() && p.touches_api) {
-    status = state_.deps.set_api_policy(PolicyOf(state_.committed_config()));
-  }
   if (status.ok()) {
     status = Move(ApplyEventKind::kOk);
     // The node is as it was; a disk that keeps nothing more cannot be told, and the next start
@@ -181,6 +182,13 @@ void ApplyMachine::Recover() {
   }
   if (p.state == v1::APPLY_STATE_REVERTING || p.state == v1::APPLY_STATE_REVERT_FAILED) {
     Revert();
+    return;
+  }
+  if (p.state == v1::APPLY_STATE_STAGED) {  // it had changed nothing: there is no way back to go
+    Converge();
+    Fail("staged-damaged",
+         absl::StrCat("the staged document cannot be used: ", target.status().message()),
+         "apply it again", /*bars=*/false);
     return;
   }
   Fail("interrupted", "the node stopped before the apply was committed", "apply the document again",

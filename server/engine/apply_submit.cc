@@ -31,6 +31,13 @@ void ApplyMachine::Submit(Submission submission) {
     DryRun(submission);
     return;
   }
+  if (state_.journal.ledger().resetting()) {
+    submission.watcher->OnError(
+        api::Coded(absl::StatusCode::kFailedPrecondition, "resetting",
+                   "the node is being reset: what it took now would be gone with the rest",
+                   "apply it when the reset is done; nodectl status shows when"));
+    return;
+  }
   if (AnswerByKey(submission, digest) || AnswerAtOnce(submission, digest)) return;
 
   if (pending_ != nullptr || next_) {
@@ -148,6 +155,7 @@ void ApplyMachine::DryRun(const Submission& submission) {
 
 void ApplyMachine::Attach(const Submission& submission) {
   pending_->watchers.push_back(submission.watcher);
+  pending_->connections.insert(submission.caller.connection);
   v1::ApplyEvent event = Event();
   event.set_message("this document is being applied");
   submission.watcher->OnEvent(event);
@@ -192,7 +200,7 @@ void ApplyMachine::Begin(Submission submission, Admitted admitted) {
   if (!caller.Has(v1::ROLE_READER)) BlankOldValues(pending->plan);
   pending->touches_api = admitted.touches_api;
   pending->watchers = {submission.watcher};
-  pending->connection = caller.connection;
+  pending->connections = {caller.connection};
   pending->has_caller = true;
   pending->key = KeyOf(submission);
   if (!pending->key.empty()) {

@@ -70,9 +70,11 @@ absl::Status GenerationStore::Put(const stored::StoredGeneration& generation) {
   bytes.append(reinterpret_cast<const char*>(sum.bytes.data()), sum.bytes.size());
   bytes += payload;
   std::string path = Path({entry.epoch(), entry.generation(), entry.digest()});
+  // One that is sent again was accepted before: its name holds the floor, whatever comes of this.
+  const bool known = vfs_->Exists(path);
   absl::Status status = vfs_->Replace(path, bytes);
   // The rename may have happened before the fsync failed: what was refused must not count later.
-  if (!status.ok()) vfs_->Remove(path).IgnoreError();
+  if (!status.ok() && !known) vfs_->Remove(path).IgnoreError();
   return status;
 }
 

@@ -1,0 +1,161 @@
+// What an ill-meaning caller, a bad moment or a bad disk could make of an apply.
+#include <gtest/gtest.h>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "api/coded_status.h"
+#include "tests/support/controller/engine_harness.h"
+
+namespace basalt::engine {
+namespace {
+
+using basalt::testing::DiskOp;
+using basalt::testing::EngineHarness;
+
+class HostileTest : public ::testing::Test {
+ protected:
+  void SetUp() override { ASSERT_TRUE(h.Start().ok()); }
+
+  absl::Status Return(uint64_t connection, const std::string& token) {
+    absl::Status result = absl::UnknownError("no reply");
+    Caller caller = h.operator_caller;
+    caller.connection = connection;
+    v1::ReturnRequest request;
+    request.set_token(token);
+    h.node->Return(caller, request,
+                   [&](absl::StatusOr<v1::ReturnReply> reply) { result = reply.status(); });
+    h.executor->RunUntilIdle();
+    return result;
+  }
+
+  v1::ApplyActionRequest ResetOrder() {
+    auto time = [](absl::Time t) {
+      return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", t, absl::UTCTimeZone());
+    };
+    v1::ApplyActionRequest request;
+    *request.mutable_document() = h.SignText(
+        v1::DOCUMENT_TYPE_ACTION,
+        absl::StrCat("apiVersion: basalt/v1\nkind: Action\ncluster: home\nepoch: 1\ntarget:\n",
+                     "  machineId: ", h.node->Hello({}).machine_id(),
+                     "\nverb: reset\nsignedAt: ", time(h.clock.Now()),
+                     "\nnotAfter: ", time(h.clock.Now() + absl::Hours(1)), "\n"),
+        h.config_key);
+    return request;
+  }
+
+  std::string FileOf(int64_t generation) const {
+    for (const std::string& file : h.vfs.AllFiles()) {
+      if (absl::StrContains(file, absl::StrCat("/1-", generation, "-"))) return file;
+    }
+    return "";
+  }
+
+  EngineHarness h;
+};
+
+TEST_F(HostileTest, AReturnOverAConnectionThatJoinedBeforeTheChangeProvesNothing) {
+  h.Apply({.generation = 1});
+  v1::SignedDocument next = h.Sign({.generation = 2, .api = "  anonymousDelivery: true\n"});
+  h.controller->hold_execute = true;
+  h.Apply(next);
+  h.operator_caller.connection = 2;
+  auto joined = h.Apply(next);
+  h.controller->hold_execute = false;
+  auto held = std::move(h.controller->held_execute);
+  held(absl::OkStatus());
+  h.executor->RunUntilIdle();
+  std::string token = joined->last().return_token();
+  ASSERT_NE(token, "");
+  EXPECT_EQ(api::Reason(Return(2, token)), "same-connection");
+  EXPECT_EQ(api::Reason(Return(1, token)), "same-connection");
+  EXPECT_TRUE(Return(3, token).ok());
+  EXPECT_EQ(h.ActiveGeneration(), 2);
+}
+
+TEST_F(HostileTest, WhoCameBackNeedNotDoSoAgainWhenNodedIsReplaced) {
+  h.Apply({.generation = 1});
+  h.world.unhealthy.insert("v1.31.0+k3s1");  // it takes its time
+  auto watcher =
+      h.Apply({.generation = 2, .version = "v1.31.0+k3s1", .api = "  anonymousDelivery: true\n"});
+  ASSERT_TRUE(Return(2, watcher->last().return_token()).ok());
+  ASSERT_TRUE(h.Start().ok());
+  h.world.unhealthy.clear();
+  h.controller->Changed();
+  h.executor->RunUntilIdle();
+  EXPECT_EQ(h.ActiveGeneration(), 2);
+}
+
+TEST_F(HostileTest, ARevertThatFailsHasStillGivenTheApiBack) {
+  h.Apply({.generation = 1});
+  h.Apply({.generation = 2, .api = "  anonymousDelivery: true\n"});
+  ASSERT_TRUE(h.policies.back().api.anonymous_delivery());
+  h.controller->execute_results.assign(3, absl::InternalError("broken"));
+  h.executor->Advance(absl::Minutes(2) + absl::Seconds(1));
+  ASSERT_TRUE(h.HasCondition("RevertFailed"));
+  EXPECT_FALSE(h.policies.back().api.anonymous_delivery());
+}
+
+TEST_F(HostileTest, ADocumentThatFailsAgainAndAgainDoesNotFillTheDisk) {
+  h.Apply({.generation = 1});
+  v1::SignedDocument next = h.Sign({.generation = 2, .version = "v1.31.0+k3s1"});
+  h.controller->prepare_result =
+      api::Coded(absl::StatusCode::kUnavailable, "download-failed", std::string(2000, 'x'));
+  h.operator_caller = {.peer = "10.0.0.1:5", .connection = 9};
+  for (int i = 0; i < 300; ++i) {
+    ASSERT_EQ(h.Apply(next)->last().error_code(), "download-failed");
+  }
+  EXPECT_LT(h.vfs.Read("state/journal")->size(), (256 << 10) + 8192);
+}
+
+TEST_F(HostileTest, ADamagedStagedDocumentDoesNotKeepTheCommittedOneFromStarting) {
+  h.Apply({.generation = 1});
+  h.Apply(
+      {.generation = 2, .version = "v1.31.0+k3s1", .extra_metadata = "  apply: {mode: staged}\n"});
+  h.vfs.Corrupt(FileOf(2), "rotten");
+  h.Reboot();
+  ASSERT_TRUE(h.Start().ok());
+  EXPECT_EQ(h.ActiveGeneration(), 1);
+  EXPECT_EQ(h.world.running, "v1.30.4+k3s1");
+  EXPECT_EQ(h.ConfigStatus().staged_generation(), 0);
+}
+
+TEST_F(HostileTest, WhatIsSentWhileTheNodeIsResetIsRefusedAndNotHalfKept) {
+  h.Apply({.generation = 1});
+  h.controller->hold_execute = true;
+  absl::Status reset = absl::UnknownError("no reply");
+  h.node->ApplyAction(h.operator_caller, ResetOrder(),
+                      [&](absl::StatusOr<v1::ApplyActionReply> r) { reset = r.status(); });
+  h.executor->RunUntilIdle();
+  v1::SignedDocument next = h.Sign({.generation = 2, .version = "v1.31.0+k3s1"});
+  EXPECT_EQ(api::Reason(h.Apply(next)->error), "resetting");
+  h.controller->hold_execute = false;
+  auto held = std::move(h.controller->held_execute);
+  held(absl::OkStatus());
+  h.executor->RunUntilIdle();
+  ASSERT_TRUE(reset.ok()) << reset;
+  EXPECT_EQ(h.Apply(next)->last().state(), v1::APPLY_STATE_COMMITTED);
+  h.Reboot();
+  ASSERT_TRUE(h.Start().ok());
+  EXPECT_EQ(h.ActiveGeneration(), 2);
+}
+
+TEST_F(HostileTest, S2_AFullDiskAtASecondTryDoesNotLowerTheFloor) {
+  h.Apply({.generation = 1});
+  v1::SignedDocument middle = h.Sign({.generation = 4, .version = "v1.29.0+k3s1"});
+  v1::SignedDocument next = h.Sign({.generation = 5, .version = "v1.31.0+k3s1"});
+  // Accepted, and the power goes before the journal says so.
+  h.controller->hold_prepare = true;
+  h.Apply(next);
+  h.PowerCut(basalt::testing::CutMode::kDropAll, 0);
+  ASSERT_TRUE(h.Start().ok());
+  ASSERT_EQ(h.ConfigStatus().floor_generation(), 5);
+  h.vfs.FailAllWrites(absl::ResourceExhaustedError("full"));
+  EXPECT_FALSE(h.Apply(next)->error.ok());
+  h.vfs.ClearFaults();
+  ASSERT_TRUE(h.Start().ok());
+  EXPECT_EQ(h.ConfigStatus().floor_generation(), 5);
+  EXPECT_EQ(api::Reason(h.Apply(middle)->error), "below-floor");
+}
+
+}  // namespace
+}  // namespace basalt::engine
