@@ -69,7 +69,8 @@ NodeProcess::NodeProcess(const Owner& owner, NodeOptions options)
     : owner_(owner), options_(std::move(options)), address_(NextAddress()) {
   own_dir_ = options_.directory.empty();
   dir_ = own_dir_ ? MakeDirectory() : options_.directory;
-  WriteAll(dir_ + "/trust.json", owner_.trust_json());
+  WriteAll(dir_ + "/trust.json",
+           options_.trust_json.empty() ? owner_.trust_json() : options_.trust_json);
 }
 
 NodeProcess::~NodeProcess() {

@@ -21,6 +21,7 @@ namespace basalt::testing {
 struct NodeOptions {
   std::vector<std::string> environment;  // "NAME=value", on top of our own; reaches noded
   std::vector<std::string> arguments;    // more for `noded serve`
+  std::string trust_json;                // default: the owner's
   std::string directory;                 // default: one made below /tmp and removed at the end
 };
 
