@@ -103,7 +103,9 @@ void ControllerImpl::AfterProbe() {
     ReconcileLabels();
     RecordTree();
   }
-  ScheduleProbe(health_.at_rest() ? kProbeAtRest : kProbeClimbing);
+  // Often enough to see a hang within its own deadline.
+  absl::Duration at_rest = std::clamp(limits_.liveness / 4, kProbeClimbing, kProbeAtRest);
+  ScheduleProbe(health_.at_rest() ? at_rest : kProbeClimbing);
   Changed();
   if (health_.LivenessExpired(limits_.liveness, deps_.clock.SinceBoot())) {
     ++liveness_restarts_;
