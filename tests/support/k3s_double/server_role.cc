@@ -126,7 +126,9 @@ Who Identify(const Request& request, std::string* node) {
 bool MayLabel(const std::string& patch) {
   json change = json::parse(patch, nullptr, false);
   if (!change.is_object() || !change.contains("metadata")) return false;
-  for (const auto& [key, value] : change["metadata"].value("labels", json::object()).items()) {
+  // Named: items() refers to what it is called on, which must outlive the loop.
+  const json labels = change["metadata"].value("labels", json::object());
+  for (const auto& [key, value] : labels.items()) {
     std::string prefix = key.substr(0, key.find('/') == std::string::npos ? 0 : key.find('/'));
     bool kubernetes =
         prefix == "kubernetes.io" || prefix == "k8s.io" ||
