@@ -280,7 +280,7 @@ int main(int argc, char** argv) {
   int applies = 1000;
   if (argc == 4 && std::string(argv[2]) == "--applies" && !absl::SimpleAtoi(argv[3], &applies))
     Die("--applies wants a number");
-  basalt::api::ForceTls13();
+  if (!basalt::api::ForceTls13().ok()) Die("TLS 1.3 cannot be forced");
   Lab lab(argv[1]);
 
   std::printf("%-58s     %8.1f ms\n", "noded serve: exec to listening (aim 50)",

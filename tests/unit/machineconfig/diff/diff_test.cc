@@ -57,9 +57,9 @@ TEST(Diff, ComparesByElementAndInheritsEffects) {
                           "-metadata.labels[x] \"y\"> LIVE", "~metadata.name a>b REINSTALL"));
 }
 
-TEST(Diff, AgainstNothingEverythingIsAdded) {
+TEST(Diff, AgainstNothingEverythingIsAddedAndNothingIsInstalledAnew) {
   EXPECT_THAT(Lines(Diff(nullptr, Config("metadata: {name: a}\nk3s: {role: agent}"))),
-              ElementsAre("+k3s.role >agent RESTART_K3S", "+metadata.name >a REINSTALL"));
+              ElementsAre("+k3s.role >agent RESTART_K3S", "+metadata.name >a LIVE"));
 }
 
 TEST(Diff, AtomicListsChangeAsAWhole) {
