@@ -94,10 +94,16 @@ AccessTable::AccessTable() {
         entry.anonymous = access.anonymous();
         entry.anonymous_unconfigured = access.anonymous_unconfigured();
         entry.anonymous_delivery = access.anonymous_delivery();
+        by_request_[method->input_type()->full_name()] = entry.path;
         methods_[entry.path] = std::move(entry);
       }
     }
   }
+}
+
+absl::string_view AccessTable::PathOf(const google::protobuf::Descriptor& request) const {
+  auto it = by_request_.find(request.full_name());
+  return it == by_request_.end() ? absl::string_view() : it->second;
 }
 
 absl::Status AccessTable::Check(absl::string_view path, const AccessQuery& query) const {
@@ -121,7 +127,10 @@ absl::Status AccessTable::Check(absl::string_view path, const AccessQuery& query
                      ? "this call needs a client certificate of an authority that the node's "
                        "config names in api.clientCas"
                      : "this call needs a client certificate, and the node has no config yet that "
-                       "could name an authority for one");
+                       "could name an authority for one",
+                 query.configured ? "name one in context.yaml: certificate, certificateKey"
+                                  : "`nodectl status` shows what such a node tells; give it a "
+                                    "config first: nodectl apply -f FILE");
   }
   if (it == methods_.end()) {
     return Coded(absl::StatusCode::kPermissionDenied, "unknown-method",

@@ -55,9 +55,14 @@ class AccessTable {
   // that would do), PermissionDenied/"unknown-method". Strangers learn nothing of unknown methods.
   absl::Status Check(absl::string_view path, const AccessQuery& query) const;
 
+  // The path of the method that takes this message: each method has a request of its own. "" for
+  // any other message.
+  absl::string_view PathOf(const google::protobuf::Descriptor& request) const;
+
  private:
   AccessTable();
   std::map<std::string, MethodAccess> methods_;
+  std::map<std::string, std::string> by_request_;  // full name of the request → path
 };
 
 }  // namespace basalt::api

@@ -54,14 +54,14 @@ class UnaryCall : public grpc::ServerUnaryReactor,
                   public std::enable_shared_from_this<UnaryCall<Rep>> {
  public:
   static std::shared_ptr<UnaryCall> Start(const grpc::CallbackServerContext& context, Rep* response,
-                                          Gate& gate, size_t message_bytes) {
+                                          Gate& gate, const google::protobuf::Message& request) {
     std::shared_ptr<UnaryCall> call(new UnaryCall(response));
     call->live_.emplace(gate);
     {
       absl::MutexLock lock(&call->mu_);
       call->self_ = call;
     }
-    absl::StatusOr<Admission> admission = gate.Admit(context, message_bytes);
+    absl::StatusOr<Admission> admission = gate.Admit(context, request);
     if (!admission.ok()) {
       call->Complete(admission.status());
       return call;
@@ -163,13 +163,14 @@ class StreamCall : public grpc::ServerWriteReactor<Msg>,
 
  protected:
   // False: the call is refused and ends by itself.
-  bool Begin(const grpc::CallbackServerContext& context, Gate& gate, size_t message_bytes) {
+  bool Begin(const grpc::CallbackServerContext& context, Gate& gate,
+             const google::protobuf::Message& request) {
     live_.emplace(gate);
     {
       absl::MutexLock lock(&mu_);
       self_ = this->shared_from_this();
     }
-    absl::StatusOr<Admission> admission = gate.Admit(context, message_bytes);
+    absl::StatusOr<Admission> admission = gate.Admit(context, request);
     if (!admission.ok()) {
       Close(admission.status());
       return false;

@@ -1,5 +1,6 @@
 #include "server/rpc/gate.h"
 
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -19,6 +20,21 @@ std::string LeafPem(const grpc::AuthContext& context) {
 
 absl::Status TooMuch(absl::string_view reason, absl::string_view message, absl::string_view hint) {
   return api::Coded(absl::StatusCode::kResourceExhausted, reason, message, hint);
+}
+
+absl::Status Check(absl::string_view path, const ClientPolicy& policy,
+                   const std::optional<Identity>& identity) {
+  api::AccessQuery query{.configured = policy.policy().configured,
+                         .anonymous_delivery = policy.policy().api.anonymous_delivery()};
+  absl::Status refused;
+  if (identity) {
+    refused = identity->refused;
+    query.authenticated = refused.ok();
+    query.roles = identity->roles;
+  }
+  absl::Status status = api::AccessTable::Get().Check(path, query);
+  // A refused certificate says more than "a certificate is needed".
+  return !status.ok() && !refused.ok() ? refused : status;
 }
 
 }  // namespace
@@ -52,22 +68,13 @@ void Gate::AwaitIdle() const {
 
 absl::Status Gate::Authorize(absl::string_view path, const std::string& leaf_pem) const {
   std::shared_ptr<const ClientPolicy> now = policy();
-  api::AccessQuery query{.configured = now->policy().configured,
-                         .anonymous_delivery = now->policy().api.anonymous_delivery()};
-  absl::Status refused;
-  if (!leaf_pem.empty()) {
-    Identity identity = now->Identify(leaf_pem, absl::Now());
-    refused = identity.refused;
-    query.authenticated = refused.ok();
-    query.roles = std::move(identity.roles);
-  }
-  absl::Status status = api::AccessTable::Get().Check(path, query);
-  // A refused certificate says more than "a certificate is needed".
-  return !status.ok() && !refused.ok() ? refused : status;
+  std::optional<Identity> identity;
+  if (!leaf_pem.empty()) identity = now->Identify(leaf_pem, absl::Now());
+  return Check(path, *now, identity);
 }
 
 absl::StatusOr<Admission> Gate::Admit(const grpc::CallbackServerContext& context,
-                                      size_t message_bytes) {
+                                      const google::protobuf::Message& request) {
   Admission admission;
   engine::Caller& caller = admission.caller;
   Ticket& ticket = admission.ticket;
@@ -80,18 +87,20 @@ absl::StatusOr<Admission> Gate::Admit(const grpc::CallbackServerContext& context
   }
   std::shared_ptr<const ClientPolicy> now = policy();
   std::string leaf = LeafPem(*context.auth_context());
-  if (!leaf.empty()) {
-    Identity identity = now->Identify(leaf, absl::Now());
-    if (identity.refused.ok()) {
-      caller.authenticated = true;
-      caller.name = std::move(identity.name);
-      caller.fingerprint = std::move(identity.fingerprint);
-      caller.roles = std::move(identity.roles);
-      acceptor_.NoteAuthenticated(caller.connection, leaf, identity.not_after);
-    }
+  std::optional<Identity> identity;
+  if (!leaf.empty()) identity = now->Identify(leaf, absl::Now());
+  const absl::string_view path = api::AccessTable::Get().PathOf(*request.GetDescriptor());
+  if (absl::Status status = Check(path, *now, identity); !status.ok()) return status;
+  if (identity && identity->refused.ok()) {
+    caller.authenticated = true;
+    caller.name = std::move(identity->name);
+    caller.fingerprint = std::move(identity->fingerprint);
+    caller.roles = std::move(identity->roles);
+    acceptor_.NoteAuthenticated(caller.connection, leaf, identity->not_after);
+    return admission;
   }
-  if (caller.authenticated) return admission;
 
+  const size_t message_bytes = request.ByteSizeLong();
   bool unconfigured = !now->policy().configured;
   size_t limit = unconfigured ? kUnconfiguredMessageBytes
                               : static_cast<size_t>(limits_.anonymous_message_bytes);

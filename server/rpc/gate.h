@@ -2,6 +2,7 @@
 // the server; the policy in it is swapped. Thread-safe, never blocks.
 #pragma once
 
+#include <google/protobuf/message.h>
 #include <grpcpp/security/auth_metadata_processor.h>
 #include <grpcpp/server_context.h>
 
@@ -11,6 +12,7 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "server/engine/node_api.h"
 #include "server/rpc/acceptor.h"
@@ -55,8 +57,11 @@ class Gate {
   // May the holder of `leaf_pem` (empty: nobody) call `path`? Default deny.
   absl::Status Authorize(absl::string_view path, const std::string& leaf_pem) const;
 
-  // Unavailable/"connection-ended", ResourceExhausted/"one-call" or "too-large" or "busy".
-  absl::StatusOr<Admission> Admit(const grpc::CallbackServerContext& context, size_t message_bytes);
+  // Once the message is there: a caller may have kept it back since Authorize let the headers in,
+  // so the policy of now judges again. What Authorize says, Unavailable/"connection-ended",
+  // ResourceExhausted/"one-call" or "too-large" or "busy".
+  absl::StatusOr<Admission> Admit(const grpc::CallbackServerContext& context,
+                                  const google::protobuf::Message& request);
 
   // Every call has one from its first moment until gRPC has let go of it. What the calls use (the
   // engine, this object) may go once AwaitIdle has returned.

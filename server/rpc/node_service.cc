@@ -104,7 +104,7 @@ class NodeServiceImpl final : public v1::NodeService::CallbackService {
  private:
   template <typename Req, typename Rep>
   std::shared_ptr<UnaryCall<Rep>> Start(Context* context, const Req* request, Rep* response) {
-    return UnaryCall<Rep>::Start(*context, response, gate_, request->ByteSizeLong());
+    return UnaryCall<Rep>::Start(*context, response, gate_, *request);
   }
 
   template <typename Req, typename Rep>

@@ -13,13 +13,13 @@ class ResourceServiceImpl final : public v1::ResourceService::CallbackService {
 
   grpc::ServerUnaryReactor* Get(Context* context, const v1::GetRequest* request,
                                 v1::GetReply* response) override {
-    auto call = UnaryCall<v1::GetReply>::Start(*context, response, gate_, request->ByteSizeLong());
+    auto call = UnaryCall<v1::GetReply>::Start(*context, response, gate_, *request);
     if (call->admitted()) call->Complete(api_.Get(*request));
     return call.get();
   }
   grpc::ServerUnaryReactor* List(Context* context, const v1::ListRequest* request,
                                  v1::ListReply* response) override {
-    auto call = UnaryCall<v1::ListReply>::Start(*context, response, gate_, request->ByteSizeLong());
+    auto call = UnaryCall<v1::ListReply>::Start(*context, response, gate_, *request);
     if (call->admitted()) call->Complete(api_.List(*request));
     return call.get();
   }

@@ -55,7 +55,7 @@ grpc::ServerWriteReactor<v1::ApplyEvent>* ApplyCall::Start(
     const grpc::CallbackServerContext& context, Gate& gate, engine::NodeApi& api,
     const v1::ApplyRequest& request) {
   std::shared_ptr<ApplyCall> call(new ApplyCall(api));
-  if (!call->Begin(context, gate, request.ByteSizeLong())) return call.get();
+  if (!call->Begin(context, gate, request)) return call.get();
   if (absl::Status s = CheckApply(call->caller(), request); !s.ok()) {
     call->Close(s);
     return call.get();
@@ -99,7 +99,7 @@ grpc::ServerWriteReactor<v1::LogsReply>* LogsCall::Start(const grpc::CallbackSer
                                                          Gate& gate, engine::NodeApi& api,
                                                          const v1::LogsRequest& request) {
   std::shared_ptr<LogsCall> call(new LogsCall(api));
-  if (!call->Begin(context, gate, request.ByteSizeLong())) return call.get();
+  if (!call->Begin(context, gate, request)) return call.get();
   call->service_ = request.service().empty() ? "k3s" : request.service();
   call->follow_ = request.follow();
   call->tail_ = std::max(0, request.tail());

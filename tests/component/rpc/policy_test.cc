@@ -1,4 +1,6 @@
 // Changing the policy of a running server: no gap, and nobody stays who may not.
+#include <grpcpp/generic/generic_stub.h>
+
 #include <thread>
 
 #include "api/coded_status.h"
@@ -84,6 +86,52 @@ TEST_F(PolicyChange, S16_AStreamOfADeniedCertificateIsCut) {
   EXPECT_FALSE(apply->stream->Finish().ok());
   EXPECT_LT(absl::Now() - begin, absl::Seconds(2));
   EXPECT_EQ(server_->stats().cut, 1u);
+}
+
+// A call whose headers have been let in and whose message is kept back.
+struct HeldBack {
+  explicit HeldBack(const std::shared_ptr<grpc::Channel>& channel, const std::string& path)
+      : stub(channel) {
+    RpcDeadline(context);
+    call = stub.PrepareCall(&context, path, &queue);
+    call->StartCall(this);
+    Await();
+  }
+  void Await() {
+    void* tag = nullptr;
+    bool ok = false;
+    ASSERT_TRUE(queue.Next(&tag, &ok));
+  }
+  static void RpcDeadline(grpc::ClientContext& context) {
+    context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(20)));
+  }
+  grpc::Status Send(const google::protobuf::Message& message) {
+    grpc::Slice slice(message.SerializeAsString());
+    call->WriteLast(grpc::ByteBuffer(&slice, 1), grpc::WriteOptions(), this);
+    Await();
+    grpc::Status status;
+    call->Finish(&status, this);
+    Await();
+    return status;
+  }
+  grpc::CompletionQueue queue;
+  grpc::ClientContext context;
+  grpc::GenericStub stub;
+  std::unique_ptr<grpc::GenericClientAsyncReaderWriter> call;
+};
+
+TEST_F(PolicyChange, S16_AMessageKeptBackIsJudgedByThePolicyOfTheDayItComes) {
+  Start(Policy(ca_));
+  auto channel = Connect({.cert = &admin_});
+  HeldBack kubeconfig(channel, "/basalt.v1.NodeService/Kubeconfig");
+  // The same connection: once this is answered, the headers before it have been let in.
+  auto stub = v1::NodeService::NewStub(channel);
+  ASSERT_TRUE(Hello(*stub).ok());
+  ASSERT_TRUE(server_->SetPolicy(Policy(ca_, {"reader"})).ok());
+  grpc::Status status = kubeconfig.Send(v1::KubeconfigRequest());
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::PERMISSION_DENIED);
+  EXPECT_EQ(api::Reason(api::FromGrpc(status)), "needs-role");
+  EXPECT_EQ(server_->stats().cut, 0u);
 }
 
 TEST_F(PolicyChange, S16_AStreamOfARemovedAuthorityIsCut) {

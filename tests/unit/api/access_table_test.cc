@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "api/coded_status.h"
+#include "basalt/v1/node_service.pb.h"
+#include "basalt/v1/resource_service.pb.h"
 
 namespace basalt::api {
 namespace {
@@ -27,6 +29,20 @@ TEST(AccessTable, UnknownMethodsAreDeniedAndStrangersLearnNothing) {
     EXPECT_EQ(AccessTable::Get().Check(path, {.configured = true}),
               AccessTable::Get().Check("/basalt.v1.NodeService/History", {.configured = true}));
   }
+}
+
+TEST(AccessTable, TheRequestTellsTheMethod) {
+  std::set<std::string> found;
+  for (const auto* service : {v1::HelloRequest::descriptor()->file()->service(0),
+                              v1::GetRequest::descriptor()->file()->service(0)}) {
+    for (int i = 0; i < service->method_count(); ++i) {
+      const std::string path = "/" + service->full_name() + "/" + service->method(i)->name();
+      EXPECT_EQ(AccessTable::Get().PathOf(*service->method(i)->input_type()), path);
+      found.insert(path);
+    }
+  }
+  EXPECT_EQ(found.size(), AccessTable::Get().methods().size());
+  EXPECT_EQ(AccessTable::Get().PathOf(*v1::HelloReply::descriptor()), "");
 }
 
 TEST(AccessTable, RolesAreClosedDownwards) {
