@@ -177,6 +177,8 @@ absl::Status AuthorizeAction(const v1::TrustPolicy& policy, const std::vector<Si
   for (const v1::Grant& grant : policy.grants()) {
     const auto& verbs = grant.verbs();
     bool listed = std::find(verbs.begin(), verbs.end(), action.verb()) != verbs.end();
+    // An action has no labels that a scope could be held against: such a grant covers none.
+    if (!grant.labels().empty()) continue;
     // An empty list means every verb for `action`, none for `breakglass`.
     if ((grant.for_() == "action" && (verbs.empty() || listed)) ||
         (grant.for_() == "breakglass" && listed)) {

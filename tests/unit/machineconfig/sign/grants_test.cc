@@ -172,6 +172,9 @@ TEST(Grants, ActionsNeedAGrantThatNamesTheirVerb) {
   EXPECT_TRUE(AuthorizeAction(policy, Signers({"carol"}), action).ok());
   action.set_verb("debug");
   EXPECT_TRUE(AuthorizeAction(policy, Signers({"bob"}), action).ok());
+  // No action carries labels: a grant for some nodes only must not become one for all of them.
+  (*policy.mutable_grants(1)->mutable_labels())["site"] = "lab";
+  EXPECT_THAT(AuthorizeAction(policy, Signers({"bob"}), action), HasReason("too-few-signers"));
   // breakglass lists its verbs; an empty list is none.
   policy.mutable_grants(2)->clear_verbs();
   action.set_verb("clusterReset");
