@@ -82,6 +82,7 @@ class RealStore : public ArtifactStore {
   void Ensure(const std::string& what, const v1::Artifact& artifact,
               const std::vector<std::string>& proxies, engine::OnProgress progress,
               engine::Done done) override {
+    Cancel();  // whoever waits for the last one is told
     job_ = std::make_unique<Job>();
     job_->id = ++last_id_;
     job_->what = what;

@@ -19,6 +19,9 @@
 namespace basalt::k3s {
 namespace {
 
+constexpr absl::Duration kClockRetry = absl::Seconds(5);
+constexpr absl::Duration kRestartRetry = absl::Seconds(30);
+
 bool Alive(host::ServiceState state) {
   return state == host::ServiceState::kStarting || state == host::ServiceState::kRunning ||
          state == host::ServiceState::kBackingOff || state == host::ServiceState::kStopping;
@@ -145,15 +148,21 @@ void ControllerImpl::Prepare(const v1::MachineConfig& to, engine::OnProgress pro
   if (!wanted.ok()) return done(wanted.status());
   if (absl::Status status = CheckPorts(to); !status.ok()) return done(status);
   if (absl::Status status = deps_.vfs.MakeDirs("data/store"); !status.ok()) return done(status);
+  preparing_ = true;
   EnsureAll({wanted->begin(), wanted->end()}, Proxies(to.k3s()), std::move(progress),
             [this, epoch, done = std::move(done)](absl::Status status) {
-              if (epoch != prepare_epoch_) status = absl::CancelledError("superseded");
+              if (epoch == prepare_epoch_)
+                preparing_ = false;
+              else
+                status = absl::CancelledError("superseded");
               done(std::move(status));
             });
 }
 
 void ControllerImpl::CancelPrepare() {
+  if (!preparing_) return;
   ++prepare_epoch_;
+  preparing_ = false;
   parts_.store->Cancel();
 }
 
@@ -166,8 +175,19 @@ ControllerImpl::Next ControllerImpl::Guarded(uint64_t epoch, engine::Done done,
   };
 }
 
-void ControllerImpl::Execute(const v1::MachineConfig* to, engine::Done done) {
+engine::Done ControllerImpl::Busy(engine::Done done) {
+  ++busy_;
+  return [this, done = std::move(done)](absl::Status status) {
+    --busy_;
+    done(std::move(status));
+  };
+}
+
+void ControllerImpl::Execute(const v1::MachineConfig* to, engine::Done when_done) {
+  engine::Done done = Busy(std::move(when_done));
   uint64_t epoch = ++epoch_;
+  awaiting_clock_ = false;
+  restart_note_.clear();
   labels_refused_.clear();
   if (to == nullptr || !to->has_k3s()) {
     config_.reset();
@@ -351,7 +371,22 @@ void ControllerImpl::CheckTree(uint64_t epoch, Next next) {
   });
 }
 
+// Certificates made with a wrong clock are of no use once it is right, and K3s makes its CA at the
+// first start: so it waits.
+void ControllerImpl::AwaitClock(uint64_t epoch) {
+  awaiting_clock_ = true;
+  Changed();
+  deps_.executor.After(kClockRetry, [this, epoch] {
+    if (epoch == epoch_) Launch(epoch, [this, epoch](absl::Status s) { RestartEnded(epoch, s); });
+  });
+}
+
 void ControllerImpl::Launch(uint64_t epoch, Next next) {
+  if (!deps_.clock.Synced()) {
+    AwaitClock(epoch);
+    return next(absl::OkStatus());
+  }
+  awaiting_clock_ = false;
   absl::StatusOr<const v1::Artifact*> binary =
       ForArchitecture(config_->k3s().artifacts(), deps_.platform.hardware().architecture, "");
   if (!binary.ok()) return next(binary.status());
@@ -391,10 +426,37 @@ absl::Status ControllerImpl::Restart() {
     return api::Coded(absl::StatusCode::kFailedPrecondition, "no-k3s",
                       "this node's configuration has no K3s");
   }
+  if (busy_ > 0) {
+    return api::Coded(absl::StatusCode::kAborted, "busy", "K3s is being changed already",
+                      "wait until that has ended");
+  }
+  absl::StatusOr<std::vector<Wanted>> wanted = WantedArtifacts(*config_);
+  if (!wanted.ok()) return wanted.status();
   uint64_t epoch = ++epoch_;
-  engine::Done ignored = [](absl::Status) {};  // conditions tell what comes of it
-  Run(epoch, rendered_, ignored);
+  awaiting_clock_ = false;
+  engine::Done done =
+      Busy([this, epoch](absl::Status status) { RestartEnded(epoch, std::move(status)); });
+  // What is not there to be started again must not be stopped.
+  parts_.store->Open(
+      wanted->front().artifact.sha256(),
+      [this, epoch, done, wanted = *wanted](absl::StatusOr<std::shared_ptr<host::UniqueFd>> file) {
+        Next run = Guarded(epoch, done, [this, epoch, done] { Run(epoch, rendered_, done); });
+        // A download for the next config is not given up for this one.
+        if (file.ok() || preparing_) return run(file.status());
+        EnsureAll({wanted.begin(), wanted.end()}, Proxies(config_->k3s()), nullptr, run);
+      });
   return absl::OkStatus();
+}
+
+void ControllerImpl::RestartEnded(uint64_t epoch, absl::Status status) {
+  if (epoch != epoch_) return;
+  restart_note_ = status.ok() ? "" : absl::StrCat("K3s could not be restarted: ", status.message());
+  Changed();
+  if (status.ok() || health_.active()) return;
+  // It was stopped and is wanted: nobody else would start it again.
+  deps_.executor.After(kRestartRetry, [this, epoch] {
+    if (epoch == epoch_) (void)Restart();  // ignoring: busy means that somebody else does it
+  });
 }
 
 void ControllerImpl::CollectGarbage(const std::vector<const v1::MachineConfig*>& kept) {
@@ -409,7 +471,10 @@ void ControllerImpl::CollectGarbage(const std::vector<const v1::MachineConfig*>&
     keep(config->k3s().artifacts());
     for (const v1::K3sImage& image : config->k3s().images()) keep(image.artifacts());
   }
-  if (config_) keep(config_->k3s().artifacts());
+  if (config_) {
+    keep(config_->k3s().artifacts());
+    for (const v1::K3sImage& image : config_->k3s().images()) keep(image.artifacts());
+  }
   parts_.store->KeepOnly(digests);
   // K3s never removes the tree of a release that it does not run any more.
   std::set<std::string> trees;

@@ -67,6 +67,9 @@ class ControllerImpl : public K3sController {
   void LinkImages(uint64_t epoch, Next next);
   void Launch(uint64_t epoch, Next next);
   void Run(uint64_t epoch, Rendered rendered, engine::Done done);
+  void AwaitClock(uint64_t epoch);
+  void RestartEnded(uint64_t epoch, absl::Status status);
+  engine::Done Busy(engine::Done done);
   void FullStop(uint64_t epoch, engine::Done done);
   Next Guarded(uint64_t epoch, engine::Done done, std::function<void()> next);
 
@@ -102,6 +105,10 @@ class ControllerImpl : public K3sController {
   bool tree_recorded_ = false;
   std::string tree_note_;  // what CheckTree found and mended
   int liveness_restarts_ = 0;
+  int busy_ = 0;                 // Executes under way: nothing else may restart K3s meanwhile
+  bool preparing_ = false;       // the store works for Prepare
+  bool awaiting_clock_ = false;  // everything is made but the start
+  std::string restart_note_;     // why a restart did not come about
   std::vector<engine::Condition> last_conditions_;
   std::string last_rung_;
 };

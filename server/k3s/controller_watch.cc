@@ -38,7 +38,8 @@ ProbeTarget ControllerImpl::Target() const {
   target.node_name = config_->metadata().name();
   target.data_dir = Abs(kDataDir);
   // Kubernetes' times have whole seconds.
-  target.started = deps_.clock.Now() - (deps_.clock.SinceBoot() - health_.process_started()) - absl::Seconds(1);
+  target.started =
+      deps_.clock.Now() - (deps_.clock.SinceBoot() - health_.process_started()) - absl::Seconds(1);
   return target;
 }
 
@@ -107,10 +108,9 @@ void ControllerImpl::AfterProbe() {
   absl::Duration at_rest = std::clamp(limits_.liveness / 4, kProbeClimbing, kProbeAtRest);
   ScheduleProbe(health_.at_rest() ? at_rest : kProbeClimbing);
   Changed();
-  if (health_.LivenessExpired(limits_.liveness, deps_.clock.SinceBoot())) {
+  if (busy_ == 0 && health_.LivenessExpired(limits_.liveness, deps_.clock.SinceBoot()) &&
+      Restart().ok()) {
     ++liveness_restarts_;
-    // Ignoring the result: it fails only without a configuration, and there is one.
-    (void)Restart();
   }
 }
 
@@ -209,9 +209,10 @@ std::vector<engine::Condition> ControllerImpl::Observe() const {
   std::vector<engine::Condition> out;
   for (const char* type : {"K3sRunning", "K3sReady", "NodeReady"}) {
     out.push_back({.type = type,
-                   .reason = "Starting",
-                   .message = "K3s is being started",
-                   .code = "k3s-not-ready"});
+                   .reason = awaiting_clock_ ? "TimeUnverified" : "Starting",
+                   .message = awaiting_clock_ ? "K3s waits for a clock that is right"
+                                              : "K3s is being started",
+                   .code = awaiting_clock_ ? "time-unsynced" : "k3s-not-ready"});
   }
   return out;
 }
@@ -246,6 +247,7 @@ std::vector<v1::Resource> ControllerImpl::Resources() const {
   if (!worst.holds) notes.push_back(worst.message);
   if (!labels_refused_.empty()) notes.push_back(labels_refused_);
   if (!tree_note_.empty()) notes.push_back(tree_note_);
+  if (!restart_note_.empty()) notes.push_back(restart_note_);
   if (liveness_restarts_ > 0) {
     notes.push_back(
         absl::StrCat("restarted ", liveness_restarts_, " times because it did not answer"));

@@ -138,6 +138,11 @@ absl::Status Unmount(const std::vector<std::string>& places) {
 absl::Status FullStop(const std::string& data_dir, bool whole_machine) {
   std::error_code error;
   const std::string root = fs::weakly_canonical(data_dir, error);
+  // Below an empty name lies the whole machine: its processes would die and its mounts go.
+  if (error || !absl::StartsWith(root, "/") || root.size() < 2) {
+    return absl::UnavailableError(
+        absl::StrCat("cannot tell where ", data_dir, " is: ", error.message()));
+  }
   const std::string prefix = absl::StrCat(root, "/data/");
   std::set<int> family;
   for (int round = 0; round < kRounds; ++round) {

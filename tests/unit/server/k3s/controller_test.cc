@@ -349,6 +349,48 @@ TEST_F(ControllerTest, TheNewestExecuteWins) {
   EXPECT_NE(vfs_.Read("etc/rancher/k3s/config.yaml")->find("second"), std::string::npos);
 }
 
+TEST_F(ControllerTest, WaitsForAClockThatIsRight) {
+  clock_.synced = false;
+  v1::MachineConfig config = ServerConfig();
+  EXPECT_TRUE(Execute(&config).ok());
+  EXPECT_TRUE(supervisor_.started().empty());
+  EXPECT_EQ(controller_->Observe()[0].code, "time-unsynced");
+  clock_.synced = true;
+  executor_.Advance(absl::Seconds(10));
+  EXPECT_EQ(supervisor_.started().size(), 1u);
+}
+
+TEST_F(ControllerTest, ARestartNeverStopsWhatCannotBeStartedAgain) {
+  StartAndReady(ServerConfig());
+  store_->open = api::Coded(absl::StatusCode::kDataLoss, "artifact-damaged", "other bytes");
+  store_->ensure =
+      api::Coded(absl::StatusCode::kUnavailable, "artifact-download-failed", "offline");
+  EXPECT_TRUE(controller_->Restart().ok());
+  executor_.RunUntilIdle();
+  EXPECT_TRUE(supervisor_.stopped().empty());
+  EXPECT_NE(Status().message().find("offline"), std::string::npos);
+  store_->open = store_->ensure = absl::OkStatus();
+  EXPECT_TRUE(controller_->Restart().ok());
+  executor_.RunUntilIdle();
+  EXPECT_EQ(supervisor_.started().size(), 2u);
+}
+
+TEST_F(ControllerTest, NothingRestartsK3sWhileAConfigIsBeingApplied) {
+  StartAndReady(ServerConfig());
+  supervisor_.obeys_stop = false;
+  v1::MachineConfig config = ServerConfig();
+  config.mutable_k3s()->add_tls_sans("other");
+  controller_->Execute(&config, [](absl::Status) {});
+  EXPECT_EQ(api::Reason(controller_->Restart()), "busy");
+  supervisor_.Exit("k3s", 1);
+  executor_.RunUntilIdle();
+  EXPECT_TRUE(controller_->Restart().ok());
+}
+
+TEST_F(ControllerTest, WithoutK3sThereIsNothingToRestart) {
+  EXPECT_EQ(api::Reason(controller_->Restart()), "no-k3s");
+}
+
 TEST_F(ControllerTest, GarbageIsWhatNoKeptGenerationNames) {
   StartAndReady(ServerConfig());
   v1::MachineConfig old = ServerConfig();
