@@ -133,8 +133,34 @@ class Delivery {
 
 }  // namespace
 
+namespace {
+
+// A mistake in the last file is found before the first is applied; all mistakes at once.
+absl::Status CheckAll(Session& session, const ApplyOptions& options,
+                      const std::vector<Input>& inputs) {
+  std::vector<api::Violation> wrong;
+  for (const Input& input : inputs) {
+    absl::Status status = CheckSignatures(session, input);
+    if (status.ok()) {
+      absl::StatusOr<Document> document = ReadDocument(input);
+      status = document.ok() ? DestinationOf(session, *document, options.node).status()
+                             : document.status();
+    }
+    if (status.ok()) continue;
+    std::vector<api::Violation> found = api::Violations(status);
+    if (found.empty()) return status;
+    wrong.insert(wrong.end(), found.begin(), found.end());
+  }
+  return wrong.empty() ? absl::OkStatus() : api::Invalid(wrong);
+}
+
+}  // namespace
+
 absl::StatusOr<int> ApplyInputs(Session& session, const ApplyOptions& options,
                                 const std::vector<Input>& inputs) {
+  if (inputs.size() > 1) {
+    if (absl::Status wrong = CheckAll(session, options, inputs); !wrong.ok()) return wrong;
+  }
   for (size_t i = 0; i < inputs.size(); ++i) {
     absl::Status status = Delivery(session, options, inputs[i]).Run();
     if (status.ok()) continue;

@@ -45,6 +45,8 @@ class Parser {
  public:
   Parser() : app_("nodectl: signs machine configs and delivers them to nodes", "nodectl") {
     app_.require_subcommand(1);
+    app_.set_version_flag("--version", "nodectl " BASALT_VERSION " (basalt/v1)",
+                          "Version of this program");
     app_.set_help_all_flag("--help-all", "Help of every verb");
     app_.add_option("--context", words_.global.context,
                     "context.yaml of the cluster (default: $NODECTL_CONTEXT)");
@@ -272,7 +274,7 @@ class Parser {
                        "  nodectl history -n n1\n  nodectl history -n n1 --limit 3 -o json",
                        [&w](Session& s) { return RunHistory(s, w.history); });
     Node(v, w.history.node);
-    v->add_option("--limit", w.history.limit, "The newest only");
+    v->add_option("--limit", w.history.limit, "The newest only")->check(CLI::NonNegativeNumber);
     Output(v);
 
     v = Verb(app_, "status", "What the nodes observe of themselves",
@@ -295,7 +297,7 @@ class Parser {
              "  nodectl logs -n n1\n  nodectl logs k3s -n n1 --tail 50 -f",
              [&w](Session& s) { return RunLogs(s, w.logs); });
     v->add_option("service", w.logs.service, "k3s when it is left out");
-    v->add_option("--tail", w.logs.tail, "The last lines only");
+    v->add_option("--tail", w.logs.tail, "The last lines only")->check(CLI::NonNegativeNumber);
     v->add_flag("-f,--follow", w.logs.follow, "Go on until interrupted");
     Node(v, w.logs.node);
     Output(v);
@@ -361,6 +363,22 @@ class Parser {
 
 }  // namespace
 
+namespace {
+
+// Help of the verb that was meant, as far as the words name one.
+std::string Usage(const CLI::App& app) {
+  std::string words = "nodectl";
+  for (const CLI::App* at = &app;;) {
+    const std::vector<CLI::App*> below = at->get_subcommands();
+    if (below.empty()) break;
+    at = below.front();
+    words += " " + at->get_name();
+  }
+  return words + " --help";
+}
+
+}  // namespace
+
 int RunCommandLine(int argc, char** argv) {
   Io io = StandardIo();
   try {
@@ -368,8 +386,13 @@ int RunCommandLine(int argc, char** argv) {
     try {
       parser.app().parse(argc, argv);
     } catch (const CLI::ParseError& error) {
-      int code = parser.app().exit(error, std::cout, std::cerr);
-      return code == 0 ? 0 : kUsage;
+      if (error.get_exit_code() == 0) {  // help, version
+        parser.app().exit(error, std::cout, std::cerr);
+        return 0;
+      }
+      PrintError(io, api::Coded(absl::StatusCode::kInvalidArgument, "usage", error.what(),
+                                Usage(parser.app())));
+      return kUsage;
     }
     absl::StatusOr<Format> format = ParseFormat(parser.global().output);
     if (!format.ok()) {

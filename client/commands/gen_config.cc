@@ -12,6 +12,7 @@
 #include "client/context/files.h"
 #include "client/output/errors.h"
 #include "machineconfig/base/digest.h"
+#include "machineconfig/format/format.h"
 #include "machineconfig/merge/set_path.h"
 #include "machineconfig/yaml/emit.h"
 
@@ -90,7 +91,7 @@ absl::StatusOr<v1::MachineConfig> Build(Session& session, const GenConfigOptions
   }
   for (const std::string& assignment : options.set) {
     if (absl::Status s = merge::SetPath(assignment, config); !s.ok()) {
-      return api::Annotate(s, absl::StrCat("--set ", assignment));
+      return s;  // it names the assignment
     }
   }
   return config;
@@ -152,6 +153,11 @@ void MakePrivate(Io& io) {
 
 absl::StatusOr<int> RunGenConfig(Session& session, const GenConfigOptions& options) {
   Io& io = session.io();
+  if (!format::Check(v1::FORMAT_HOSTNAME, options.name).ok()) {
+    return api::Coded(absl::StatusCode::kInvalidArgument, "bad-name",
+                      absl::StrCat("'", options.name, "' cannot name a node"),
+                      "1 to 63 lower-case letters, digits and dashes: --name pi-server-0");
+  }
   if (options.role == "agent" && options.server.empty()) {
     bool given = false;
     for (const std::string& set : options.set) {

@@ -21,6 +21,7 @@
 #include "client/context/files.h"
 #include "client/output/errors.h"
 #include "machineconfig/base/digest.h"
+#include "machineconfig/format/format.h"
 #include "nlohmann/json.hpp"
 
 namespace basalt::client {
@@ -54,7 +55,22 @@ std::string SumOf(absl::string_view sums, absl::string_view asset) {
   return "";
 }
 
+// noded-fetch ends with one line "error CODE what happened"; what it says before is about each URL.
+std::string Cause(const absl::Status& status) {
+  absl::string_view text = status.message();
+  const size_t last = text.rfind("\nerror ");
+  if (last == absl::string_view::npos) return std::string(text);
+  text.remove_prefix(last + 7);
+  const size_t code = text.find(' ');
+  return std::string(code == absl::string_view::npos ? text : text.substr(code + 1));
+}
+
 absl::StatusOr<v1::K3s> PinRelease(Session& session, const K3sPinOptions& options) {
+  if (!format::Check(v1::FORMAT_K3S_VERSION, options.version).ok()) {
+    return api::Coded(absl::StatusCode::kInvalidArgument, "bad-version",
+                      absl::StrCat("'", options.version, "' is not the name of a K3s release"),
+                      "like v1.30.4+k3s1");
+  }
   absl::StatusOr<std::string> fetch = FindSibling("noded-fetch");
   if (!fetch.ok()) return fetch.status();
   v1::K3s pin;
@@ -81,7 +97,7 @@ absl::StatusOr<v1::K3s> PinRelease(Session& session, const K3sPinOptions& option
         ran.ok() ? ReadFile(temporary, kMaxSums) : absl::StatusOr<std::string>(ran.status());
     if (!sums.ok()) {
       failure = api::Coded(absl::StatusCode::kUnavailable, "release-unreachable",
-                           absl::StrCat(url, ": ", sums.status().message()),
+                           absl::StrCat(url, ": ", Cause(sums.status())),
                            "does that release exist? Without a network: --file PATH");
       continue;
     }

@@ -14,7 +14,7 @@ constexpr int kChanges = 1;          // kubectl diff
 constexpr int kChangesDetailed = 2;  // terraform plan -detailed-exitcode
 
 void Print(Io& io, const std::string& node, const std::string& file, const v1::PlanReply& plan,
-           bool diff) {
+           bool diff, bool name_it) {
   if (io.json()) {
     nlohmann::ordered_json out;
     out["node"] = node;
@@ -22,9 +22,17 @@ void Print(Io& io, const std::string& node, const std::string& file, const v1::P
     out["plan"] = nlohmann::ordered_json::parse(ToJson(plan), nullptr, false);
     io.out << out.dump() << "\n";
   } else if (io.format == Format::kYaml) {
-    io.out << ToYaml(plan);
+    nlohmann::ordered_json out;
+    out["node"] = node;
+    out["file"] = file;
+    out["plan"] = nlohmann::ordered_json::parse(ToJson(plan), nullptr, false);
+    // One document each: a second `node:` beside the first would be a duplicate key.
+    io.out << "---\n" << JsonToYaml(out.dump());
   } else if (diff) {
-    io.out << DiffText(io, plan);
+    const std::string text = DiffText(io, plan);
+    // Of one file only its changes; of several, whose they are.
+    if (name_it && !text.empty()) io.out << Bold(io, node) << " (" << file << ")\n";
+    io.out << text;
   } else {
     io.out << Bold(io, node) << " (" << file << ")\n" << PlanText(io, plan);
   }
@@ -56,7 +64,7 @@ absl::StatusOr<int> RunPlan(Session& session, const PlanOptions& options) {
                             : PlanSource(session, **client, *hello, input, document->config);
     if (!plan.ok()) return AtNode(plan.status(), node->name);
     changes = changes || !plan->unchanged();
-    Print(session.io(), node->name, input.file, *plan, options.diff);
+    Print(session.io(), node->name, input.file, *plan, options.diff, inputs->size() > 1);
   }
   if (!changes) return 0;
   if (options.diff) return kChanges;

@@ -1,4 +1,7 @@
 // nodectl status: what each node observed of itself, and what Hello says where there is no config.
+#include <algorithm>
+#include <future>
+
 #include "absl/strings/str_cat.h"
 #include "api/coded_status.h"
 #include "client/commands/commands.h"
@@ -9,6 +12,9 @@
 
 namespace basalt::client {
 namespace {
+
+// A node that does not answer costs seconds: they are asked side by side, so many at a time.
+constexpr size_t kSideBySide = 32;
 
 struct NodeStatus {
   InventoryNode node;
@@ -21,10 +27,10 @@ struct NodeStatus {
   bool has_k3s = false;
 };
 
-NodeStatus Ask(Session& session, const InventoryNode& node) {
+NodeStatus Ask(const InventoryNode& node,
+               const absl::StatusOr<std::unique_ptr<NodeClient>>& client) {
   NodeStatus out;
   out.node = node;
-  absl::StatusOr<std::unique_ptr<NodeClient>> client = session.ConnectTo(node);
   if (!client.ok()) {
     out.error = client.status();
     return out;
@@ -53,6 +59,21 @@ NodeStatus Ask(Session& session, const InventoryNode& node) {
   return out;
 }
 
+// In the order of `nodes`. The session is used by this thread alone: it may ask for a passphrase.
+std::vector<NodeStatus> AskAll(Session& session, const std::vector<InventoryNode>& nodes) {
+  std::vector<NodeStatus> out;
+  for (size_t start = 0; start < nodes.size(); start += kSideBySide) {
+    std::vector<std::future<NodeStatus>> answers;
+    for (size_t i = start; i < std::min(nodes.size(), start + kSideBySide); ++i) {
+      answers.push_back(std::async(
+          std::launch::async,
+          [&node = nodes[i], client = session.ConnectTo(nodes[i])] { return Ask(node, client); }));
+    }
+    for (std::future<NodeStatus>& answer : answers) out.push_back(answer.get());
+  }
+  return out;
+}
+
 std::string K3sText(const NodeStatus& s) {
   if (!s.has_k3s || s.k3s.role().empty()) return "-";
   std::string text = absl::StrCat(s.k3s.role(), " ", s.k3s.version());
@@ -68,7 +89,7 @@ std::string K3sReady(const NodeStatus& s) {
 
 std::vector<std::string> Row(const NodeStatus& s) {
   if (!s.error.ok()) {
-    return {s.node.name, CodeOf(s.error), "-", "-", "-", "-", std::string(s.error.message())};
+    return {s.node.name, CodeOf(s.error), "-", "-", "-", "-", "see below"};
   }
   if (!s.configured) {
     std::string note = s.hello.condition().empty() ? "waits for a config" : s.hello.condition();
@@ -79,6 +100,8 @@ std::vector<std::string> Row(const NodeStatus& s) {
   if (s.config.pending_generation() != 0) {
     note = absl::StrCat("pending ", s.config.pending_generation(), ": ",
                         StateWord(s.config.pending_state()));
+  } else if (s.config.staged_generation() != 0) {
+    note = absl::StrCat("staged ", s.config.staged_generation(), ": applied at the next boot");
   } else if (!s.config.last_error_code().empty()) {
     note = absl::StrCat("last apply: ", s.config.last_error_code());
   } else {
@@ -152,16 +175,17 @@ absl::StatusOr<int> RunStatus(Session& session, const StatusOptions& options) {
     }
   }
   int exit_code = 0;
-  std::vector<NodeStatus> all;
-  for (const InventoryNode& node : nodes) {
-    all.push_back(Ask(session, node));
-    if (!all.back().error.ok()) exit_code = 1;
+  const std::vector<NodeStatus> all = AskAll(session, nodes);
+  for (const NodeStatus& status : all) {
+    if (!status.error.ok()) exit_code = 1;
   }
-  if (io.json()) {
+  if (io.json() || io.format == Format::kYaml) {
     nlohmann::ordered_json out;
     out["nodes"] = nlohmann::ordered_json::array();
     for (const NodeStatus& status : all) out["nodes"].push_back(Json(status));
-    io.out << out.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << "\n";
+    const std::string text =
+        out.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+    io.out << (io.json() ? text + "\n" : JsonToYaml(text));
     return exit_code;
   }
   if (all.empty()) {

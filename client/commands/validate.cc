@@ -1,6 +1,8 @@
 // nodectl validate: everything that can be said about a file without a node.
 #include "machineconfig/validate/validate.h"
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "client/commands/commands.h"
 #include "client/commands/inputs.h"
 #include "client/output/errors.h"
@@ -44,7 +46,8 @@ absl::StatusOr<int> RunValidate(Session& session, const ValidateOptions& options
     if (found.empty()) {
       found.push_back({.reason = CodeOf(status),
                        .file = input.file,
-                       .message = std::string(status.message()),
+                       .message = std::string(
+                           absl::StripPrefix(status.message(), absl::StrCat(input.file, ": "))),
                        .hint = api::Hint(status)});
     }
     errors.insert(errors.end(), found.begin(), found.end());

@@ -25,6 +25,7 @@ absl::StatusOr<Context> LoadContext(const std::string& flag) {
                       "export NODECTL_CONTEXT=DIR/context.yaml, give --context, or make one with "
                       "`nodectl init DIR --cluster NAME`");
   }
+  if (IsDirectory(path)) path = JoinPath(path, "context.yaml");  // what `nodectl init` made
   absl::StatusOr<std::string> text = ReadFile(path);
   if (!text.ok()) return text.status();
   absl::StatusOr<FlatFile> file = ReadFlatYaml(*text, path);

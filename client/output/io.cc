@@ -115,7 +115,7 @@ absl::Status Confirm(Io& io, const std::string& question, bool yes) {
   if (yes) return absl::OkStatus();
   if (!io.in_terminal || !io.read_line) {
     return api::Coded(absl::StatusCode::kFailedPrecondition, "needs-yes",
-                      absl::StrCat(question, ": nobody is there to answer"),
+                      absl::StrCat("nobody is there to answer: ", question),
                       "give --yes when this is what you want");
   }
   io.err << Bold(io, question) << " [y/N] " << std::flush;

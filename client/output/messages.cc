@@ -145,8 +145,10 @@ std::string ToJson(const Message& message) { return Json(message, false); }
 
 std::string ToPrettyJson(const Message& message) { return Json(message, true); }
 
-std::string ToYaml(const Message& message) {
-  nlohmann::ordered_json tree = nlohmann::ordered_json::parse(Json(message, false), nullptr, false);
+std::string ToYaml(const Message& message) { return JsonToYaml(Json(message, false)); }
+
+std::string JsonToYaml(const std::string& json) {
+  nlohmann::ordered_json tree = nlohmann::ordered_json::parse(json, nullptr, false);
   std::string out;
   if (!tree.is_discarded()) EmitYaml(tree, 0, out);
   return out;

@@ -21,6 +21,8 @@ std::string ToJson(const google::protobuf::Message& message);
 std::string ToPrettyJson(const google::protobuf::Message& message);
 // Block YAML of the same tree.
 std::string ToYaml(const google::protobuf::Message& message);
+// Of a JSON object or list; "" of what is no JSON.
+std::string JsonToYaml(const std::string& json);
 
 // "committed", "awaiting-confirm", "restart-k3s": an enum value without its prefix, lower-kebab.
 std::string StateWord(v1::ApplyState state);
