@@ -50,7 +50,8 @@ absl::Status FromErrno(int error, absl::string_view what) {
                         absl::StrCat(what, ": it runs already"));
     case ENOENT:
       return api::Coded(absl::StatusCode::kNotFound, "service-not-found",
-                        absl::StrCat(what, ": no such service"));
+                        absl::StrCat(what, ": no such service"),
+                        "`nodectl get service` lists them");
     case EINVAL:
       return api::Coded(absl::StatusCode::kInvalidArgument, "bad-service-spec", text);
     case ENOSPC:

@@ -28,6 +28,10 @@ void FillStandardDescriptors() {
 
 int main(int argc, char** argv) {
   FillStandardDescriptors();
+  if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+    fputs(basalt::init::kUsage, stdout);
+    return 0;
+  }
   basalt::init::Options options;
   if (const char* wrong = basalt::init::ParseOptions(argc, argv, &options); wrong != nullptr) {
     fprintf(stderr, "noded-init: %s\n%s", wrong, basalt::init::kUsage);
