@@ -1,5 +1,0 @@
-if(benchmark_FOUND)
-  add_executable(bench_sign sign_bench.cc)
-  target_link_libraries(bench_sign PRIVATE basalt_flags sign benchmark::benchmark)
-  set_target_properties(bench_sign PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bench)
-endif()
