@@ -26,9 +26,13 @@ absl::Status ApplyMachine::Move(ApplyEventKind event) {
         absl::StrCat("the apply table has no way out of ", StateName(pending_->state)));
   }
   v1::ApplyState before = pending_->state;
+  stored::Entry line = pending_->entry;
   pending_->state = row->to;
   absl::Status status = Persist(*row);
-  if (!status.ok()) pending_->state = before;
+  if (!status.ok()) {  // it has not happened, and the history does not say that it has
+    pending_->state = before;
+    pending_->entry = std::move(line);
+  }
   return status;
 }
 
@@ -44,7 +48,7 @@ absl::Status ApplyMachine::Persist(const Transition& row) {
     case Persist::kSync:
       break;
   }
-  if (!IsFinal(row.to)) return WriteEntered(row.from, row.persist == Persist::kSync);
+  if (!Ends(row)) return WriteEntered(row.from, row.persist == Persist::kSync);
   stored::Record record;
   record.set_unix(state_.Unix());
   p.entry.set_ended_unix(state_.Unix());
@@ -166,6 +170,9 @@ void ApplyMachine::Finish(const std::string& message) {
     state_.Alarm("StateNotDurable", "WriteFailed", std::string(status.message()));
   }
   publish_();
+  // An apply stops the tries to make the committed config true; one that changed nothing, or whose
+  // way back was given up, leaves that to do.
+  if (state_.alarms.count("NotConverged") > 0 && converge_timer_ == 0) ScheduleConverge();
   if (!next_) return;
   Submission next = *std::exchange(next_, std::nullopt);
   state_.deps.executor.Post([this, next = std::move(next)]() mutable { Submit(std::move(next)); });

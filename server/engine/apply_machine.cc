@@ -257,10 +257,11 @@ void ApplyMachine::Committed() {
   *kept->stored.mutable_entry() = pending_->entry;
   state_.previous = state_.committed;
   state_.committed = std::move(kept);
-  for (const char* alarm :
-       {"GenerationDamaged", "AllGenerationsBad", "JournalDamaged", "NotConverged"}) {
+  for (const char* alarm : {"GenerationDamaged", "AllGenerationsBad", "JournalDamaged"}) {
     state_.ClearAlarm(alarm);
   }
+  // The same meaning once more has asked nothing of the controllers.
+  if (!pending_->plan.unchanged()) state_.ClearAlarm("NotConverged");
   CheckCommittedSigners(state_);
   std::vector<std::string> keep = {state_.committed->digest()};
   if (state_.previous != nullptr) keep.push_back(state_.previous->digest());
@@ -271,7 +272,8 @@ void ApplyMachine::Committed() {
 }
 
 absl::Status ApplyMachine::Return(const Caller& caller, const std::string& token) {
-  if (pending_ == nullptr || pending_->return_token_sha256.empty()) {
+  if (pending_ == nullptr || pending_->return_token_sha256.empty() ||
+      (!pending_->returned && pending_->state != v1::APPLY_STATE_VERIFYING)) {
     return api::Coded(absl::StatusCode::kFailedPrecondition, "no-return-awaited",
                       "no apply waits for its caller");
   }
@@ -338,6 +340,10 @@ absl::StatusOr<v1::CancelReply> ApplyMachine::Cancel(const std::string& digest) 
       Move(ApplyEventKind::kCancel).IgnoreError();  // a note
       reply.set_state(v1::APPLY_STATE_REVERTING);
       Revert();
+      return reply;
+    case v1::APPLY_STATE_REVERT_FAILED:
+      if (absl::Status status = GiveUpRevert(); !status.ok()) return status;
+      reply.set_state(v1::APPLY_STATE_REVERT_FAILED);
       return reply;
     default:
       return api::Coded(absl::StatusCode::kFailedPrecondition, "reverting",

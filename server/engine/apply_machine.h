@@ -57,6 +57,7 @@ class ApplyMachine {
     bool bars = false;
     bool told = false;  // the watchers have had their last event
     int revert_attempts = 0;
+    bool reverting_now = false;  // the controllers are at it
   };
 
   // `publish`: something that readers see has changed.
@@ -100,8 +101,12 @@ class ApplyMachine {
             bool bars);
   void Revert();
   void AfterRevert(absl::Status status);
+  void RetryRevert();
+  absl::Status GiveUpRevert();
   void Converge();
+  void ConvergeAtStart();
   void AfterConverge(absl::Status status);
+  void ScheduleConverge();
   void RetryConverge();
   void Resume(const stored::InFlight& was);
   void RecheckStaged();

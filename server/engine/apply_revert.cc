@@ -48,6 +48,7 @@ void ApplyMachine::Fail(const std::string& code, const std::string& message,
 void ApplyMachine::Revert() {
   Pending& p = *pending_;
   p.gate_open = false;
+  p.reverting_now = true;
   ClearTimer();
   ForgetConverge();
   EmitState(absl::StrCat("going back: ", p.message));
@@ -62,6 +63,7 @@ void ApplyMachine::Revert() {
 
 void ApplyMachine::AfterRevert(absl::Status status) {
   Pending& p = *pending_;
+  p.reverting_now = false;
   if (status.ok()) {
     status = Move(ApplyEventKind::kOk);
     // The node is as it was; a disk that keeps nothing more cannot be told, and the next start
@@ -81,7 +83,42 @@ void ApplyMachine::AfterRevert(absl::Status status) {
   state_.Alarm("RevertFailed", "Retrying", std::string(status.message()));
   TellEnd(absl::StrCat(p.message, "; going back failed and is tried again: ", status.message()));
   publish_();
-  SetTimer(Now() + Backoff(p.revert_attempts++), &ApplyMachine::Revert);
+  if (next_ && GiveUpRevert().ok()) return;  // what supersedes it waits for its end
+  SetTimer(Now() + Backoff(p.revert_attempts++), &ApplyMachine::RetryRevert);
+}
+
+// What the way back needs may be missing, and is fetched first; going back is tried whatever comes
+// of that.
+void ApplyMachine::RetryRevert() {
+  if (state_.committed == nullptr) {
+    Revert();
+    return;
+  }
+  controllers_.Prepare(
+      state_.committed->config, [](const std::string&, int64_t, int64_t) {},
+      [this](absl::Status) { Revert(); });
+}
+
+// The node is neither the one nor the other. The next document starts from there, and until one
+// comes the committed config is made true again as after a start.
+absl::Status ApplyMachine::GiveUpRevert() {
+  Pending& p = *pending_;
+  if (p.reverting_now) {
+    return api::Coded(absl::StatusCode::kFailedPrecondition, "reverting",
+                      "the document is reverting already", "wait for it");
+  }
+  const std::string why = state_.alarms["RevertFailed"].message();
+  const std::string before = p.message;
+  p.message = absl::StrCat(before, "; going back failed and was given up: ", why);
+  if (absl::Status status = Move(ApplyEventKind::kCancel); !status.ok()) {
+    p.message = before;
+    return status;
+  }
+  controllers_.CancelPrepare();
+  state_.ClearAlarm("RevertFailed");
+  state_.Alarm("NotConverged", "Retrying", why);
+  Finish(p.message);
+  return absl::OkStatus();
 }
 
 void ApplyMachine::ForgetConverge() {
@@ -93,9 +130,9 @@ void ApplyMachine::ForgetConverge() {
 }
 
 void ApplyMachine::Converge() {
-  if (state_.committed == nullptr) return;
   uint64_t serial = ++converge_serial_;
-  controllers_.Execute(state_.committed->config, [this, serial](absl::Status status) {
+  ConfigPtr wanted = state_.committed == nullptr ? nullptr : state_.committed->config;
+  controllers_.Execute(std::move(wanted), [this, serial](absl::Status status) {
     if (serial == converge_serial_) AfterConverge(std::move(status));
   });
 }
@@ -109,15 +146,24 @@ void ApplyMachine::AfterConverge(absl::Status status) {
   }
   state_.Alarm("NotConverged", "Retrying", std::string(status.message()));
   publish_();
+  ScheduleConverge();
+}
+
+void ApplyMachine::ScheduleConverge() {
   converge_timer_ = state_.deps.executor.After(Backoff(converge_attempts_++), [this] {
     converge_timer_ = 0;
     RetryConverge();
   });
 }
 
-// What was missing may have to be fetched first.
+// What was missing may have to be fetched first. A staged document waits and is in nobody's way;
+// the end of any other asks again.
 void ApplyMachine::RetryConverge() {
-  if (state_.committed == nullptr || pending_ != nullptr) return;
+  if (pending_ != nullptr && pending_->state != v1::APPLY_STATE_STAGED) return;
+  if (state_.committed == nullptr) {
+    Converge();
+    return;
+  }
   uint64_t serial = converge_serial_;
   controllers_.Prepare(
       state_.committed->config, [](const std::string&, int64_t, int64_t) {},
@@ -131,10 +177,15 @@ void ApplyMachine::RetryConverge() {
       });
 }
 
+// A node without a config leaves alone what it finds.
+void ApplyMachine::ConvergeAtStart() {
+  if (state_.committed != nullptr) Converge();
+}
+
 void ApplyMachine::Recover() {
   const stored::Ledger& ledger = state_.journal.ledger();
   if (!ledger.has_in_flight()) {
-    Converge();
+    ConvergeAtStart();
     return;
   }
   const stored::InFlight was = ledger.in_flight();
@@ -164,13 +215,13 @@ void ApplyMachine::Recover() {
     case OnStart::kNothing:
     case OnStart::kForget:
       pending_.reset();
-      Converge();
+      ConvergeAtStart();
       return;
     case OnStart::kKeep:
-      Converge();
+      ConvergeAtStart();
       return;
     case OnStart::kRecheck:
-      Converge();
+      ConvergeAtStart();
       RecheckStaged();
       return;
     case OnStart::kVerify:
@@ -185,7 +236,7 @@ void ApplyMachine::Recover() {
     return;
   }
   if (p.state == v1::APPLY_STATE_STAGED) {  // it had changed nothing: there is no way back to go
-    Converge();
+    ConvergeAtStart();
     Fail("staged-damaged",
          absl::StrCat("the staged document cannot be used: ", target.status().message()),
          "apply it again", /*bars=*/false);

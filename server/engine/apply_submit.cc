@@ -12,6 +12,13 @@ namespace {
 
 constexpr size_t kMaxKeys = 256;
 
+// Of a caller that went away.
+class Nobody : public ApplyWatcher {
+ public:
+  void OnEvent(const v1::ApplyEvent&) override {}
+  void OnError(const absl::Status&) override {}
+};
+
 std::string KeyOf(const Submission& submission) {
   const std::string& key = submission.request.idempotency_key();
   if (key.empty()) return "";
@@ -67,9 +74,13 @@ void ApplyMachine::Submit(Submission submission) {
       return;
     }
     next_ = std::move(submission);
-    pending_->hint = "";
-    pending_->code = "superseded";
-    pending_->message = "an operator sent another document";
+    // One that goes back already keeps its own reason.
+    if (pending_->state != v1::APPLY_STATE_REVERTING &&
+        pending_->state != v1::APPLY_STATE_REVERT_FAILED) {
+      pending_->hint = "";
+      pending_->code = "superseded";
+      pending_->message = "an operator sent another document";
+    }
     // Ignoring the reply: whatever state it is in, its end lets the next one in.
     Cancel("").IgnoreError();
     return;
@@ -163,7 +174,9 @@ void ApplyMachine::Attach(const Submission& submission) {
 
 void ApplyMachine::Detach(const std::shared_ptr<ApplyWatcher>& watcher) {
   if (pending_ != nullptr) std::erase(pending_->watchers, watcher);
-  if (next_ && next_->watcher == watcher) next_.reset();
+  // What it superseded is on its way out already: without the new document nothing would come of
+  // either.
+  if (next_ && next_->watcher == watcher) next_->watcher = std::make_shared<Nobody>();
 }
 
 void ApplyMachine::Begin(Submission submission, Admitted admitted) {

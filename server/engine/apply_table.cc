@@ -42,6 +42,8 @@ const std::vector<Transition>& Transitions() {
       {v1::APPLY_STATE_REVERTING, E::kFail, v1::APPLY_STATE_REVERT_FAILED, P::kNote},
       {v1::APPLY_STATE_REVERT_FAILED, E::kOk, v1::APPLY_STATE_REVERTED, P::kSync},
       {v1::APPLY_STATE_REVERT_FAILED, E::kFail, v1::APPLY_STATE_REVERT_FAILED, P::kNothing},
+      // An operator gives it up: over, and the history says how. What is committed is still wanted.
+      {v1::APPLY_STATE_REVERT_FAILED, E::kCancel, v1::APPLY_STATE_REVERT_FAILED, P::kSync},
   };
   return table;
 }
@@ -92,6 +94,11 @@ std::string StateName(v1::ApplyState state) {
 
 bool IsFinal(v1::ApplyState state) {
   return state == v1::APPLY_STATE_COMMITTED || state == v1::APPLY_STATE_REVERTED;
+}
+
+bool Ends(const Transition& row) {
+  return IsFinal(row.to) ||
+         (row.from == v1::APPLY_STATE_REVERT_FAILED && row.event == ApplyEventKind::kCancel);
 }
 
 }  // namespace basalt::engine

@@ -4,7 +4,8 @@
 //
 //   received → verified → decoded → validated → planned → persisted → [staged] → executing
 //     → [rebooting] → verifying → [awaiting-confirm] → committed
-//   from executing on: → reverting → reverted | revert-failed → reverted
+//   from executing on: → reverting → reverted | revert-failed → reverted, or given up by an
+//   operator
 #pragma once
 
 #include <optional>
@@ -67,5 +68,6 @@ OnStart AtStart(v1::ApplyState state, bool same_boot);
 // "awaiting-confirm"
 std::string StateName(v1::ApplyState state);
 bool IsFinal(v1::ApplyState state);  // committed, reverted
+bool Ends(const Transition& row);    // no document is pending after it
 
 }  // namespace basalt::engine

@@ -80,11 +80,16 @@ absl::StatusOr<Journal> Journal::Open(host::Vfs& vfs, std::string path) {
   }
   journal.report_.torn_bytes = skipped;
   journal.size_ = good_end;
+  absl::Status mended;
   if (journal.report_.damaged_bytes > 0) {
-    if (absl::Status status = journal.Rewrite(); !status.ok()) return status;
+    mended = journal.Rewrite();
   } else if (skipped > 0) {
-    if (absl::Status status = vfs.Truncate(journal.path_, good_end); !status.ok()) return status;
+    mended = vfs.Truncate(journal.path_, good_end);
   }
+  // A disk that turned read-only after a crash: what is known can still be run, and nothing may be
+  // appended behind what is torn.
+  if (!mended.ok()) journal.degraded_ = true;
+  journal.report_.mended = mended;
   return journal;
 }
 

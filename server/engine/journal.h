@@ -22,10 +22,11 @@ class Journal {
     uint64_t torn_bytes = 0;     // dropped at the end: a write that a cut interrupted
     uint64_t damaged_bytes = 0;  // skipped before a good record: the disk or somebody changed it
     int records = 0;
+    absl::Status mended;  // why the file could not be: it is degraded() from the start then
   };
 
   // Reads, folds, drops a torn tail. With damage the whole is rewritten from what is known. Makes
-  // the file when it is missing. Errors: those of Vfs when the tail cannot be dropped.
+  // the file when it is missing. Errors: those of Vfs when it can be neither read nor made.
   static absl::StatusOr<Journal> Open(host::Vfs& vfs, std::string path);
 
   const stored::Ledger& ledger() const { return ledger_; }

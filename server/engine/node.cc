@@ -74,6 +74,7 @@ absl::Status NodeImpl::Start() {
   controllers_.SetOnChange([this] { OnServiceEvents(); });
   if (state_->journal.ledger().resetting()) {
     state_->floor = state_->journal.ledger().floor();
+    state_->time_floor = deps_.build_time;
     FinishReset([](auto) {});
   } else {
     machine_->Recover();

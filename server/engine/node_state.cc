@@ -137,6 +137,10 @@ void LoadCommitted(NodeState& state) {
     state.Alarm("JournalDamaged", "Damaged",
                 absl::StrCat(report.damaged_bytes, " bytes of the journal were damaged"));
   }
+  if (!report.mended.ok()) {
+    state.Alarm("StateNotDurable", "WriteFailed",
+                absl::StrCat("the journal could not be mended: ", report.mended.message()));
+  }
   // A journal without a record cannot have accepted what is stored: it was lost.
   bool journal_lost = report.records == 0 && !names.empty();
   if (journal_lost) {

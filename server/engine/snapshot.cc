@@ -48,7 +48,9 @@ v1::Resource Publisher::Machine(const std::vector<Condition>& observed,
   resource.set_name("machine");
   v1::MachineStatus& status = *resource.mutable_machine_status();
   const ApplyMachine::Pending* pending = machine_.pending();
-  bool applying = pending != nullptr && pending->state != v1::APPLY_STATE_STAGED;
+  // A way back that fails again and again is no apply under way but a node in need.
+  bool applying = pending != nullptr && pending->state != v1::APPLY_STATE_STAGED &&
+                  pending->state != v1::APPLY_STATE_REVERT_FAILED;
   bool healthy = state_.alarms.empty() ||
                  (state_.alarms.size() == 1 && state_.alarms.count("SignedByRevokedKey") == 1);
   std::map<std::string, v1::Condition> now;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
@@ -69,6 +70,7 @@ absl::Status EngineHarness::Start() {
   supervisor = std::make_unique<FakeSupervisor>(clock);
   controller = std::make_unique<FakeController>(world);
   controller->hold_execute = hold_execute;
+  controller->execute_results = std::exchange(execute_results, {});
   if (absl::Status status = vfs.MakeDirs("state"); !status.ok()) return status;
   auto trust = trust::TrustStore::Load(vfs, seed_);
   if (!trust.ok()) return trust.status();

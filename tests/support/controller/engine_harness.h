@@ -79,7 +79,9 @@ class EngineHarness {
   std::unique_ptr<FakeController> controller;
   std::unique_ptr<engine::Node> node;
   std::vector<engine::ApiPolicy> policies;  // as they were set
+  // For the controller of the next life.
   bool hold_execute = false;
+  std::vector<absl::Status> execute_results;
 
  private:
   std::unique_ptr<host::Platform> platform_;

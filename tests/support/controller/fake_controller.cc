@@ -20,6 +20,7 @@ absl::StatusOr<engine::ControllerPlan> FakeController::Plan(const v1::MachineCon
 
 void FakeController::Prepare(const v1::MachineConfig&, engine::OnProgress progress,
                              engine::Done done) {
+  ++prepares;
   progress("download k3s", 1, 2);
   if (hold_prepare) {
     held_prepare = std::move(done);

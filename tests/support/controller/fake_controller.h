@@ -43,7 +43,8 @@ class FakeController : public engine::Controller {
   // The world changed behind its back.
   void Changed() { on_change_(); }
 
-  absl::Status prepare_result;                // of every prepare
+  absl::Status prepare_result;  // of every prepare
+  int prepares = 0;
   std::vector<absl::Status> execute_results;  // of the next executes, one each; then OK
   bool hold_prepare = false;                  // keep it until the test calls held_prepare
   bool hold_execute = false;

@@ -85,6 +85,25 @@ TEST_F(HostileTest, WhoCameBackNeedNotDoSoAgainWhenNodedIsReplaced) {
   EXPECT_EQ(h.ActiveGeneration(), 2);
 }
 
+TEST_F(HostileTest, ComingBackToAnApplyThatIsGoingBackIsNoSuccess) {
+  h.Apply({.generation = 1});
+  auto watcher = h.Apply({.generation = 2, .api = "  anonymousDelivery: true\n"});
+  std::string token = watcher->last().return_token();
+  h.controller->execute_results = {absl::InternalError("broken")};
+  h.executor->Advance(absl::Minutes(2) + absl::Seconds(1));
+  ASSERT_TRUE(h.HasCondition("RevertFailed"));
+  EXPECT_EQ(api::Reason(Return(3, token)), "no-return-awaited");
+}
+
+TEST_F(HostileTest, TheSameMeaningAgainDoesNotHideWhatIsNotTrue) {
+  h.Apply({.generation = 1});
+  h.execute_results.assign(9, absl::InternalError("the artifact is gone"));
+  ASSERT_TRUE(h.Start().ok());
+  EXPECT_TRUE(h.Apply({.generation = 2})->last().unchanged());
+  EXPECT_EQ(h.ActiveGeneration(), 2);
+  EXPECT_TRUE(h.HasCondition("NotConverged"));
+}
+
 TEST_F(HostileTest, ARevertThatFailsHasStillGivenTheApiBack) {
   h.Apply({.generation = 1});
   h.Apply({.generation = 2, .api = "  anonymousDelivery: true\n"});

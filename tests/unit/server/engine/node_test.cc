@@ -311,6 +311,136 @@ TEST_F(NodeTest, ARevertThatFailsIsTriedAgain) {
   EXPECT_EQ(h.ConfigStatus().pending_generation(), 0);
 }
 
+TEST_F(NodeTest, ARevertThatFailsForEverIsADegradedNodeThatANewDocumentMends) {
+  h.Apply({.generation = 1});
+  h.controller->execute_results.assign(50, absl::InternalError("broken"));
+  auto watcher = h.Apply({.generation = 2, .version = "v1.31.0+k3s1"});
+  ASSERT_EQ(watcher->last().state(), v1::APPLY_STATE_REVERT_FAILED);
+  h.executor->Advance(absl::Minutes(20));
+  EXPECT_TRUE(h.HasCondition("RevertFailed"));
+  EXPECT_EQ(h.MachineStatus().stage(), "degraded");
+  v1::SignedDocument next = h.Sign({.generation = 3, .version = "v1.32.0+k3s1"});
+  EXPECT_EQ(api::Reason(h.Apply(next)->error), "pending");
+  h.controller->execute_results.clear();
+  v1::ApplyRequest supersede;
+  supersede.set_supersede(true);
+  auto second = h.Apply(next, supersede);
+  ASSERT_TRUE(second->error.ok()) << second->error;
+  EXPECT_EQ(second->last().state(), v1::APPLY_STATE_COMMITTED);
+  EXPECT_EQ(h.world.running, "v1.32.0+k3s1");
+  EXPECT_FALSE(h.HasCondition("RevertFailed"));
+  EXPECT_FALSE(h.HasCondition("NotConverged"));
+  EXPECT_EQ(h.MachineStatus().stage(), "running");
+  v1::HistoryReply history = *h.node->History({});
+  ASSERT_EQ(history.generations_size(), 3);
+  EXPECT_EQ(history.generations(1).state(), v1::APPLY_STATE_REVERT_FAILED);
+  EXPECT_EQ(history.generations(1).result_code(), "apply-failed");  // its own reason
+}
+
+TEST_F(NodeTest, WhatSupersedesARevertThatIsUnderWayComesInWhenThatFails) {
+  h.Apply({.generation = 1});
+  h.controller->execute_results = {absl::InternalError("broken"), absl::InternalError("again")};
+  h.controller->hold_execute = true;
+  h.Apply({.generation = 2, .version = "v1.31.0+k3s1"});
+  auto held = std::move(h.controller->held_execute);
+  held(absl::OkStatus());  // fails; the way back is held now
+  v1::ApplyRequest supersede;
+  supersede.set_supersede(true);
+  auto second = h.Apply(h.Sign({.generation = 3, .version = "v1.32.0+k3s1"}), supersede);
+  EXPECT_FALSE(second->over());
+  h.controller->hold_execute = false;
+  held = std::move(h.controller->held_execute);
+  held(absl::OkStatus());
+  h.executor->RunUntilIdle();
+  ASSERT_TRUE(second->error.ok()) << second->error;
+  EXPECT_EQ(second->last().state(), v1::APPLY_STATE_COMMITTED);
+  EXPECT_EQ(h.world.running, "v1.32.0+k3s1");
+}
+
+TEST_F(NodeTest, ACancelledRevertLeavesTheCommittedConfigToBeMadeTrueAgain) {
+  h.Apply({.generation = 1});
+  h.controller->execute_results.assign(3, absl::InternalError("broken"));
+  h.world.running = "something else";
+  h.Apply({.generation = 2, .version = "v1.31.0+k3s1"});
+  ASSERT_TRUE(h.HasCondition("RevertFailed"));
+  absl::StatusOr<v1::CancelReply> cancelled = absl::UnknownError("no reply");
+  h.node->Cancel(h.operator_caller, {},
+                 [&](absl::StatusOr<v1::CancelReply> reply) { cancelled = std::move(reply); });
+  h.executor->RunUntilIdle();
+  ASSERT_TRUE(cancelled.ok()) << cancelled.status();
+  EXPECT_EQ(cancelled->state(), v1::APPLY_STATE_REVERT_FAILED);
+  EXPECT_EQ(h.ConfigStatus().pending_generation(), 0);
+  EXPECT_TRUE(h.HasCondition("NotConverged"));
+  h.executor->Advance(absl::Minutes(5));
+  EXPECT_FALSE(h.HasCondition("NotConverged"));
+  EXPECT_EQ(h.world.running, "v1.30.4+k3s1");
+  ASSERT_TRUE(h.Start().ok());
+  EXPECT_EQ(h.ActiveGeneration(), 1);
+  EXPECT_EQ(h.ConfigStatus().pending_generation(), 0);
+}
+
+TEST_F(NodeTest, ARevertThatFailsFetchesWhatItNeedsBeforeItTriesAgain) {
+  h.Apply({.generation = 1});
+  h.controller->execute_results = {absl::InternalError("broken"), absl::InternalError("gone")};
+  h.Apply({.generation = 2, .version = "v1.31.0+k3s1"});
+  int before = h.controller->prepares;
+  h.executor->Advance(absl::Minutes(1));
+  EXPECT_EQ(h.controller->prepares, before + 1);
+  EXPECT_FALSE(h.HasCondition("RevertFailed"));
+}
+
+TEST_F(NodeTest, WhatCouldNotBeMadeTrueAtTheStartIsTriedAgainWhateverComesInBetween) {
+  for (const char* between : {"staged", "failed"}) {
+    SCOPED_TRACE(between);
+    EngineHarness node;
+    ASSERT_TRUE(node.Start().ok());
+    node.Apply({.generation = 1});
+    const bool staged = std::string(between) == "staged";
+    if (staged) {
+      node.Apply({.generation = 2,
+                  .version = "v1.31.0+k3s1",
+                  .extra_metadata = "  apply: {mode: staged}\n"});
+    }
+    node.world.running.clear();
+    node.execute_results = {absl::InternalError("the artifact is gone")};
+    ASSERT_TRUE(node.Start().ok());
+    ASSERT_TRUE(node.HasCondition("NotConverged"));
+    if (!staged) {  // still under way when the next try is due, and then it fails
+      node.controller->hold_prepare = true;
+      node.Apply({.generation = 2, .version = "v1.31.0+k3s1"});
+      node.executor->Advance(absl::Minutes(1));
+      node.controller->hold_prepare = false;
+      auto held = std::move(node.controller->held_prepare);
+      held(absl::UnavailableError("no route"));
+    }
+    node.executor->Advance(absl::Minutes(10));
+    EXPECT_FALSE(node.HasCondition("NotConverged"));
+    EXPECT_EQ(node.world.running, "v1.30.4+k3s1");
+  }
+}
+
+TEST_F(NodeTest, ADocumentThatSupersedesGoesOnWhenItsCallerGoesAway) {
+  h.Apply({.generation = 1});
+  h.Apply({.generation = 2,
+           .version = "v1.31.0+k3s1",
+           .extra_metadata = "  apply: {mode: try, confirmWithin: 5m}\n"});
+  h.controller->hold_execute = true;  // going back takes its time
+  v1::ApplyRequest request;
+  request.set_supersede(true);
+  *request.mutable_document() = h.Sign({.generation = 3, .version = "v1.32.0+k3s1"});
+  auto watcher = std::make_shared<basalt::testing::RecordingWatcher>();
+  h.node->Apply(h.operator_caller, request, watcher);
+  h.executor->RunUntilIdle();
+  h.node->Detach(watcher);
+  h.executor->RunUntilIdle();
+  h.controller->hold_execute = false;
+  auto held = std::move(h.controller->held_execute);
+  held(absl::OkStatus());
+  h.executor->RunUntilIdle();
+  EXPECT_EQ(h.ActiveGeneration(), 3);
+  EXPECT_TRUE(watcher->events.empty());
+}
+
 TEST_F(NodeTest, AnIdempotencyKeyBelongsToOneDocument) {
   v1::ApplyRequest request;
   request.set_idempotency_key("k1");

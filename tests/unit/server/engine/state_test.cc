@@ -143,6 +143,20 @@ TEST(Journal, D8_EveryTornTailIsDroppedAndReported) {
   }
 }
 
+TEST(Journal, D6_ATornTailOnAReadOnlyDiskIsReadAndNothingIsAppended) {
+  FakeVfs vfs;
+  std::string first = EncodeRecord(Committed("a", 1)), second = EncodeRecord(Committed("b", 2));
+  vfs.Corrupt("journal", first + second.substr(0, 20));
+  vfs.FailAllWrites(absl::FailedPreconditionError("EROFS"));
+  auto journal = Journal::Open(vfs, "journal");
+  ASSERT_TRUE(journal.ok()) << journal.status();
+  EXPECT_EQ(journal->ledger().committed_digest(), "a");
+  EXPECT_TRUE(journal->degraded());
+  EXPECT_FALSE(journal->report().mended.ok());
+  vfs.ClearFaults();  // behind the torn tail it would be lost
+  EXPECT_TRUE(absl::IsFailedPrecondition(journal->Write(Committed("b", 2), true)));
+}
+
 TEST(Journal, D8_AFlippedByteIsFound) {
   FakeVfs vfs;
   std::string first = EncodeRecord(Committed("a", 1)), second = EncodeRecord(Committed("b", 2));
