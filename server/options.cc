@@ -84,6 +84,9 @@ absl::StatusOr<CommandLine> ParseCommandLine(const std::vector<std::string>& arg
   if (serve.listen.empty()) return Usage("--listen ADDRESS:PORT is missing");
   if (absl::Status status = CheckListen(serve.listen); !status.ok()) return status;
   serve.root = Absolute(serve.root, working_dir);
+  if (serve.root.find_first_not_of("/.") == std::string::npos) {
+    return Usage("--root / is the whole machine: name a directory of the node's own");
+  }
   while (serve.root.size() > 1 && absl::EndsWith(serve.root, "/")) serve.root.pop_back();
   serve.trust = Absolute(serve.trust, working_dir);
   serve.init_program = serve.init_program.empty() ? absl::StrCat(program_dir, "/noded-init")

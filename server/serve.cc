@@ -13,9 +13,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <memory>
+#include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -39,18 +38,35 @@ namespace {
 
 constexpr char kSupervisorFd[] = "BASALT_SUPERVISOR_FD";
 constexpr rlim_t kDescriptors = 2048;
+constexpr size_t kMaxSeed = 4 << 20;
 constexpr absl::Duration kFeedEvery = absl::Seconds(10);
+constexpr absl::Duration kAskAgain = absl::Seconds(1);
 constexpr absl::Duration kShutdownGrace = absl::Seconds(2);
 
+absl::Status BadRoot(const std::string& what) {
+  return api::Coded(absl::StatusCode::kFailedPrecondition, "bad-root", what,
+                    "choose a --root of the node's own that you may write to");
+}
+
+// A mistyped --root must not close somebody's directory to everybody else.
 absl::Status MakeRoot(const std::string& root) {
   std::error_code error;
   std::filesystem::create_directories(root, error);
-  if (error) {
-    return api::Coded(absl::StatusCode::kFailedPrecondition, "bad-root",
-                      absl::StrCat("cannot make ", root, ": ", error.message()),
-                      "choose a --root that you may write to");
+  if (error) return BadRoot(absl::StrCat("cannot make ", root, ": ", error.message()));
+  const bool ours = std::filesystem::exists(absl::StrCat(root, "/state"), error) ||
+                    std::filesystem::is_empty(root, error);
+  if (error) return BadRoot(absl::StrCat("cannot read ", root, ": ", error.message()));
+  struct stat found {};
+  if (stat(root.c_str(), &found) != 0) {
+    return BadRoot(absl::StrCat("cannot read ", root, ": ", std::strerror(errno)));
   }
-  chmod(root.c_str(), 0700);
+  if (ours) {
+    if (chmod(root.c_str(), 0700) == 0) return absl::OkStatus();
+    return BadRoot(absl::StrCat("cannot close ", root, " to others: ", std::strerror(errno)));
+  }
+  if ((found.st_mode & 022) != 0) {
+    return BadRoot(absl::StrCat(root, " is not a node's directory, and others may write to it"));
+  }
   return absl::OkStatus();
 }
 
@@ -60,8 +76,7 @@ absl::StatusOr<host::UniqueFd> LockRoot(const std::string& root) {
   std::string path = absl::StrCat(root, "/lock");
   host::UniqueFd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd.valid()) {
-    return api::Coded(absl::StatusCode::kFailedPrecondition, "bad-root",
-                      absl::StrCat("cannot open ", path, ": ", std::strerror(errno)));
+    return BadRoot(absl::StrCat("cannot open ", path, ": ", std::strerror(errno)));
   }
   if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
     return api::Coded(absl::StatusCode::kFailedPrecondition, "node-in-use",
@@ -73,13 +88,25 @@ absl::StatusOr<host::UniqueFd> LockRoot(const std::string& root) {
 
 absl::StatusOr<std::string> ReadSeed(const std::string& path) {
   if (path.empty()) return std::string();
-  std::ifstream in(path, std::ios::binary);
-  if (!in) {
+  auto no_trust = [&](absl::string_view why) {
     return api::Coded(absl::StatusCode::kNotFound, "no-trust",
-                      absl::StrCat("--trust ", path, ": ", std::strerror(errno)),
+                      absl::StrCat("--trust ", path, ": ", why),
                       "`nodectl init DIR --cluster NAME` makes DIR/trust.json");
+  };
+  host::UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.valid()) return no_trust(std::strerror(errno));
+  std::string seed(kMaxSeed + 1, '\0');
+  size_t size = 0;
+  while (size < seed.size()) {
+    ssize_t n = read(fd.get(), seed.data() + size, seed.size() - size);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return no_trust(std::strerror(errno));
+    if (n == 0) break;
+    size += static_cast<size_t>(n);
   }
-  return std::string(std::istreambuf_iterator<char>(in), {});
+  if (size > kMaxSeed) return no_trust("larger than any trust chain");
+  seed.resize(size);
+  return seed;
 }
 
 // "[::1]:6050" → "::1"; "127.0.0.1:0" → "127.0.0.1".
@@ -97,7 +124,11 @@ constexpr char kEndpointFile[] = "state/endpoint";
 std::string ListenAddress(host::Vfs& vfs, const std::string& wanted) {
   if (wanted.size() < 2 || wanted.substr(wanted.size() - 2) != ":0") return wanted;
   absl::StatusOr<std::string> kept = vfs.Read(kEndpointFile, 256);
-  if (kept.ok() && HostOf(*kept) == HostOf(wanted)) return *kept;
+  int port = 0;
+  if (kept.ok() && HostOf(*kept) == HostOf(wanted) &&
+      absl::SimpleAtoi(kept->substr(kept->rfind(':') + 1), &port) && port > 0 && port <= 65535) {
+    return *kept;
+  }
   return wanted;
 }
 
@@ -158,7 +189,17 @@ class EventPump {
  private:
   void Deliver() {
     absl::StatusOr<std::vector<host::ServiceEvent>> events = supervisor_.Events(last_seq_);
-    if (!events.ok()) return;  // ignoring: the supervisor is gone, and this process goes with it
+    if (!events.ok()) {
+      // It was too busy to answer in time, and may hold these events for told: nobody wakes us for
+      // them again. Or it is gone, and this process goes with it.
+      if (!std::exchange(asking_again_, true)) {
+        executor_.After(kAskAgain, [this] {
+          asking_again_ = false;
+          Deliver();
+        });
+      }
+      return;
+    }
     for (const host::ServiceEvent& event : *events) {
       last_seq_ = std::max(last_seq_, event.seq);
       k3s_.OnServiceEvent(event);
@@ -166,7 +207,8 @@ class EventPump {
     if (!events->empty()) node_.OnServiceEvents();
   }
   void Feed() {
-    if (supervisor_.Feed().ok()) executor_.After(kFeedEvery, [this] { Feed(); });
+    // One that was not answered in time is no reason to fall silent.
+    executor_.After(supervisor_.Feed().ok() ? kFeedEvery : kAskAgain, [this] { Feed(); });
   }
 
   engine::Executor& executor_;
@@ -174,6 +216,7 @@ class EventPump {
   k3s::K3sController& k3s_;
   engine::Node& node_;
   uint64_t last_seq_ = 0;
+  bool asking_again_ = false;
 };
 
 }  // namespace
@@ -277,6 +320,8 @@ absl::Status Serve(const ServeOptions& options) {
   if (absl::Status status =
           WriteRunFiles(**vfs, server->endpoints().front(), identity->machine_id());
       !status.ok()) {
+    server->Shutdown(absl::ZeroDuration());
+    server.reset();  // before the node that it calls
     return status;
   }
   std::printf("noded %s: %s serves %s, fingerprint %s\n", BASALT_VERSION, platform->name().c_str(),

@@ -29,8 +29,7 @@ class Channel {
   // Sends the wake packet that is owed, if any.
   void Wake();
 
-  bool hello_seen() const { return hello_seen_; }  // since Attach
-  int64_t fed_ns() const { return fed_ns_; }       // last HELLO or FEED; 0: none since Attach
+  int64_t fed_ns() const { return fed_ns_; }  // last HELLO or FEED; 0: none since Attach
   uint32_t missed_feeds = 0;
   int64_t watchdog_ns = 0;
   int init_pid = 0;

@@ -9,14 +9,12 @@ int Keeper::Start() { return Launch(); }
 
 bool Keeper::OnExit(const Exited& exited) {
   if (pid_ == 0 || exited.pid != pid_) return false;
-  // Before Detach: a HELLO that still waits in the channel counts.
-  channel_.OnReadable();
-  bool hello = channel_.hello_seen();
+  channel_.OnReadable();  // what it asked for last is done: the next one finds it so
   channel_.Detach();
   pid_ = 0;
   kill_ns_ = Os::kNever;
   if (shutting_down_) return true;
-  if (starts_ == 1 && !hello && exited.signal == 0 && exited.code == kConfigurationError) {
+  if (starts_ == 1 && exited.signal == 0 && exited.code == kConfigurationError) {
     misconfigured_ = true;
     return true;
   }

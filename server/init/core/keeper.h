@@ -4,8 +4,8 @@
 //   waits                                0      200 ms   500 ms   1 s  2 s  ... 30 s
 //
 // So the first three come within one second, and a noded that crashes at once costs little. Exit 64
-// of the very first noded, before its HELLO, means that a person typed something wrong: the program
-// ends with 64 instead. One thread, no allocation, CLOCK_BOOTTIME.
+// of the very first noded means that it could not start as it was told to (a mistyped option, a
+// port that is taken): the program ends with 64 instead. One thread, no allocation, CLOCK_BOOTTIME.
 #pragma once
 
 #include <cstdint>

@@ -124,10 +124,18 @@ TEST_F(ProgramTest, AConfigurationErrorOfTheFirstNodedEndsWithItsCode) {
   EXPECT_EQ(program_->exit_code(), kConfigurationError);
 }
 
-TEST_F(ProgramTest, Code64AfterHelloOrOfALaterNodedIsACrashLikeAnyOther) {
+TEST_F(ProgramTest, AConfigurationErrorThatIsFoundAfterHelloEndsWithItsCodeToo) {
   Begin();
-  ASSERT_EQ(Hello(), 0);
+  ASSERT_EQ(Hello(), 0);  // the port, say, is tried later
   os_.End(os_.noded_pid, kConfigurationError);
+  Turn();
+  EXPECT_TRUE(program_->done());
+  EXPECT_EQ(program_->exit_code(), kConfigurationError);
+}
+
+TEST_F(ProgramTest, Code64OfALaterNodedIsACrashLikeAnyOther) {
+  Begin();
+  os_.End(os_.noded_pid, 1);
   Turn();
   os_.End(os_.noded_pid, kConfigurationError);
   Turn();
