@@ -109,11 +109,10 @@ void NodeImpl::Logs(const std::string& service, uint64_t from_offset, size_t max
 
 absl::StatusOr<NodeApi::LogChunk> NodeImpl::ReadLog(const std::string& service, uint64_t from,
                                                     size_t max_bytes) {
-  absl::StatusOr<std::string> ring = deps_.supervisor.Output(service, kRing);
+  uint64_t end = 0;
+  absl::StatusOr<std::string> ring = deps_.supervisor.Output(service, kRing, &end);
   if (!ring.ok()) return ring.status();
-  absl::StatusOr<uint64_t> end = deps_.supervisor.OutputOffset(service);
-  if (!end.ok()) return end.status();
-  uint64_t start = *end - std::min<uint64_t>(*end, ring->size());
+  uint64_t start = end - std::min<uint64_t>(end, ring->size());
   Mask(*ring, state_->committed_config());
   Mask(*ring, machine_->config_in_force());
   Mask(*ring, machine_->pending() == nullptr ? nullptr : machine_->pending()->target->config.get());

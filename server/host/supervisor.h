@@ -81,10 +81,12 @@ class Supervisor {
   // Starts the ladder and returns; the exit comes as an event. NotFound. Restarting stops with it.
   virtual absl::Status Stop(absl::string_view name) = 0;
   virtual absl::StatusOr<std::vector<ServiceStatus>> List() = 0;
-  // The last `max_bytes` of what the service wrote to stdout and stderr (ring of 256 KiB).
-  virtual absl::StatusOr<std::string> Output(absl::string_view name,
-                                             size_t max_bytes = 256 << 10) = 0;
-  // Bytes ever written by the service, for following: Output(name) ends at this offset.
+  // The last `max_bytes` of what the service wrote to stdout and stderr (ring of 256 KiB). `end`:
+  // at which offset of all that it ever wrote they end, for following. It may write on meanwhile,
+  // so that asking OutputOffset afterwards is asking about something else.
+  virtual absl::StatusOr<std::string> Output(absl::string_view name, size_t max_bytes = 256 << 10,
+                                             uint64_t* end = nullptr) = 0;
+  // Bytes ever written by the service.
   virtual absl::StatusOr<uint64_t> OutputOffset(absl::string_view name) = 0;
   // All events after `after_seq`, oldest first.
   virtual absl::StatusOr<std::vector<ServiceEvent>> Events(uint64_t after_seq) = 0;

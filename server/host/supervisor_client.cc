@@ -164,9 +164,11 @@ class Client : public Supervisor {
     return list;
   }
 
-  absl::StatusOr<std::string> Output(absl::string_view name, size_t max_bytes) override {
+  absl::StatusOr<std::string> Output(absl::string_view name, size_t max_bytes,
+                                     uint64_t* end) override {
     auto before = Ring(name);
     if (!before.ok()) return before.status();
+    if (end != nullptr) *end = before->at.written;
     uint64_t kept = std::min<uint64_t>({before->at.written, before->at.capacity, max_bytes});
     uint64_t begin = before->at.written - kept;
     std::string text(kept, 0);

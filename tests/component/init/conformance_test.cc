@@ -221,6 +221,9 @@ TEST_P(SupervisorConformance, OutputKeepsTheEndAndCountsAllAcrossReplacement) {
   world_->Write("k3s", "bye");
   world_->Exit("k3s", 1, 0);
   Await(Kind::kExit, "k3s");
+  uint64_t end = 0;
+  EXPECT_EQ(*supervisor().Output("k3s", 3, &end), "bye");
+  EXPECT_EQ(end, 8u);
   EXPECT_EQ(*supervisor().Output("k3s"), "hellobye");
   ASSERT_TRUE(supervisor().Start(world_->Spec("k3s")).ok());
   EXPECT_EQ(*supervisor().OutputOffset("k3s"), 8u);

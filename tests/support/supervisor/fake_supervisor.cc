@@ -77,11 +77,14 @@ absl::StatusOr<std::vector<host::ServiceStatus>> FakeSupervisor::List() {
   return list;
 }
 
-absl::StatusOr<std::string> FakeSupervisor::Output(absl::string_view name, size_t max_bytes) {
+absl::StatusOr<std::string> FakeSupervisor::Output(absl::string_view name, size_t max_bytes,
+                                                   uint64_t* end) {
   if (absl::Status failed = TakeFailure(Op::kOutput); !failed.ok()) return failed;
   Service* service = Find(name);
   if (service == nullptr) return Unknown(name);
-  const std::string& all = service->output;
+  const std::string all = service->output;
+  if (end != nullptr) *end = service->written;
+  if (!written_after_output.empty()) Write(name, written_after_output);
   return all.size() <= max_bytes ? all : all.substr(all.size() - max_bytes);
 }
 

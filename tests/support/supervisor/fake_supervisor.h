@@ -37,7 +37,8 @@ class FakeSupervisor : public host::Supervisor {
   absl::Status Start(host::ServiceSpec spec) override;
   absl::Status Stop(absl::string_view name) override;
   absl::StatusOr<std::vector<host::ServiceStatus>> List() override;
-  absl::StatusOr<std::string> Output(absl::string_view name, size_t max_bytes = 256 << 10) override;
+  absl::StatusOr<std::string> Output(absl::string_view name, size_t max_bytes = 256 << 10,
+                                     uint64_t* end = nullptr) override;
   absl::StatusOr<uint64_t> OutputOffset(absl::string_view name) override;
   absl::StatusOr<std::vector<host::ServiceEvent>> Events(uint64_t after_seq) override;
   int event_fd() const override { return -1; }
@@ -67,6 +68,7 @@ class FakeSupervisor : public host::Supervisor {
   // Called after each event, also from within Start and Stop: post to the loop, do not act.
   std::function<void()> on_event;
   bool obeys_stop = true;
+  std::string written_after_output;  // each service writes this as soon as its output was read
 
  private:
   struct Service {

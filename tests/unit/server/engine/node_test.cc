@@ -1,4 +1,5 @@
 // The life of an apply, seen from the API, with real signatures.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -555,6 +556,29 @@ TEST_F(NodeTest, APolicyOfTheRootIsTakenOnceAndTheSameAgainIsUnchanged) {
   send({first, version(2, h.root_key), version(3, h.config_key)});
   EXPECT_FALSE(got.ok());
   EXPECT_EQ(h.ConfigStatus().trust_version(), 2);
+}
+
+TEST_F(NodeTest, FollowingALogLosesAndRepeatsNothingWhileTheServiceWritesOn) {
+  host::ServiceSpec spec;
+  spec.name = "k3s";
+  spec.argv = {"k3s"};
+  spec.exec_fd.reset(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  ASSERT_TRUE(h.supervisor->Start(std::move(spec)).ok());
+  h.supervisor->Write("k3s", "line 0\n");
+  std::string followed;
+  uint64_t offset = 0;
+  for (int i = 1; i <= 20; ++i) {
+    h.supervisor->written_after_output = "line " + std::to_string(i) + "\n";
+    h.node->Logs("k3s", offset, 1000, [&](absl::StatusOr<NodeApi::LogChunk> chunk) {
+      ASSERT_TRUE(chunk.ok()) << chunk.status();
+      followed += chunk->data;
+      offset = chunk->next_offset;
+    });
+    h.executor->RunUntilIdle();
+  }
+  std::string wanted;
+  for (int i = 0; i < 20; ++i) wanted += "line " + std::to_string(i) + "\n";
+  EXPECT_EQ(followed, wanted);
 }
 
 TEST_F(NodeTest, HistoryAndConfigAreKeptAndRedacted) {
