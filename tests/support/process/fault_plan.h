@@ -10,6 +10,7 @@ namespace basalt::testing {
 enum class FaultOp : uint32_t {
   kStorage,  // write, ftruncate, fsync, rename, unlink, mkdir on what is a file or a directory
   kMemory,   // malloc, calloc, realloc
+  kSync,     // fsync, fdatasync alone
 };
 
 enum class FaultAction : uint32_t {

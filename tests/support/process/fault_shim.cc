@@ -79,6 +79,17 @@ auto Storage(const char* name, Args... args) -> decltype(static_cast<Function>(n
   return result;
 }
 
+int Sync(const char* name, int fd) {
+  Verdict verdict = Count(FaultOp::kSync);
+  if (verdict == Verdict::kFail) {
+    errno = EIO;
+    return -1;
+  }
+  int result = Storage<int (*)(int)>(name, fd);
+  if (verdict == Verdict::kDieAfter) Die();
+  return result;
+}
+
 bool MemoryFails() { return Count(FaultOp::kMemory) == Verdict::kFail; }
 
 }  // namespace
@@ -93,7 +104,8 @@ ssize_t write(int fd, const void* data, size_t size) {
 
 int ftruncate(int fd, off_t size) { return Storage<int (*)(int, off_t)>("ftruncate", fd, size); }
 
-int fsync(int fd) { return Storage<int (*)(int)>("fsync", fd); }
+int fsync(int fd) { return Sync("fsync", fd); }
+int fdatasync(int fd) { return Sync("fdatasync", fd); }
 
 int renameat(int from_dir, const char* from, int to_dir, const char* to) {
   return Storage<int (*)(int, const char*, int, const char*)>("renameat", from_dir, from, to_dir,

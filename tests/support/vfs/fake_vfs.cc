@@ -92,7 +92,9 @@ class MemoryDisk : public host::Disk {
     std::lock_guard lock(mu);
     if (absl::Status status = Step(DiskOp::kSyncFile); !status.ok()) return status;
     ++counters.fsyncs;
-    if (!lies.sync_file) files.at(file)->durable = files.at(file)->now;
+    if (!lies.sync_file || !Lied(NameOf(files.at(file)))) {
+      files.at(file)->durable = files.at(file)->now;
+    }
     return absl::OkStatus();
   }
   absl::StatusOr<uint64_t> Size(int file) override {
@@ -123,7 +125,7 @@ class MemoryDisk : public host::Disk {
     if (it == names.end()) return absl::NotFoundError(from);
     InodePtr inode = it->second;
     names.erase(it);
-    if (lies.rename) {
+    if (lies.rename && Lied(to)) {
       auto [target, fresh] = names.try_emplace(to, std::make_shared<Inode>());
       target->second->now = inode->now;
       if (fresh) pending.push_back({Parent(to), to, target->second, from});
@@ -155,7 +157,7 @@ class MemoryDisk : public host::Disk {
     if (!dirs.count(path)) return absl::NotFoundError(path);
     if (absl::Status status = Step(DiskOp::kSyncDir); !status.ok()) return status;
     ++counters.fsyncs;
-    if (lies.sync_dir) return absl::OkStatus();
+    if (lies.sync_dir && Lied(path)) return absl::OkStatus();
     Settle([&](const NameChange& change) { return change.dir == path; });
     std::erase_if(new_dirs, [&](const std::string& dir) { return Parent(dir) == path; });
     return absl::OkStatus();
@@ -252,6 +254,13 @@ class MemoryDisk : public host::Disk {
   FakeVfs::Counters counters;
 
  private:
+  bool Lied(const std::string& path) const { return absl::StrContains(path, lies.only); }
+  std::string NameOf(const InodePtr& inode) const {
+    for (const auto& [name, other] : names) {
+      if (other == inode) return name;
+    }
+    return "";
+  }
   template <typename Select>
   void Settle(Select select) {
     std::vector<NameChange> rest;

@@ -28,6 +28,7 @@ struct Lies {
   bool sync_file = false;  // fsync of a file does nothing
   bool sync_dir = false;   // fsync of a directory does nothing
   bool rename = false;     // rename copies into the target in place, without durability
+  std::string only;        // what part of a path tells where; "" = everywhere
 };
 
 class FakeVfs : public host::Vfs {
