@@ -67,6 +67,13 @@ void EngineHarness::PowerCut(CutMode mode, uint64_t seed) {
 absl::Status EngineHarness::Start() {
   Kill();
   executor = std::make_unique<ManualExecutor>(clock);
+  if (absl::Status status = Make(*executor); !status.ok()) return status;
+  absl::Status status = node->Start();
+  if (status.ok()) executor->RunUntilIdle();
+  return status;
+}
+
+absl::Status EngineHarness::Make(engine::Executor& on) {
   supervisor = std::make_unique<FakeSupervisor>(clock);
   controller = std::make_unique<FakeController>(world);
   controller->hold_execute = hold_execute;
@@ -79,7 +86,7 @@ absl::Status EngineHarness::Start() {
   if (!identity.ok()) return identity.status();
   identity_.emplace(*std::move(identity));
   node = engine::MakeNode(
-      {.executor = *executor,
+      {.executor = on,
        .vfs = vfs,
        .clock = clock,
        .random = random,
@@ -98,9 +105,7 @@ absl::Status EngineHarness::Start() {
        .endpoints = [] { return std::vector<std::string>{"127.0.0.1:1"}; },
        .kubeconfig = [](absl::Duration) -> absl::StatusOr<std::string> { return "k"; },
        .restart_service = [](const std::string&) { return absl::OkStatus(); }});
-  absl::Status status = node->Start();
-  if (status.ok()) executor->RunUntilIdle();
-  return status;
+  return absl::OkStatus();
 }
 
 std::string EngineHarness::Yaml(const ConfigOptions& options) {

@@ -48,6 +48,8 @@ class EngineHarness {
 
   // Another life of noded: the old one is gone without a word.
   absl::Status Start();
+  // The node alone, not started, on an executor of the caller's: with real threads.
+  absl::Status Make(engine::Executor& on);
   void Kill();
   void Reboot();  // a new boot, nothing lost that was written
   void PowerCut(CutMode mode, uint64_t seed);
