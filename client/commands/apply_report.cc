@@ -54,7 +54,7 @@ void ApplyReport::Planned(const v1::PlanReply& plan) {
   if (io_.json()) {
     nlohmann::ordered_json out{{"type", "plan"}, {"node", node_}};
     out["plan"] = Tree(plan);
-    io_.out << out.dump() << "\n";
+    io_.out << out.dump(-1, ' ', true) << "\n";
     return;
   }
   io_.out << Bold(io_, node_) << "\n" << PlanText(io_, plan) << std::flush;
@@ -82,7 +82,8 @@ void ApplyReport::Unchanged(const std::string&) {
 
 void ApplyReport::Note(const std::string& text) {
   if (io_.json()) {
-    io_.out << nlohmann::ordered_json{{"type", "note"}, {"node", node_}, {"text", text}}.dump()
+    io_.out << nlohmann::ordered_json{{"type", "note"}, {"node", node_}, {"text", text}}.dump(
+                   -1, ' ', true, nlohmann::ordered_json::error_handler_t::replace)
             << "\n"
             << std::flush;
     return;
@@ -97,7 +98,7 @@ void ApplyReport::Event(const v1::ApplyEvent& event) {
     shown.clear_return_token();  // a secret of this session
     out["state"] = StateWord(event.state());
     out["event"] = Tree(shown);
-    io_.out << out.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << "\n"
+    io_.out << out.dump(-1, ' ', true, nlohmann::ordered_json::error_handler_t::replace) << "\n"
             << std::flush;
     return;
   }
@@ -140,7 +141,7 @@ absl::Status ApplyReport::Result(const v1::ApplyEvent& last, int64_t generation)
     out["conditions"] = nlohmann::ordered_json::array();
     for (const v1::Condition& condition : last.conditions())
       out["conditions"].push_back(Tree(condition));
-    io_.out << out.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << "\n";
+    io_.out << out.dump(-1, ' ', true, nlohmann::ordered_json::error_handler_t::replace) << "\n";
   } else if (good_end) {
     io_.out << node_ << ": "
             << (healthy ? Green(io_, last.unchanged() ? "unchanged" : state) : Yellow(io_, state))

@@ -144,7 +144,7 @@ absl::StatusOr<int> RunLogs(Session& session, const LogsOptions& options) {
   auto print = [&](absl::string_view text) {
     if (io.json()) {
       nlohmann::ordered_json line{{"node", node->name}, {"line", std::string(text)}};
-      io.out << line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << "\n";
+      io.out << line.dump(-1, ' ', true, nlohmann::ordered_json::error_handler_t::replace) << "\n";
     } else {
       io.out << Escape(text) << "\n";
     }

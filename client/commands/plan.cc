@@ -20,7 +20,7 @@ void Print(Io& io, const std::string& node, const std::string& file, const v1::P
     out["node"] = node;
     out["file"] = file;
     out["plan"] = nlohmann::ordered_json::parse(ToJson(plan), nullptr, false);
-    io.out << out.dump() << "\n";
+    io.out << out.dump(-1, ' ', true) << "\n";
   } else if (io.format == Format::kYaml) {
     nlohmann::ordered_json out;
     out["node"] = node;

@@ -184,7 +184,7 @@ absl::StatusOr<int> RunStatus(Session& session, const StatusOptions& options) {
     out["nodes"] = nlohmann::ordered_json::array();
     for (const NodeStatus& status : all) out["nodes"].push_back(Json(status));
     const std::string text =
-        out.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+        out.dump(2, ' ', true, nlohmann::ordered_json::error_handler_t::replace);
     io.out << (io.json() ? text + "\n" : JsonToYaml(text));
     return exit_code;
   }

@@ -1,5 +1,8 @@
 #include "client/output/errors.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "absl/strings/ascii.h"
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
@@ -54,6 +57,14 @@ void PrintWarning(Io& io, absl::string_view text) {
   io.err << Yellow(io, "warning: ") << Escape(text, true) << "\n";
 }
 
+void MakeOutputPrivate(Io& io) {
+  struct stat st;
+  if (fstat(STDOUT_FILENO, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 0 &&
+      fchmod(STDOUT_FILENO, 0600) != 0) {
+    PrintWarning(io, "the output holds secrets and its mode cannot be set to 0600");
+  }
+}
+
 void PrintError(Io& io, const absl::Status& status) {
   if (io.json()) {
     io.out << ErrorsJson(status) << "\n";
@@ -93,8 +104,10 @@ std::string ErrorsJson(const absl::Status& status) {
   if (errors.empty()) errors.push_back(ErrorJson(status));
   nlohmann::ordered_json out;
   out["errors"] = std::move(errors);
-  // What a node says need not be UTF-8: replaced, because JSON must be.
-  return out.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  // What a node says need not be UTF-8: replaced, because JSON must be. ASCII alone, here and
+  // wherever JSON holds a node's text: a terminal obeys the one-character CSI and would reorder a
+  // bidi text.
+  return out.dump(-1, ' ', true, nlohmann::ordered_json::error_handler_t::replace);
 }
 
 }  // namespace basalt::client

@@ -22,6 +22,10 @@ void PrintError(Io& io, const absl::Status& status);
 // `severity` is "error" or "warning": one line each on standard error.
 void PrintViolations(Io& io, absl::string_view severity,
                      const std::vector<api::Violation>& violations);
+// The file that the shell made for `> n1.yaml`: from here on it holds secrets, so it becomes 0600.
+// A file that held something before is left as it is.
+void MakeOutputPrivate(Io& io);
+
 void PrintWarning(Io& io, absl::string_view text);
 
 // {"errors":[...]} as one line.

@@ -105,6 +105,25 @@ std::string Escape(absl::string_view text, bool keep_lines) {
   return out;
 }
 
+std::string EscapeYaml(absl::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  while (!text.empty()) {
+    uint32_t point = 0;
+    int length = DecodeUtf8(text, point);
+    if (length == 0) {
+      out += "\\uFFFD";
+      length = 1;
+    } else if (Hidden(point)) {
+      absl::StrAppendFormat(&out, point < 0x10000 ? "\\u%04X" : "\\U%08X", point);
+    } else {
+      absl::StrAppend(&out, text.substr(0, length));
+    }
+    text.remove_prefix(length);
+  }
+  return out;
+}
+
 std::string Bold(const Io& io, absl::string_view text) { return Paint(io, "1", text); }
 std::string Dim(const Io& io, absl::string_view text) { return Paint(io, "2", text); }
 std::string Red(const Io& io, absl::string_view text) { return Paint(io, "31", text); }

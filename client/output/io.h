@@ -39,6 +39,9 @@ Io StandardIo();
 // Line feeds stay when `keep_lines`; tabs stay.
 std::string Escape(absl::string_view text, bool keep_lines = false);
 
+// The same inside a double-quoted text of YAML, whose own escapes read back as what it was.
+std::string EscapeYaml(absl::string_view text);
+
 // Escape sequences around `text`, or `text` alone when colours are off.
 std::string Bold(const Io& io, absl::string_view text);
 std::string Dim(const Io& io, absl::string_view text);

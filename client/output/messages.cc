@@ -6,6 +6,7 @@
 #include "absl/time/time.h"
 #include "basalt/v1/options.pb.h"
 #include "client/context/flat_yaml.h"
+#include "client/output/io.h"
 #include "google/protobuf/util/json_util.h"
 #include "nlohmann/json.hpp"
 
@@ -29,7 +30,7 @@ std::string Json(const Message& message, bool pretty) {
 void EmitYaml(const nlohmann::ordered_json& value, int indent, std::string& out);
 
 std::string ScalarYaml(const nlohmann::ordered_json& value) {
-  return value.is_string() ? QuoteYaml(value.get<std::string>()) : value.dump();
+  return value.is_string() ? EscapeYaml(QuoteYaml(value.get<std::string>())) : value.dump();
 }
 
 void EmitMember(const nlohmann::ordered_json& value, int indent, std::string& out) {
@@ -45,7 +46,7 @@ void EmitYaml(const nlohmann::ordered_json& value, int indent, std::string& out)
   const std::string pad(static_cast<size_t>(indent), ' ');
   if (value.is_object()) {
     for (const auto& [key, member] : value.items()) {
-      out += pad + QuoteYaml(key) + ":";
+      out += pad + EscapeYaml(QuoteYaml(key)) + ":";
       EmitMember(member, indent, out);
     }
     return;
@@ -119,6 +120,16 @@ std::string Cell(const Message& m, const FieldDescriptor& f) {
   return parts.empty() ? "-" : absl::StrJoin(parts, ",");
 }
 
+// A column as long as an error would push the others off the screen; `-o wide` has the whole.
+constexpr size_t kLongestCell = 60;
+
+std::string Shortened(std::string text) {
+  if (text.size() <= kLongestCell) return text;
+  size_t end = kLongestCell - 3;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+  return text.substr(0, end) + "...";
+}
+
 std::vector<const FieldDescriptor*> Columns(const google::protobuf::Descriptor& type, bool wide,
                                             std::vector<std::string>& titles) {
   std::vector<const FieldDescriptor*> out;
@@ -171,7 +182,9 @@ Table MessageTable(const std::vector<const Message*>& messages, bool wide) {
   auto columns = Columns(*messages[0]->GetDescriptor(), wide, table.titles);
   for (const Message* m : messages) {
     table.rows.emplace_back();
-    for (const FieldDescriptor* f : columns) table.rows.back().push_back(Cell(*m, *f));
+    for (const FieldDescriptor* f : columns) {
+      table.rows.back().push_back(wide ? Cell(*m, *f) : Shortened(Cell(*m, *f)));
+    }
   }
   return table;
 }
