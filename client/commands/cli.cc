@@ -9,6 +9,7 @@
 #include "client/commands/commands.h"
 #include "client/commands/completion.h"
 #include "client/output/errors.h"
+#include "machineconfig/schema/fields.h"
 
 namespace basalt::client {
 namespace {
@@ -74,7 +75,8 @@ class Parser {
     return verb;
   }
   void Output(CLI::App* verb) {
-    verb->add_option("-o,--output", words_.global.output, "table, wide, json, yaml or name");
+    verb->add_option("-o,--output", words_.global.output, "table, wide, json, yaml or name")
+        ->type_name("FORMAT");
   }
   // Where -o names a file.
   void OutputFormat(CLI::App* verb) {
@@ -82,14 +84,16 @@ class Parser {
   }
   static void Files(CLI::App* verb, std::vector<std::string>& files) {
     verb->add_option("-f,--file", files, "Files, directories, or - for standard input")
+        ->type_name("FILE")
         ->required()
         ->allow_extra_args(false);
   }
   static void Node(CLI::App* verb, std::string& node) {
-    verb->add_option("-n,--node-name", node, "Node of the inventory");
+    verb->add_option("-n,--node-name", node, "Node of the inventory")->type_name("NAME");
   }
   static void Signing(CLI::App* verb, SigningOptions& o) {
     verb->add_option("--key", o.keys, "Key that signs; may be repeated (default: the context's)")
+        ->type_name("FILE")
         ->allow_extra_args(false);
     verb->add_flag("--allow-plaintext", o.allow_plaintext, "Sign secrets that are not sealed");
     verb->add_option("--mode", o.mode, "commit, try or staged: sets metadata.apply.mode");
@@ -101,19 +105,20 @@ class Parser {
     Node(verb, o.node);
     Signing(verb, o.signing);
     verb->add_option("--timeout", words_.timeout,
-                     "Ends the wait, not the apply: 2m, 90s (default: 10m)");
+                     "Ends the wait, not the apply: 2m, 90s (default: 10m)")
+        ->type_name("DURATION")
+        ->check([](const std::string& word) -> std::string {
+          absl::Duration value;
+          if (absl::ParseDuration(word, &value) && value > absl::ZeroDuration()) return "";
+          return absl::StrCat("'", word, "' is not a duration: like 2m or 90s");
+        });
     verb->add_flag("--dry-run", o.dry_run, "Show the plan of the signed document, apply nothing");
     verb->add_flag("--yes,-y", o.yes, "Do not ask, whatever the effect");
     verb->add_flag("--supersede", o.supersede, "Revert what is pending first (operators)");
     Output(verb);
   }
-  absl::Status Timeout(ApplyOptions& o) const {
-    if (words_.timeout.empty()) return absl::OkStatus();
-    if (absl::ParseDuration(words_.timeout, &o.timeout) && o.timeout > absl::ZeroDuration()) {
-      return absl::OkStatus();
-    }
-    return api::Coded(absl::StatusCode::kInvalidArgument, "bad-timeout",
-                      absl::StrCat("'", words_.timeout, "' is not a duration"), "like 2m or 90s");
+  void Timeout(ApplyOptions& o) const {
+    if (!words_.timeout.empty()) absl::ParseDuration(words_.timeout, &o.timeout);  // checked above
   }
 
   void Owner() {
@@ -235,7 +240,7 @@ class Parser {
              "  nodectl apply -f n1.json --yes --timeout 2m -o json\n"
              "  nodectl apply -f n1.yaml --allow-plaintext --mode try --confirm-within 5m",
              [this](Session& s) -> absl::StatusOr<int> {
-               if (absl::Status t = Timeout(words_.apply); !t.ok()) return t;
+               Timeout(words_.apply);
                return RunApplyVerb(s, words_.apply);
              });
     Files(v, w.apply.files);
@@ -245,7 +250,7 @@ class Parser {
              "  nodectl rollback 20261123221500 -n n1\n"
              "  nodectl rollback 20261123221500 -n n1 -f old.json --yes",
              [this](Session& s) -> absl::StatusOr<int> {
-               if (absl::Status t = Timeout(words_.rollback.apply); !t.ok()) return t;
+               Timeout(words_.rollback.apply);
                return RunRollback(s, words_.rollback);
              });
     v->add_option("generation", w.rollback.generation, "See nodectl history")->required();
@@ -331,6 +336,16 @@ class Parser {
         ->required()
         ->check(CLI::IsMember({"bash", "zsh", "fish"}));
 
+    // For the completion scripts; a node need not be up to be named.
+    app_.add_subcommand("__nodes", "")->group("")->fallthrough()->callback([this] {
+      action_ = [](Session& s) -> absl::StatusOr<int> {
+        absl::StatusOr<const Inventory*> inventory = s.inventory();
+        if (!inventory.ok()) return inventory.status();
+        for (const InventoryNode& node : (*inventory)->nodes()) s.io().out << node.name << "\n";
+        return 0;
+      };
+    });
+
     v = Verb(app_, "version", "Version of this program",
              "  nodectl version\n  nodectl version -o json",
              [](Session& s) { return RunVersion(s); });
@@ -342,12 +357,18 @@ class Parser {
   static std::vector<CompletionVerb> Tree(const CLI::App& app, const std::string& prefix = "") {
     std::vector<CompletionVerb> out;
     for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; })) {
+      if (sub->get_group().empty()) continue;  // hidden
       CompletionVerb verb;
       verb.words = prefix + sub->get_name();
       verb.description = sub->get_description();
       for (const CLI::Option* option : sub->get_options()) {
         for (const std::string& name : option->get_lnames()) verb.flags.push_back("--" + name);
         for (const std::string& name : option->get_snames()) verb.flags.push_back("-" + name);
+      }
+      if (verb.words == "completion") verb.arguments = {"bash", "zsh", "fish"};
+      if (verb.words == "logs") verb.arguments = {"k3s"};
+      if (verb.words == "get") {
+        verb.arguments = {"machinestatus", "configstatus", "generation", "service", "k3sstatus"};
       }
       std::vector<CompletionVerb> below = Tree(*sub, verb.words + " ");
       out.push_back(std::move(verb));
@@ -365,16 +386,59 @@ class Parser {
 
 namespace {
 
-// Help of the verb that was meant, as far as the words name one.
-std::string Usage(const CLI::App& app) {
+// The verb that the words name so far, for `nodectl VERB --help`; and the word after it, when it is
+// none of its verbs.
+struct Meant {
+  const CLI::App* verb;
   std::string words = "nodectl";
-  for (const CLI::App* at = &app;;) {
-    const std::vector<CLI::App*> below = at->get_subcommands();
-    if (below.empty()) break;
-    at = below.front();
-    words += " " + at->get_name();
+  std::string unknown;
+};
+
+Meant WhatIsMeant(const CLI::App& app, int argc, char** argv) {
+  Meant out{.verb = &app};
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word == "--context" || word == "--passphrase-file") ++i;
+    if (word.empty() || word[0] == '-') continue;
+    const CLI::App* below = nullptr;
+    for (const CLI::App* sub : out.verb->get_subcommands([](const CLI::App*) { return true; })) {
+      if (sub->get_name() == word) below = sub;
+    }
+    if (below == nullptr) {
+      if (out.verb->get_require_subcommand_min() > 0) out.unknown = word;
+      break;
+    }
+    out.verb = below;
+    out.words += " " + word;
   }
-  return words + " --help";
+  return out;
+}
+
+// An unknown verb is named, with the one that was meant.
+absl::Status UsageError(const Meant& meant, const std::string& what) {
+  if (meant.unknown.empty()) {
+    return api::Coded(absl::StatusCode::kInvalidArgument, "usage", what, meant.words + " --help");
+  }
+  std::vector<absl::string_view> known;
+  for (const CLI::App* sub : meant.verb->get_subcommands([](const CLI::App*) { return true; })) {
+    if (!sub->get_group().empty()) known.push_back(sub->get_name());
+  }
+  const std::string near = schema::Nearest(meant.unknown, known);
+  return api::Coded(absl::StatusCode::kInvalidArgument, "usage",
+                    absl::StrCat("'", meant.unknown, "' is no verb of ", meant.words),
+                    near.empty() ? meant.words + " --help"
+                                 : absl::StrCat("did you mean `", meant.words, " ", near, "`?"));
+}
+
+// `nodectl help VERB`, as other tools have it.
+std::vector<char*> WithHelp(int argc, char** argv) {
+  std::vector<char*> out(argv, argv + argc);
+  if (argc > 1 && std::string(argv[1]) == "help") {
+    static char flag[] = "--help";
+    out.erase(out.begin() + 1);
+    out.push_back(flag);
+  }
+  return out;
 }
 
 }  // namespace
@@ -384,14 +448,18 @@ int RunCommandLine(int argc, char** argv) {
   try {
     Parser parser;
     try {
-      parser.app().parse(argc, argv);
+      std::vector<char*> words = WithHelp(argc, argv);
+      if (words.size() == 1) {  // nothing asked: what there is to ask
+        io.err << parser.app().help();
+        return kUsage;
+      }
+      parser.app().parse(static_cast<int>(words.size()), words.data());
     } catch (const CLI::ParseError& error) {
       if (error.get_exit_code() == 0) {  // help, version
         parser.app().exit(error, std::cout, std::cerr);
         return 0;
       }
-      PrintError(io, api::Coded(absl::StatusCode::kInvalidArgument, "usage", error.what(),
-                                Usage(parser.app())));
+      PrintError(io, UsageError(WhatIsMeant(parser.app(), argc, argv), error.what()));
       return kUsage;
     }
     absl::StatusOr<Format> format = ParseFormat(parser.global().output);

@@ -31,37 +31,69 @@ std::string Names(const std::vector<const CompletionVerb*>& verbs) {
   });
 }
 
+// What stands after a flag. An empty COMPREPLY leaves the word to the shell, which knows files.
+constexpr absl::string_view kValues = R"BASH(  case "$prev" in
+    -n|--node-name|--server)
+      COMPREPLY=($(compgen -W "$(nodectl "${context[@]}" __nodes 2>/dev/null)" -- "$cur")); return ;;
+    --role) COMPREPLY=($(compgen -W 'server agent' -- "$cur")); return ;;
+    --mode) COMPREPLY=($(compgen -W 'commit try staged' -- "$cur")); return ;;
+    -o|--output|--output-format)
+      case "$verb$prev" in
+        'gen config'*|sign-o|sign--output) ;;
+        *) COMPREPLY=($(compgen -W 'table wide json yaml name' -- "$cur")) ;;
+      esac
+      return ;;
+    -f|--file) [ "$verb" = logs ] || return ;;
+    --key|--trust|--to|--context|--passphrase-file|--timeout|--confirm-within|--reason) return ;;
+  esac
+)BASH";
+
 // bash; zsh runs the same by its bashcompinit.
 std::string Bash(const std::vector<CompletionVerb>& verbs) {
   const auto children = Children(verbs);
   std::string out =
-      "# nodectl completion: source <(nodectl completion bash)\n"
-      "_nodectl() {\n"
-      "  local cur=\"${COMP_WORDS[COMP_CWORD]}\" verb='' word i\n"
+      "__nodectl_words() {\n"
+      "  local cur=\"${COMP_WORDS[COMP_CWORD]}\" prev=\"${COMP_WORDS[COMP_CWORD-1]}\"\n"
+      "  local verb='' word i context\n"
+      "  context=()\n"
+      "  COMPREPLY=()\n"
       "  for ((i = 1; i < COMP_CWORD; i++)); do\n"
       "    word=\"${COMP_WORDS[i]}\"\n"
+      "    [ \"$word\" = --context ] && context=(--context \"${COMP_WORDS[i+1]}\")\n"
       "    case \"$verb${verb:+ }$word\" in\n      ";
   absl::StrAppend(&out,
                   absl::StrJoin(verbs, "|",
                                 [](std::string* text, const CompletionVerb& verb) {
                                   absl::StrAppend(text, "'", verb.words, "'");
                                 }),
-                  ") verb=\"$verb${verb:+ }$word\" ;;\n    esac\n  done\n  case \"$verb\" in\n");
+                  ") verb=\"$verb${verb:+ }$word\" ;;\n    esac\n  done\n", kValues,
+                  "  case \"$verb\" in\n");
   absl::StrAppend(&out, "    '') COMPREPLY=($(compgen -W '", Names(children.at("")),
                   " --context --passphrase-file --help' -- \"$cur\")) ;;\n");
   for (const CompletionVerb& verb : verbs) {
     auto below = children.find(verb.words);
-    std::string words = absl::StrJoin(verb.flags, " ");
-    if (below != children.end()) words = absl::StrCat(Names(below->second), " ", words);
-    if (verb.words == "completion") words = absl::StrCat("bash zsh fish ", words);
-    absl::StrAppend(&out, "    '", verb.words, "') COMPREPLY=($(compgen -W '", words,
-                    "' -- \"$cur\")) ;;\n");
+    std::vector<std::string> words = verb.arguments;
+    if (below != children.end()) words.push_back(Names(below->second));
+    words.insert(words.end(), verb.flags.begin(), verb.flags.end());
+    absl::StrAppend(&out, "    '", verb.words, "') COMPREPLY=($(compgen -W '",
+                    absl::StrJoin(words, " "), "' -- \"$cur\")) ;;\n");
   }
-  absl::StrAppend(&out,
-                  "  esac\n"
-                  "  [ ${#COMPREPLY[@]} -gt 0 ] || COMPREPLY=($(compgen -f -- \"$cur\"))\n"
-                  "}\ncomplete -F _nodectl nodectl\n");
+  absl::StrAppend(&out, "  esac\n}\ncomplete -o default -F __nodectl_words nodectl\n");
   return out;
+}
+
+// What may follow a flag: -x takes these words only, -r a file.
+std::string FishValue(absl::string_view verb, absl::string_view flag) {
+  if (flag == "-n" || flag == "--node-name" || flag == "--server") {
+    return " -x -a '(nodectl __nodes 2>/dev/null)'";
+  }
+  if (flag == "--role") return " -x -a 'server agent'";
+  if (flag == "--mode") return " -x -a 'commit try staged'";
+  const bool output = flag == "-o" || flag == "--output";
+  if (output && (verb == "gen config" || verb == "sign")) return " -r";
+  if (output || flag == "--output-format") return " -x -a 'table wide json yaml name'";
+  if ((flag == "-f" && verb != "logs") || flag == "--file" || flag == "--key") return " -r";
+  return "";
 }
 
 std::string Fish(const std::vector<CompletionVerb>& verbs) {
@@ -87,12 +119,13 @@ std::string Fish(const std::vector<CompletionVerb>& verbs) {
     for (const std::string& flag : verb.flags) {
       const bool is_long = flag.size() > 2;
       absl::StrAppend(&out, "complete -c nodectl -n ", condition, is_long ? " -l " : " -s ",
-                      flag.substr(is_long ? 2 : 1), "\n");
+                      flag.substr(is_long ? 2 : 1), FishValue(verb.words, flag), "\n");
+    }
+    if (!verb.arguments.empty()) {
+      absl::StrAppend(&out, "complete -c nodectl -n ", condition, " -f -a ",
+                      quote(absl::StrJoin(verb.arguments, " ")), "\n");
     }
   }
-  absl::StrAppend(&out,
-                  "complete -c nodectl -n '__fish_seen_subcommand_from completion' -f -a 'bash zsh "
-                  "fish'\n");
   return out;
 }
 
@@ -101,10 +134,13 @@ std::string Fish(const std::vector<CompletionVerb>& verbs) {
 std::string Completion(const std::string& shell, const std::vector<CompletionVerb>& verbs) {
   if (shell == "fish") return Fish(verbs);
   if (shell == "zsh") {
-    return absl::StrCat("#compdef nodectl\nautoload -U +X bashcompinit && bashcompinit\n",
-                        Bash(verbs));
+    return absl::StrCat(
+        "#compdef nodectl\nautoload -U +X bashcompinit && bashcompinit\n", Bash(verbs),
+        // From a directory of $fpath the first TAB loads this file, and wants an answer as well.
+        "if [ \"${funcstack[1]}\" = _nodectl ]; then\n"
+        "  _bash_complete -o default -F __nodectl_words\nfi\n");
   }
-  return Bash(verbs);
+  return absl::StrCat("# nodectl completion: source <(nodectl completion bash)\n", Bash(verbs));
 }
 
 }  // namespace basalt::client

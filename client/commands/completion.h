@@ -1,4 +1,5 @@
-// Scripts that complete nodectl's words in a shell. Pure, thread-safe.
+// Scripts that complete nodectl's words in a shell: verbs and flags, and for -n the names of the
+// inventory, which the hidden `nodectl __nodes` prints without asking any node. Pure, thread-safe.
 #pragma once
 
 #include <string>
@@ -10,6 +11,7 @@ struct CompletionVerb {
   std::string words;  // "gen config"
   std::string description;
   std::vector<std::string> flags;
+  std::vector<std::string> arguments;  // words that may stand without a flag: "bash", "zsh"
 };
 
 // `shell`: bash, zsh or fish.

@@ -127,6 +127,46 @@ TEST_F(NodeVerbs, TrustChainIsCheckedHereAndGivenToTheNode) {
   EXPECT_EQ(api_.CallCount("ApplyTrust"), 1);
 }
 
+// The one-character CSI and a right-to-left override are valid UTF-8, and JSON and YAML may hold
+// them; a terminal would obey.
+TEST_F(NodeVerbs, P6_NothingANodeSaysReachesATerminalAsAnOrderInAnyFormat) {
+  const std::string hostile =
+      "red \x1b[31m csi \xc2\x9b"
+      "2J rtl \xe2\x80\xae end";
+  StartNode(/*configured=*/true);
+  PinNode();
+  ASSERT_EQ(Run({"apply", "-f", WriteConfig(), "--allow-plaintext"}).exit_code, 0);
+  v1::Resource resource;
+  resource.set_kind("K3sStatus");
+  resource.set_name("k3s");
+  resource.mutable_k3s_status()->set_role("server");
+  resource.mutable_k3s_status()->set_message(hostile);
+  resource.mutable_k3s_status()->add_last_lines(hostile);
+  api_.PutResource(resource);
+  api_.AppendLog("k3s", hostile + "\n");
+  for (const char* format : {"table", "wide", "json", "yaml"}) {
+    for (const std::vector<std::string>& verb :
+         std::vector<std::vector<std::string>>{{"status"}, {"get", "k3sstatus"}, {"logs"}}) {
+      std::vector<std::string> words = verb;
+      words.insert(words.end(), {"-n", "n1", "-o", format});
+      Ran ran = Run(words);
+      EXPECT_EQ(ran.exit_code, 0) << ran.err;
+      EXPECT_THAT(ran.both(), Not(HasSubstr("\x1b"))) << verb[0] << " " << format;
+      EXPECT_THAT(ran.both(), Not(HasSubstr("\xc2\x9b"))) << verb[0] << " " << format;
+      EXPECT_THAT(ran.both(), Not(HasSubstr("\xe2\x80\xae"))) << verb[0] << " " << format;
+    }
+  }
+}
+
+TEST_F(NodeVerbs, CompletionNamesTheNodesWithoutAskingThem) {
+  ASSERT_EQ(
+      Run({"pin", "n1", "--node", "127.0.0.1:1", "--fingerprint", std::string(64, 'a')}).exit_code,
+      0);
+  EXPECT_EQ(Run({"__nodes"}).out, "n1\n");
+  EXPECT_THAT(Run({"--help"}).out, Not(HasSubstr("__nodes")));
+  EXPECT_THAT(Run({"completion", "bash"}).out, HasSubstr("__nodes"));
+}
+
 TEST_F(NodeVerbs, CompletionKnowsTheVerbs) {
   for (const char* shell : {"bash", "zsh", "fish"}) {
     Ran ran = Run({"completion", shell});

@@ -30,6 +30,12 @@ TEST(Escape, P6_ControlsEscapesBidiAndBadUtf8AreShown) {
   EXPECT_EQ(Escape(std::string("\0", 1)), "\\x00");
 }
 
+TEST(Escape, P6_YamlEscapesReadBackAsWhatTheyWere) {
+  EXPECT_EQ(EscapeYaml("\x1b[2J\xc2\x9b"), "\\u001B[2J\\u009B");
+  EXPECT_EQ(EscapeYaml("\xf3\xa0\x81\x81"), "\\U000E0041");  // a tag character
+  EXPECT_EQ(EscapeYaml("gr\xc3\xbc\xc3\x9f"), "gr\xc3\xbc\xc3\x9f");
+}
+
 TEST(Table, WidthsCountCharactersAndLinesDoNotEndInBlanks) {
   EXPECT_EQ(Render({{"A", "B"}, {{"\xc3\xbc", "x"}, {"long", ""}}}),
             "A     B\n\xc3\xbc     x\nlong\n");
@@ -96,6 +102,9 @@ TEST(Messages, TableHasTheAnnotatedColumns) {
   EXPECT_THAT(Render(table), HasSubstr("committed"));
   EXPECT_THAT(Render(table), Not(HasSubstr("DELIVERED BY")));
   EXPECT_THAT(Render(MessageTable({&generation}, true)), HasSubstr("DELIVERED BY"));
+  generation.set_reason(std::string(200, 'x'));
+  EXPECT_THAT(Render(MessageTable({&generation}, false)), HasSubstr(std::string(57, 'x') + "..."));
+  EXPECT_THAT(Render(MessageTable({&generation}, true)), HasSubstr(std::string(200, 'x')));
 }
 
 TEST(Messages, YamlIsTheTreeOfTheJson) {
@@ -133,10 +142,14 @@ TEST(Plan, TextShowsChangesStepsAndWhatThePlatformCannotDo) {
 }
 
 TEST(Completion, EveryShellGetsNestedVerbs) {
-  const std::vector<CompletionVerb> verbs = {
-      {"gen", "Generate", {}}, {"gen config", "It's", {"--name", "-o"}}, {"completion", "", {}}};
+  const std::vector<CompletionVerb> verbs = {{"gen", "Generate", {}, {}},
+                                             {"gen config", "It's", {"--name", "-o"}, {}},
+                                             {"completion", "", {"-n"}, {"bash", "zsh"}}};
   EXPECT_THAT(Completion("bash", verbs),
               HasSubstr("'gen config') COMPREPLY=($(compgen -W '--name -o'"));
+  EXPECT_THAT(Completion("bash", verbs),
+              HasSubstr("'completion') COMPREPLY=($(compgen -W 'bash zsh -n'"));
+  EXPECT_THAT(Completion("fish", verbs), HasSubstr("-s n -x -a '(nodectl __nodes 2>/dev/null)'"));
   EXPECT_THAT(Completion("zsh", verbs), HasSubstr("#compdef nodectl"));
   EXPECT_THAT(Completion("fish", verbs), HasSubstr("-f -a config -d 'It\\'s'"));
 }
