@@ -1,5 +1,9 @@
 // nodectl apply: signs when it is given a source, shows the plan, delivers, waits for the end.
+#include <signal.h>
 #include <time.h>
+#include <unistd.h>
+
+#include <map>
 
 #include "absl/strings/str_cat.h"
 #include "api/coded_status.h"
@@ -22,6 +26,38 @@ void Pause(absl::Duration duration) {
   while (nanosleep(&left, &left) != 0) {
   }
 }
+
+// Ctrl-C while the node works: it ends the wait as --timeout does, and a person who does not know
+// that would think that the change was stopped.
+class InterruptNotice {
+ public:
+  explicit InterruptNotice(const std::string& node) {
+    text_ = absl::StrCat("\n", node,
+                         ": interrupted: the node goes on with the apply (nodectl status -n ", node,
+                         " shows how it ends, nodectl cancel -n ", node, " takes it back)\n");
+    data_ = text_.data();
+    size_ = text_.size();
+    struct sigaction action {};
+    action.sa_handler = [](int) {
+      ssize_t ignored = write(STDERR_FILENO, data_, size_);
+      (void)ignored;
+      _exit(130);
+    };
+    sigaction(SIGINT, nullptr, &before_);
+    // Ignored by whoever started us (nohup, a job in the background): it stays so.
+    if (before_.sa_handler != SIG_IGN) sigaction(SIGINT, &action, nullptr);
+  }
+  ~InterruptNotice() { sigaction(SIGINT, &before_, nullptr); }
+  InterruptNotice(const InterruptNotice&) = delete;
+  InterruptNotice& operator=(const InterruptNotice&) = delete;
+
+ private:
+  static inline std::string text_;
+  // A handler may look at nothing else.
+  static inline const char* data_ = nullptr;
+  static inline size_t size_ = 0;
+  struct sigaction before_ {};
+};
 
 // One document to one node. OK: it is committed and healthy, staged, awaits confirmation, or there
 // was nothing to do.
@@ -56,6 +92,7 @@ class Delivery {
     v1::SignedDocument envelope = document.envelope;
     int64_t generation = document.config.metadata().generation();
     if (!document.is_signed) {
+      if (absl::Status s = CheckTarget(document, node_); !s.ok()) return s;
       bool unchanged = false;
       if (absl::Status s = IsUnchanged(**client, *hello, document, unchanged); !s.ok()) return s;
       if (unchanged) {
@@ -69,6 +106,7 @@ class Delivery {
       if (!trust.ok()) return trust.status();
       absl::Status good = VerifyLocally(**trust, made->document, made->config);
       if (!good.ok()) return good;
+      if (absl::Status s = KeepCopy(session_, *made); !s.ok()) return s;
       report_.Signed(made->filled_in, made->digest);
       envelope = made->document;
       generation = made->config.metadata().generation();
@@ -99,7 +137,7 @@ class Delivery {
     absl::StatusOr<v1::PlanReply> plan =
         PlanSource(session_, client, hello, input_, document.config);
     if (plan.ok()) {
-      unchanged = plan->unchanged();
+      unchanged = plan->unchanged() && !SomethingWaits(client);
       return absl::OkStatus();
     }
     // Ignoring: who may only deliver cannot ask that; the signed document says it by its digest.
@@ -110,6 +148,15 @@ class Delivery {
     return plan.status();
   }
 
+  // Equal to what is committed is not enough while another document is tried or staged: sending
+  // this one says so, or takes its place.
+  static bool SomethingWaits(NodeClient& client) {
+    absl::StatusOr<v1::Resource> status = client.Get("ConfigStatus", "config");
+    if (!status.ok()) return false;  // Ignoring: then `unchanged` is what can be said.
+    const v1::ConfigStatus& config = status->config_status();
+    return config.pending_generation() != 0 || config.staged_generation() != 0;
+  }
+
   absl::Status Wait(std::unique_ptr<NodeClient> client, const v1::SignedDocument& envelope,
                     int64_t generation) {
     v1::ApplyRequest request;
@@ -117,6 +164,7 @@ class Delivery {
     request.set_supersede(options_.supersede);
     const ApplyObserver observer{[this](const v1::ApplyEvent& event) { report_.Event(event); },
                                  [this](const std::string& note) { report_.Note(note); }};
+    const InterruptNotice notice(node_.name);
     absl::StatusOr<v1::ApplyEvent> last =
         RunApply(std::move(client), request, absl::Now() + options_.timeout, observer, Pause);
     report_.EndLine();
@@ -139,12 +187,25 @@ namespace {
 absl::Status CheckAll(Session& session, const ApplyOptions& options,
                       const std::vector<Input>& inputs) {
   std::vector<api::Violation> wrong;
+  std::map<std::string, std::string> file_of;
   for (const Input& input : inputs) {
     absl::Status status = CheckSignatures(session, input);
     if (status.ok()) {
       absl::StatusOr<Document> document = ReadDocument(input);
-      status = document.ok() ? DestinationOf(session, *document, options.node).status()
-                             : document.status();
+      absl::StatusOr<InventoryNode> node = document.ok()
+                                               ? DestinationOf(session, *document, options.node)
+                                               : absl::StatusOr<InventoryNode>(document.status());
+      status = node.status();
+      if (node.ok()) {
+        const auto [first, is_new] = file_of.emplace(node->name, input.file);
+        if (!is_new) {
+          return AtNode(api::Coded(absl::StatusCode::kInvalidArgument, "two-for-one-node",
+                                   absl::StrCat(first->second, " and ", input.file,
+                                                " are both for this node; nothing was applied"),
+                                   "the later would undo the earlier: leave one of them out"),
+                        node->name);
+        }
+      }
     }
     if (status.ok()) continue;
     std::vector<api::Violation> found = api::Violations(status);

@@ -1,7 +1,5 @@
 // nodectl gen config: a complete, commented machine config for a new node.
 #include <openssl/rand.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -140,15 +138,6 @@ std::string Commented(const std::string& yaml, bool has_artifacts) {
   return out;
 }
 
-// The file that the shell made for `> n1.yaml` holds secrets from here on.
-void MakePrivate(Io& io) {
-  struct stat st;
-  if (fstat(STDOUT_FILENO, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 0 &&
-      fchmod(STDOUT_FILENO, 0600) != 0) {
-    PrintWarning(io, "the output holds secrets and its mode cannot be set to 0600");
-  }
-}
-
 }  // namespace
 
 absl::StatusOr<int> RunGenConfig(Session& session, const GenConfigOptions& options) {
@@ -174,7 +163,7 @@ absl::StatusOr<int> RunGenConfig(Session& session, const GenConfigOptions& optio
   const bool has_artifacts = config->k3s().has_artifacts();
   const std::string text = Commented(yaml::Emit(*config), has_artifacts);
   if (options.output_file.empty() || options.output_file == "-") {
-    MakePrivate(io);
+    MakeOutputPrivate(io);
     io.out << text;
   } else {
     if (Exists(options.output_file)) {

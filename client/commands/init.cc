@@ -153,7 +153,10 @@ void PrintNextSteps(Io& io, const InitOptions& options, const std::vector<NewFil
     io.out << "  " << file.path << (file.mode == 0600 ? "  (secret)" : "") << "\n";
   }
   io.out << "Keep keys/root.key away from this machine: it is needed to change who may sign.\n"
-         << "Next:\n  export NODECTL_CONTEXT=" << JoinPath(options.directory, "context.yaml")
+         << "Next:\n  export NODECTL_CONTEXT="
+         << AbsolutePath(JoinPath(options.directory, "context.yaml"))
+         << "\n  noded serve --platform sandbox --root NODE-DIR --listen 127.0.0.1:0 --trust "
+         << JoinPath(options.directory, "trust.json")
          << "\n  nodectl pin n1 --node HOST:PORT --fingerprint FINGERPRINT\n"
          << "  nodectl gen config --name n1 --role server > n1.yaml\n";
 }

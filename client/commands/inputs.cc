@@ -90,7 +90,17 @@ absl::StatusOr<Document> ReadDocument(const Input& input) {
   absl::StatusOr<v1::MachineConfig> config = validate::Load(
       text, input.file, out.is_signed ? validate::Stage::kComplete : validate::Stage::kSource,
       &out.warnings);
-  if (!config.ok()) return config.status();
+  if (!config.ok()) {
+    std::vector<api::Violation> wrong = api::Violations(config.status());
+    for (api::Violation& violation : wrong) {
+      // What `gen config` cannot know: everybody's first mistake.
+      if (violation.path == "k3s.artifacts" && violation.reason == "required") {
+        violation.hint = absl::StrCat("nodectl k3s pin -f ", input.file,
+                                      " writes it: --version V of a release, or --file PATH");
+      }
+    }
+    return wrong.empty() ? config.status() : api::Invalid(wrong);
+  }
   out.config = *std::move(config);
   return out;
 }

@@ -173,7 +173,8 @@ absl::StatusOr<v1::K3s> PinFile(const K3sPinOptions& options) {
   }
   if (!in.eof()) {
     return api::Coded(absl::StatusCode::kFailedPrecondition, "file-error",
-                      absl::StrCat("cannot read ", resolved));
+                      absl::StrCat("cannot read ", resolved, ": ", strerror(errno)),
+                      "--file is one K3s binary of this machine");
   }
   absl::StatusOr<std::string> architecture = ArchitectureOf(resolved, header);
   if (!architecture.ok()) return architecture.status();
@@ -203,10 +204,16 @@ absl::StatusOr<int> RunK3sPin(Session& session, const K3sPinOptions& options) {
   if (!pin.ok()) return pin.status();
   absl::StatusOr<std::string> changed = EditK3sPin(*text, options.file, *pin);
   if (!changed.ok()) return changed.status();
-  if (*changed != *text) {
-    if (absl::Status s = WriteFileAtomically(options.file, *changed, 0600); !s.ok()) return s;
-  }
   Io& io = session.io();
+  // From standard input it is a filter: the config goes on, and what was done is said beside it.
+  const bool filter = options.file == "-";
+  std::ostream& said = filter ? io.err : io.out;
+  if (filter) {
+    MakeOutputPrivate(io);
+    io.out << *changed << std::flush;
+  } else if (*changed != *text) {
+    if (absl::Status s = EditFileAtomically(options.file, *changed); !s.ok()) return s;
+  }
   nlohmann::ordered_json out;
   out["file"] = options.file;
   out["version"] = pin->version();
@@ -220,11 +227,11 @@ absl::StatusOr<int> RunK3sPin(Session& session, const K3sPinOptions& options) {
     const v1::Artifact& artifact = *ArtifactOf(artifacts, name);
     out["artifacts"][architecture.name] = artifact.sha256();
     if (!io.json()) {
-      io.out << options.file << ": K3s " << pin->version() << " " << name << " sha256 "
-             << artifact.sha256().substr(0, 16) << "... " << artifact.urls(0) << "\n";
+      said << (filter ? "pinned" : options.file) << ": K3s " << pin->version() << " " << name
+           << " sha256 " << artifact.sha256().substr(0, 16) << "... " << artifact.urls(0) << "\n";
     }
   }
-  if (io.json()) io.out << out.dump() << "\n";
+  if (io.json()) said << out.dump() << "\n";
   return 0;
 }
 

@@ -8,6 +8,7 @@
 #include "client/context/files.h"
 #include "client/output/errors.h"
 #include "machineconfig/base/digest.h"
+#include "machineconfig/format/format.h"
 #include "nlohmann/json.hpp"
 
 namespace basalt::client {
@@ -48,6 +49,11 @@ absl::StatusOr<std::string> AskTheNode(Session& session, const PinOptions& optio
 absl::StatusOr<int> RunPin(Session& session, const PinOptions& options) {
   absl::StatusOr<const Context*> context = session.context();
   if (!context.ok()) return context.status();
+  if (!format::Check(v1::FORMAT_HOSTNAME, options.name).ok()) {
+    return api::Coded(absl::StatusCode::kInvalidArgument, "bad-name",
+                      absl::StrCat("'", options.name, "' cannot name a node"),
+                      "1 to 63 lower-case letters, digits and dashes, as metadata.name has it");
+  }
   if (absl::Status s = CheckEndpoint(options.endpoint); !s.ok()) return s;
   if (options.fingerprint.empty() && !options.tofu) {
     return api::Coded(absl::StatusCode::kInvalidArgument, "no-fingerprint",
@@ -64,6 +70,16 @@ absl::StatusOr<int> RunPin(Session& session, const PinOptions& options) {
   absl::StatusOr<Inventory> before = Inventory::Parse(*text, (*context)->inventory);
   if (!before.ok()) return before.status();
   const InventoryNode node{options.name, options.endpoint, *fingerprint};
+  for (const InventoryNode& other : before->nodes()) {
+    if (other.fingerprint != node.fingerprint || other.name == node.name) continue;
+    return AtNode(
+        api::Coded(absl::StatusCode::kAlreadyExists, "fingerprint-taken",
+                   absl::StrCat(other.name, " (", other.endpoint, ") is pinned to ",
+                                node.fingerprint, " already, and a machine is one node"),
+                   absl::StrCat("is it the fingerprint of another machine? If ", other.name,
+                                " was renamed, take its entry out of ", (*context)->inventory)),
+        options.name);
+  }
   if (const InventoryNode* old = before->Find(options.name);
       old != nullptr && !old->fingerprint.empty() && old->fingerprint != node.fingerprint) {
     absl::Status sure = Confirm(session.io(),
@@ -75,7 +91,7 @@ absl::StatusOr<int> RunPin(Session& session, const PinOptions& options) {
   absl::StatusOr<std::string> changed = PutNode(*text, (*context)->inventory, node);
   if (!changed.ok()) return changed.status();
   if (*changed != *text) {
-    absl::Status s = WriteFileAtomically((*context)->inventory, *changed, 0644);
+    absl::Status s = EditFileAtomically((*context)->inventory, *changed);
     if (!s.ok()) return s;
   }
   if (session.io().json()) {

@@ -57,6 +57,10 @@ absl::Status CheckEnvelope(Session& session, const Document& document, const Inv
   if (!trust.ok()) return trust.status();
   absl::Status good = VerifyLocally(**trust, document.envelope, document.config);
   if (!good.ok()) return api::Annotate(good, document.file);
+  return CheckTarget(document, node);
+}
+
+absl::Status CheckTarget(const Document& document, const InventoryNode& node) {
   const v1::Target& target = document.config.target();
   if (target.has_machine_id() && !node.fingerprint.empty() &&
       target.machine_id() != node.fingerprint) {
@@ -64,7 +68,9 @@ absl::Status CheckEnvelope(Session& session, const Document& document, const Inv
                       absl::StrCat(document.file, " is for machine ", target.machine_id(), " (",
                                    document.config.metadata().name(), "), and ", node.name,
                                    " is machine ", node.fingerprint),
-                      "send it to its own node, or sign one for this node");
+                      document.is_signed
+                          ? "send it to its own node, or sign one for this node"
+                          : "correct target.machineId, or leave `target` out: it is filled in");
   }
   return absl::OkStatus();
 }

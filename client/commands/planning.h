@@ -22,6 +22,9 @@ absl::Status CheckSignatures(Session& session, const Input& input);
 // refuse as well, but to a stranger it would not say why. wrong-target names both ids.
 absl::Status CheckEnvelope(Session& session, const Document& document, const InventoryNode& node);
 
+// The target a document names, signed or not, against the pin: wrong-target.
+absl::Status CheckTarget(const Document& document, const InventoryNode& node);
+
 absl::StatusOr<v1::PlanReply> PlanSigned(NodeClient& client, const v1::SignedDocument& document);
 
 // On a node without a config computed here, against an empty one; else by the node, which takes an

@@ -55,8 +55,10 @@ absl::StatusOr<int> RunRollback(Session& session, const RollbackOptions& options
     return AtNode(api::Coded(absl::StatusCode::kNotFound, "no-copy",
                              absl::StrCat("no copy of generation ", options.generation, ": ",
                                           text.status().message()),
-                             "nodes give out configs redacted only; name the signed file that was "
-                             "applied then: -f FILE.json"),
+                             absl::StrCat("nodectl history -n ", node->name,
+                                          " lists the generations. Nodes give out configs redacted "
+                                          "only: name the signed file that was applied then, -f "
+                                          "FILE.json")),
                   node->name);
   }
   const Input input{file, *text, true};

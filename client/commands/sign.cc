@@ -1,6 +1,8 @@
 // nodectl sign and verify: documents without a node.
 #include <iostream>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "api/coded_status.h"
@@ -33,7 +35,11 @@ absl::StatusOr<sign::VerifiedChain> ReadTrust(const std::string& file) {
   absl::StatusOr<std::string> json = ReadFile(file);
   if (!json.ok()) return json.status();
   absl::StatusOr<v1::TrustChain> chain = sign::ChainFromJson(*json);
-  if (!chain.ok()) return api::Annotate(chain.status(), file);
+  if (!chain.ok()) {
+    return api::Coded(chain.status().code(), "bad-trust",
+                      absl::StrCat(file, " is no trust chain: ", chain.status().message()),
+                      "the trust.json that `nodectl init` made");
+  }
   absl::StatusOr<sign::VerifiedChain> verified = sign::VerifyChain(*chain);
   if (!verified.ok()) return api::Annotate(verified.status(), file);
   return verified;
@@ -73,6 +79,7 @@ absl::StatusOr<int> RunSign(Session& session, const SignOptions& options) {
       if (api::Reason(good) != "too-few-signers") return AtNode(good, name);
       PrintWarning(io, absl::StrCat("no node will accept it yet: ", good.message()));
     }
+    if (absl::Status s = KeepCopy(session, *made); !s.ok()) return s;
     for (const std::string& line : made->filled_in) io.err << "  filled in " << line << "\n";
     const std::string json = sign::ToDsseJson(made->document);
     if (options.output_file.empty() || options.output_file == "-") {
@@ -103,7 +110,9 @@ absl::StatusOr<int> RunVerify(Session& session, const VerifyOptions& options) {
     if (!input.is_envelope) {
       return api::Coded(absl::StatusCode::kInvalidArgument, "not-signed",
                         absl::StrCat(input.file, " is not a signed document"),
-                        "nodectl sign -f FILE -o FILE.json");
+                        absl::StartsWith(absl::StripLeadingAsciiWhitespace(input.text), "[")
+                            ? "a trust chain? It is what documents are verified with: --trust FILE"
+                            : "nodectl sign -f FILE -o FILE.json");
     }
     absl::StatusOr<v1::SignedDocument> document = sign::FromDsseJson(input.text);
     if (!document.ok()) return api::Annotate(document.status(), input.file);

@@ -140,14 +140,16 @@ absl::StatusOr<SignedConfig> SignConfig(Session& session, const std::string& fil
   out.document = sign::Sign(v1::DOCUMENT_TYPE_MACHINE_CONFIG, yaml::Emit(config), pointers);
   out.config = std::move(config);
   out.digest = sign::DocumentDigest(out.document).ToString();
-
-  out.saved_as = (*context)->SignedFile(name, out.config.metadata().generation());
-  if (absl::Status s = MakeDirectory(DirectoryOf(out.saved_as), 0700); !s.ok()) return s;
-  if (absl::Status s = WriteFileAtomically(out.saved_as, sign::ToDsseJson(out.document), 0600);
-      !s.ok()) {
-    return s;
-  }
   return out;
+}
+
+absl::Status KeepCopy(Session& session, const SignedConfig& made) {
+  absl::StatusOr<const Context*> context = session.context();
+  if (!context.ok()) return context.status();
+  const v1::Metadata& metadata = made.config.metadata();
+  const std::string path = (*context)->SignedFile(metadata.name(), metadata.generation());
+  if (absl::Status s = MakeDirectory(DirectoryOf(path), 0700); !s.ok()) return s;
+  return WriteFileAtomically(path, sign::ToDsseJson(made.document), 0600);
 }
 
 }  // namespace basalt::client

@@ -38,7 +38,6 @@ struct SignedConfig {
   v1::SignedDocument document;
   std::string digest;
   std::vector<std::string> filled_in;
-  std::string saved_as;
 };
 
 // The whole way. `hello` is what the node said, when it could be asked. Reasons also:
@@ -47,6 +46,10 @@ absl::StatusOr<SignedConfig> SignConfig(Session& session, const std::string& fil
                                         v1::MachineConfig config, const InventoryNode* node,
                                         const std::optional<v1::HelloReply>& hello,
                                         const SigningOptions& options);
+
+// Keeps the copy that `rollback` and the comparison of secrets read. Only of what a node may
+// accept: a document that no key of the policy made is not worth a place there.
+absl::Status KeepCopy(Session& session, const SignedConfig& made);
 
 // Against the chain of the context; names the cause. Reasons: those of sign::Verify,
 // too-few-signers.

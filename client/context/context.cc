@@ -27,7 +27,11 @@ absl::StatusOr<Context> LoadContext(const std::string& flag) {
   }
   if (IsDirectory(path)) path = JoinPath(path, "context.yaml");  // what `nodectl init` made
   absl::StatusOr<std::string> text = ReadFile(path);
-  if (!text.ok()) return text.status();
+  if (!text.ok()) {
+    return api::Coded(text.status().code(), api::Reason(text.status()), text.status().message(),
+                      "NODECTL_CONTEXT or --context name it; `nodectl init DIR --cluster NAME` "
+                      "makes a new one");
+  }
   absl::StatusOr<FlatFile> file = ReadFlatYaml(*text, path);
   if (!file.ok()) return file.status();
 

@@ -3,6 +3,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -76,7 +78,8 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max) {
     if (n == 0) return out;
     if (out.size() + static_cast<size_t>(n) > max) {
       return api::Coded(absl::StatusCode::kInvalidArgument, "file-too-large",
-                        absl::StrCat(path, " is larger than ", max, " bytes"));
+                        absl::StrCat(path, " is larger than ", max, " bytes"),
+                        "is it the right file? A machine config has 1 MiB at most");
     }
     out.append(buffer, static_cast<size_t>(n));
   }
@@ -85,13 +88,25 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max) {
 absl::Status WriteFileAtomically(const std::string& path, absl::string_view data, mode_t mode) {
   static std::atomic<int> counter{0};
   const std::string temporary = absl::StrCat(path, ".tmp.", getpid(), ".", counter++);
-  if (absl::Status s = CreateWith(temporary, data, mode); !s.ok()) return s;
+  if (absl::Status s = CreateWith(temporary, data, mode); !s.ok()) {
+    // About the file that was asked for: the temporary one is nobody's business.
+    return absl::IsNotFound(s) ? FileError("cannot write", path, ENOENT) : s;
+  }
   if (rename(temporary.c_str(), path.c_str()) != 0) {
     int error = errno;
     unlink(temporary.c_str());
     return FileError("cannot replace", path, error);
   }
   return SyncDirectory(DirectoryOf(path));
+}
+
+absl::Status EditFileAtomically(const std::string& path, absl::string_view data) {
+  char resolved[PATH_MAX];
+  struct stat st;
+  if (realpath(path.c_str(), resolved) == nullptr || stat(resolved, &st) != 0) {
+    return FileError("cannot write", path, errno);
+  }
+  return WriteFileAtomically(resolved, data, st.st_mode & 0777);
 }
 
 absl::Status WriteNewFile(const std::string& path, absl::string_view data, mode_t mode) {
@@ -151,6 +166,12 @@ std::string JoinPath(absl::string_view directory, absl::string_view relative) {
   if (absl::StartsWith(relative, "/") || directory.empty()) return std::string(relative);
   if (absl::EndsWith(directory, "/")) return absl::StrCat(directory, relative);
   return absl::StrCat(directory, "/", relative);
+}
+
+std::string AbsolutePath(const std::string& path) {
+  char here[PATH_MAX];
+  if (absl::StartsWith(path, "/") || getcwd(here, sizeof here) == nullptr) return path;
+  return JoinPath(here, path);
 }
 
 std::string DirectoryOf(const std::string& path) {

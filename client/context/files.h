@@ -23,6 +23,9 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max = kMaxF
 // the new ones. The mode is set before the first byte is written.
 absl::Status WriteFileAtomically(const std::string& path, absl::string_view data, mode_t mode);
 
+// New bytes for a file that a person keeps: through a symbolic link, and with the mode it has.
+absl::Status EditFileAtomically(const std::string& path, absl::string_view data);
+
 // Refuses what exists (file-exists), symbolic links too.
 absl::Status WriteNewFile(const std::string& path, absl::string_view data, mode_t mode);
 
@@ -37,6 +40,8 @@ bool IsEmptyDirectory(const std::string& path);
 absl::StatusOr<std::vector<std::string>> ListFiles(const std::string& directory);
 // `relative` seen from `directory`; absolute paths stay.
 std::string JoinPath(absl::string_view directory, absl::string_view relative);
+// `path` as another directory must write it; unchanged when the working directory is gone.
+std::string AbsolutePath(const std::string& path);
 std::string DirectoryOf(const std::string& path);
 
 }  // namespace basalt::client

@@ -22,6 +22,12 @@ absl::Status Needed(const std::string& what) {
                     "--passphrase-file");
 }
 
+// The last character, all bytes of it.
+void EraseCharacter(std::string& line) {
+  while (!line.empty() && (static_cast<unsigned char>(line.back()) & 0xc0) == 0x80) line.pop_back();
+  if (!line.empty()) line.pop_back();
+}
+
 // From the controlling terminal, so that input may be piped at the same time.
 absl::StatusOr<std::string> Ask(const std::string& prompt, const std::string& what) {
   int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
@@ -31,14 +37,31 @@ absl::StatusOr<std::string> Ask(const std::string& prompt, const std::string& wh
   if (tcgetattr(fd, &before) != 0) return Needed(what);
   termios quiet = before;
   quiet.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+  // Ctrl-C is a character here, not a signal: a terminal is never left without its echo.
+  quiet.c_lflag &= ~static_cast<tcflag_t>(ISIG | ICANON);
   if (tcsetattr(fd, TCSAFLUSH, &quiet) != 0) return Needed(what);
   auto restore = absl::MakeCleanup([&] { tcsetattr(fd, TCSAFLUSH, &before); });
   auto say = [fd](absl::string_view text) { return write(fd, text.data(), text.size()) >= 0; };
   if (!say(prompt)) return Needed(what);
   std::string line;
   char c;
-  while (read(fd, &c, 1) == 1 && c != '\n' && line.size() < 1024) line += c;
+  bool interrupted = false;
+  while (read(fd, &c, 1) == 1 && c != '\n' && c != '\r' && line.size() < 1024) {
+    const cc_t typed = static_cast<cc_t>(c);
+    if (typed == before.c_cc[VINTR] || typed == before.c_cc[VQUIT]) interrupted = true;
+    if (interrupted || typed == before.c_cc[VEOF]) break;
+    if (typed == before.c_cc[VERASE] || c == '\b' || c == 0x7f) {
+      EraseCharacter(line);
+    } else if (typed == before.c_cc[VKILL]) {
+      line.clear();
+    } else {
+      line += c;
+    }
+  }
   say("\n");
+  if (interrupted) {
+    return api::Coded(absl::StatusCode::kCancelled, "interrupted", "nothing was done");
+  }
   return line;
 }
 
@@ -53,6 +76,12 @@ absl::StatusOr<std::string> Given(const PassphraseSource& source, bool& found) {
   if (const char* env = getenv("NODECTL_PASSPHRASE"); env != nullptr) return std::string(env);
   found = false;
   return std::string();
+}
+
+absl::Status TooShort() {
+  return api::Coded(absl::StatusCode::kInvalidArgument, "weak-passphrase",
+                    absl::StrCat("a passphrase has at least ", kMinimum, " characters"),
+                    "--no-passphrase writes keys that only file permissions protect");
 }
 
 }  // namespace
@@ -73,6 +102,7 @@ absl::StatusOr<std::string> NewPassphrase(const PassphraseSource& source) {
     if (!source.terminal) return Needed("a new key");
     first = Ask("Passphrase for the new keys: ", "a new key");
     if (!first.ok()) return first;
+    if (first->size() < kMinimum) return TooShort();
     absl::StatusOr<std::string> again = Ask("The same again: ", "a new key");
     if (!again.ok()) return again;
     if (*first != *again) {
@@ -80,11 +110,7 @@ absl::StatusOr<std::string> NewPassphrase(const PassphraseSource& source) {
                         "the two passphrases differ", "run the command again");
     }
   }
-  if (first->size() < kMinimum) {
-    return api::Coded(absl::StatusCode::kInvalidArgument, "weak-passphrase",
-                      absl::StrCat("a passphrase has at least ", kMinimum, " characters"),
-                      "--no-passphrase writes keys that only file permissions protect");
-  }
+  if (first->size() < kMinimum) return TooShort();
   return first;
 }
 

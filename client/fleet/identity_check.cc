@@ -14,6 +14,17 @@ std::string When(absl::Time time) {
   return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone());
 }
 
+// gRPC wraps what happened in what it was doing: "failed to connect to all addresses; last error:
+// UNKNOWN: ipv4:127.0.0.1:1: Failed to connect to remote host: Connection refused".
+absl::string_view Cause(absl::string_view text) {
+  for (absl::string_view wrapping : {"Failed to connect to remote host: ", "last error: "}) {
+    const size_t at = text.rfind(wrapping);
+    if (at != absl::string_view::npos) text.remove_prefix(at + wrapping.size());
+  }
+  if (absl::StartsWith(text, "DNS resolution failed")) return "no such host name in the DNS";
+  return text;
+}
+
 }  // namespace
 
 absl::Status CheckIdentity(const Dial& dial, absl::string_view leaf_pem, absl::Time now) {
@@ -71,8 +82,14 @@ absl::Status CheckOwnCertificate(absl::string_view pem, absl::Time now) {
 }
 
 absl::Status Translate(const Dial& dial, const absl::Status& status, absl::Time now) {
-  if (status.ok() || !api::Reason(status).empty()) return status;
-  const absl::string_view text = status.message();
+  if (status.ok()) return status;
+  if (api::Reason(status) == "needs-role" && api::Hint(status).empty()) {
+    return api::Coded(status.code(), "needs-role", status.message(),
+                      "`certificate` in context.yaml names what is shown to nodes; its subject has "
+                      "the role (O=basalt:CLUSTER:ROLE)");
+  }
+  if (!api::Reason(status).empty()) return status;
+  const absl::string_view text = Cause(status.message());
   if (status.code() == absl::StatusCode::kDeadlineExceeded) {
     return api::Coded(status.code(), "timeout",
                       absl::StrCat(dial.endpoint, " did not answer in time"),

@@ -1,5 +1,8 @@
 // Plans and applies over real connections.
 #include <gmock/gmock.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <sstream>
 
@@ -159,6 +162,81 @@ TEST_F(Apply, RefusalOfTheNodeIsShownWithCodeNodeAndHint) {
   EXPECT_EQ(ran.exit_code, 1);
   EXPECT_THAT(ran.err, HasSubstr("error: n1: below-floor: generation 1 is below 5"));
   EXPECT_THAT(ran.err, HasSubstr("hint: sign it anew"));
+}
+
+TEST_F(Apply, TwoFilesForOneNodeAreRefusedBeforeEitherIsSent) {
+  ASSERT_EQ(mkdir(Path("nodes").c_str(), 0700), 0);
+  Write(Path("nodes/a.yaml"), Read(file_));
+  Write(Path("nodes/b.yaml"), Read(file_));
+  Ran ran = Run({"apply", "-f", Path("nodes"), "--allow-plaintext"});
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_THAT(ran.err, HasSubstr("two-for-one-node"));
+  EXPECT_THAT(ran.err, HasSubstr("a.yaml"));
+  EXPECT_THAT(ran.err, HasSubstr("b.yaml"));
+  EXPECT_EQ(api_.CallCount("Apply"), 0);
+}
+
+TEST_F(Apply, S4_SourceForAnotherMachineIsRefusedBeforeItIsSigned) {
+  std::string text = Read(file_);
+  const std::string other(64, 'c');
+  text.replace(text.find(fingerprint()), 64, other);
+  Write(file_, text);
+  Ran ran = Run(Command());
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_THAT(ran.err, HasSubstr("wrong-target"));
+  EXPECT_THAT(ran.err, HasSubstr(other));
+  EXPECT_EQ(api_.CallCount("Plan"), 0);
+  EXPECT_NE(access((lab_ + "/signed").c_str(), F_OK), 0);
+}
+
+TEST_F(Apply, InterruptSaysThatTheNodeGoesOn) {
+  api_.Hold("Apply");
+  std::future<Ran> running = RunAsync(Command());
+  ASSERT_TRUE(api_.WaitForWatchers(1));
+  kill(last_pid_, SIGINT);
+  Ran ran = running.get();
+  EXPECT_EQ(ran.exit_code, 130);
+  EXPECT_THAT(ran.err, HasSubstr("the node goes on with the apply"));
+  EXPECT_THAT(ran.err, HasSubstr("nodectl cancel -n n1"));
+  EXPECT_EQ(api_.CallCount("Cancel"), 0);
+}
+
+class ApplyAgain : public NodectlFixture {
+ protected:
+  void SetUp() override {
+    NodectlFixture::SetUp();
+    StartNode(/*configured=*/true);
+    PinNode();
+    file_ = WriteConfig();
+    ASSERT_EQ(Run({"apply", "-f", file_, "--allow-plaintext"}).exit_code, 0);
+    api_.FindSourcesUnchanged();
+  }
+  void Waiting(int64_t pending, int64_t staged) {
+    v1::Resource resource;
+    resource.set_kind("ConfigStatus");
+    resource.set_name("config");
+    resource.mutable_config_status()->set_pending_generation(pending);
+    resource.mutable_config_status()->set_staged_generation(staged);
+    api_.PutResource(resource);
+  }
+  std::string file_;
+};
+
+TEST_F(ApplyAgain, WhatRunsAlreadyIsNotSent) {
+  Ran ran = Run({"apply", "-f", file_, "--allow-plaintext"});
+  EXPECT_EQ(ran.exit_code, 0) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("unchanged, nothing was sent"));
+  EXPECT_EQ(api_.CallCount("Apply"), 1);
+}
+
+// "Unchanged" would be no answer to somebody who wants back what is only committed.
+TEST_F(ApplyAgain, WhatIsCommittedIsSentAllTheSameWhileAnotherIsTriedOrStaged) {
+  Waiting(7, 0);
+  EXPECT_EQ(Run({"apply", "-f", file_, "--allow-plaintext"}).exit_code, 0);
+  EXPECT_EQ(api_.CallCount("Apply"), 2);
+  Waiting(0, 7);
+  EXPECT_EQ(Run({"apply", "-f", file_, "--allow-plaintext"}).exit_code, 0);
+  EXPECT_EQ(api_.CallCount("Apply"), 3);
 }
 
 TEST_F(Apply, P7_NoSecretIsShownByPlanValidateOrApply) {

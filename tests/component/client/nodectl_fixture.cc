@@ -1,6 +1,7 @@
 #include "tests/component/client/nodectl_fixture.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -64,7 +65,11 @@ Ran NodectlFixture::Run(const std::vector<std::string>& words,
   // A session of its own: no controlling terminal to ask for passphrases.
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);
+  sigset_t interrupt;
+  sigemptyset(&interrupt);
+  sigaddset(&interrupt, SIGINT);  // whoever runs the tests may ignore it
+  posix_spawnattr_setsigdefault(&attributes, &interrupt);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF);
   pid_t pid = 0;
   int error = posix_spawn(&pid, NODECTL, &actions, &attributes, argv.data(), env.data());
   posix_spawn_file_actions_destroy(&actions);
@@ -74,6 +79,7 @@ Ran NodectlFixture::Run(const std::vector<std::string>& words,
     ran.err = absl::StrCat("cannot start " NODECTL ": ", error);
     return ran;
   }
+  last_pid_ = pid;
   int status = 0;
   waitpid(pid, &status, 0);
   ran.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <sys/types.h>
 
+#include <atomic>
 #include <future>
 #include <map>
 #include <memory>
@@ -45,6 +47,7 @@ class NodectlFixture : public ::testing::Test {
   static std::string Read(const std::string& path);
   static void Write(const std::string& path, const std::string& text);
 
+  std::atomic<pid_t> last_pid_{0};  // of the nodectl that was started last
   std::string directory_;
   std::string lab_;
   testing::FakeNodeApi api_;

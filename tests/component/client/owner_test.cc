@@ -1,6 +1,7 @@
 // What nodectl does on the owner's side: init, pin, gen config, k3s pin, validate, sign, verify.
 #include <gmock/gmock.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "nlohmann/json.hpp"
 #include "tests/component/client/nodectl_fixture.h"
@@ -53,7 +54,8 @@ TEST_F(Owner, PinWritesOneEntryAndKeepsComments) {
   const std::string print(64, 'a');
   ASSERT_EQ(Run({"pin", "n1", "--node", "10.0.0.1:6050", "--fingerprint", print}).exit_code, 0);
   Write(inventory, Read(inventory) + "# the rack by the window\n");
-  ASSERT_EQ(Run({"pin", "n2", "--node", "[::1]:6050", "--fingerprint", print}).exit_code, 0);
+  const std::string second(64, 'b');
+  ASSERT_EQ(Run({"pin", "n2", "--node", "[::1]:6050", "--fingerprint", second}).exit_code, 0);
   ASSERT_EQ(Run({"pin", "n1", "--node", "10.0.0.9:6050", "--fingerprint", print}).exit_code, 0);
   EXPECT_THAT(Read(inventory), HasSubstr("# the rack by the window"));
   EXPECT_THAT(Read(inventory), HasSubstr("10.0.0.9:6050"));
@@ -67,6 +69,66 @@ TEST_F(Owner, PinDoesNotReplaceAnotherFingerprintUnasked) {
   EXPECT_EQ(other.exit_code, 1);
   EXPECT_THAT(other.err, HasSubstr("needs-yes"));
   EXPECT_THAT(Read(lab_ + "/inventory.yaml"), HasSubstr(std::string(64, 'a')));
+}
+
+TEST_F(Owner, PinRefusesAMachineThatIsAnotherNodeAlready) {
+  const std::string print(64, 'a');
+  ASSERT_EQ(Run({"pin", "n1", "--node", "h:1", "--fingerprint", print}).exit_code, 0);
+  Ran taken = Run({"pin", "n2", "--node", "h:2", "--fingerprint", print, "--yes"});
+  EXPECT_EQ(taken.exit_code, 1);
+  EXPECT_THAT(taken.err, HasSubstr("n2: fingerprint-taken: n1 (h:1)"));
+  EXPECT_THAT(Read(lab_ + "/inventory.yaml"), Not(HasSubstr("n2")));
+}
+
+TEST_F(Owner, P5_PinRefusesANameThatNoConfigCanHave) {
+  for (const char* name : {"N1", "a b", "../x", "-n", "\x1b[2J", ""}) {
+    Ran ran = Run({"pin", "--node", "h:1", "--fingerprint", std::string(64, 'a'), "--", name});
+    EXPECT_NE(ran.exit_code, 0) << name;
+    EXPECT_THAT(ran.err, Not(HasSubstr("\x1b"))) << name;
+  }
+  EXPECT_THAT(Read(lab_ + "/inventory.yaml"), HasSubstr("nodes: []"));
+}
+
+TEST_F(Owner, K3sPinKeepsTheLinkAndTheModeOfTheFile) {
+  const std::string file = WriteConfig(), link = Path("link.yaml");
+  ASSERT_EQ(chmod(file.c_str(), 0640), 0);
+  ASSERT_EQ(symlink(file.c_str(), link.c_str()), 0);
+  Ran ran = Run({"k3s", "pin", "-f", link, "--file", NODECTL, "--version", "v1.31.0+k3s1"});
+  ASSERT_EQ(ran.exit_code, 0) << ran.err;
+  struct stat st;
+  ASSERT_EQ(lstat(link.c_str(), &st), 0);
+  EXPECT_TRUE(S_ISLNK(st.st_mode));
+  EXPECT_THAT(Read(file), HasSubstr("version: v1.31.0+k3s1"));
+  EXPECT_EQ(ModeOf(file), 0640u);
+}
+
+TEST_F(Owner, FileThatCannotBeWrittenIsNamedAsItWasGiven) {
+  ASSERT_EQ(
+      Run({"pin", "n1", "--node", "127.0.0.1:1", "--fingerprint", std::string(64, 'a')}).exit_code,
+      0);
+  Ran ran = Run({"sign", "-f", WriteConfig(), "--allow-plaintext", "-o", Path("no/such/n1.json")});
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_THAT(ran.err, HasSubstr("cannot write " + Path("no/such/n1.json") + ":"));
+}
+
+TEST_F(Owner, SignKeepsNoCopyOfWhatNoNodeCanAccept) {
+  ASSERT_EQ(
+      Run({"pin", "n1", "--node", "127.0.0.1:1", "--fingerprint", std::string(64, 'a')}).exit_code,
+      0);
+  Write(Path("stranger.key"), sign::PrivateKey::GenerateEd25519().Pem());
+  Ran ran = Run({"sign", "-f", WriteConfig(), "--allow-plaintext", "--key", Path("stranger.key")});
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_THAT(ran.err, HasSubstr("bad-signature"));
+  EXPECT_NE(access((lab_ + "/signed").c_str(), F_OK), 0);
+}
+
+TEST_F(Owner, ConfigWithoutAK3sSaysHowToPinOne) {
+  ASSERT_EQ(
+      Run({"gen", "config", "--name", "n1", "--role", "server", "-o", Path("n1.yaml")}).exit_code,
+      0);
+  Ran ran = Run({"validate", "-f", Path("n1.yaml")});
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_THAT(ran.err, HasSubstr("nodectl k3s pin -f " + Path("n1.yaml")));
 }
 
 TEST_F(Owner, GeneratedConfigIsPrivateAndValidOncePinned) {
@@ -167,11 +229,24 @@ TEST_F(Owner, MissingContextSaysHowToMakeOne) {
   Ran ran = Run({"status", "--context", ""}, {{"NODECTL_CONTEXT", ""}});
   EXPECT_EQ(ran.exit_code, 1);
   EXPECT_THAT(ran.err, HasSubstr("NODECTL_CONTEXT"));
+  EXPECT_THAT(Run({"status", "--context", Path("none/context.yaml")}).err,
+              HasSubstr("nodectl init"));
 }
 
 TEST_F(Owner, UnknownFlagIsAUsageError) {
   EXPECT_EQ(Run({"apply", "--no-such-flag"}).exit_code, 2);
+  EXPECT_EQ(Run({"apply", "-f", "x", "--timeout", "5 parsecs"}).exit_code, 2);
   EXPECT_EQ(Run({"apply", "--help"}).exit_code, 0);
+}
+
+TEST_F(Owner, MisspeltVerbIsNamedWithTheOneThatWasMeant) {
+  Ran verb = Run({"validte", "-f", "x"});
+  EXPECT_EQ(verb.exit_code, 2);
+  EXPECT_THAT(verb.err, HasSubstr("did you mean `nodectl validate`?"));
+  EXPECT_THAT(Run({"gen", "confg"}).err, HasSubstr("did you mean `nodectl gen config`?"));
+  EXPECT_THAT(Run({"help", "gen", "config"}).out, HasSubstr("nodectl gen config --name"));
+  EXPECT_EQ(Run({}).exit_code, 2);
+  EXPECT_THAT(Run({}).err, HasSubstr("kubeconfig"));
 }
 
 }  // namespace

@@ -78,6 +78,11 @@ void FakeNodeApi::AppendLog(const std::string& service, absl::string_view text) 
   absl::StrAppend(&logs_[service], text);
 }
 
+void FakeNodeApi::FindSourcesUnchanged() {
+  absl::MutexLock lock(&mu_);
+  sources_unchanged_ = true;
+}
+
 void FakeNodeApi::PutResource(v1::Resource resource) {
   absl::MutexLock lock(&mu_);
   auto key = std::make_pair(resource.kind(), resource.name());
@@ -233,7 +238,8 @@ void FakeNodeApi::Plan(const Caller& caller, v1::PlanRequest request,
     if (!generations_.empty()) {
       plan.set_base_digest(generations_.front().line.digest());
       plan.set_base_generation(generations_.front().line.generation());
-      plan.set_unchanged(request.has_signed_() && plan.digest() == plan.base_digest());
+      plan.set_unchanged(request.has_signed_() ? plan.digest() == plan.base_digest()
+                                               : sources_unchanged_);
     }
   }
   Answer("Plan", [plan = std::move(plan), reply = std::move(reply)] { reply(plan); });

@@ -36,6 +36,8 @@ class FakeNodeApi : public engine::NodeApi {
   // From now on replies of `method` wait for Release. For Apply: the events after `received`.
   void Hold(const std::string& method);
   void Release(const std::string& method);
+  // Plans of unsigned sources say from now on that nothing would change.
+  void FindSourcesUnchanged();
   // Sends an event to everybody who watches an apply; a final one ends it.
   void Emit(const v1::ApplyEvent& event);
   void EmitError(const absl::Status& status);
@@ -97,6 +99,7 @@ class FakeNodeApi : public engine::NodeApi {
   mutable absl::Mutex mu_;
   std::vector<Call> calls_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, absl::Status> fail_next_ ABSL_GUARDED_BY(mu_);
+  bool sources_unchanged_ ABSL_GUARDED_BY(mu_) = false;
   std::set<std::string> held_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, std::vector<std::function<void()>>> waiting_ ABSL_GUARDED_BY(mu_);
   std::vector<std::shared_ptr<engine::ApplyWatcher>> watchers_ ABSL_GUARDED_BY(mu_);
