@@ -8,8 +8,10 @@ set -euo pipefail
 bin='' keep=0 sandbox=0 work='' pause=${BASALT_DEMO_PAUSE:-0}
 while [ $# -gt 0 ]; do
   case $1 in
-    --bin) bin=$(readlink -f "$2"); shift 2 ;;
-    --dir) work=$2; shift 2 ;;
+    --bin|--dir)
+      [ $# -ge 2 ] || { echo "demo: $1 wants a directory" >&2; exit 2; }
+      if [ "$1" = --bin ]; then bin=$(readlink -f "$2"); else work=$2; fi
+      shift 2 ;;
     --keep) keep=1; shift ;;
     --sandbox) sandbox=1; shift ;;
     *) echo "demo: unknown option $1 (known: --sandbox, --keep, --dir DIR)" >&2; exit 2 ;;
@@ -19,7 +21,11 @@ done
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 . "$here/namespaces.sh"
 
-[ -n "$work" ] || work=$(mktemp -d /tmp/basalt-demo.XXXXXX)
+# It is removed at the end, so it must be ours alone.
+if [ -z "$work" ]; then work=$(mktemp -d "${TMPDIR:-/tmp}/basalt-demo.XXXXXX")
+elif [ -e "$work" ] && { [ ! -d "$work" ] || [ -n "$(ls -A "$work")" ]; }; then
+  echo "demo: --dir $work is not an empty directory" >&2; exit 2
+fi
 mkdir -p "$work"; work=$(readlink -f "$work")
 lab=$work/lab
 export PATH=$bin:$PATH NODECTL_CONTEXT=$lab/context.yaml
@@ -31,6 +37,8 @@ ok() { steps=$((steps + 1)); printf '%s  ok%s %s\n' "$g" "$o" "$*"; }
 fail() { printf '\ndemo: FAILED: %s\n' "$*" >&2; exit 1; }
 # Shows the command as a person would type it and runs it where nodectl stands.
 run() { printf '%s  $ %s%s\n' "$d" "$*" "$o"; ctl "$@" 2>&1 | sed 's/^/    /'; return "${PIPESTATUS[0]}"; }
+# The same with the output in a file, as the shell's > does it.
+run_to() { local file=$1; shift; printf '%s  $ %s > %s%s\n' "$d" "$*" "$file" "$o"; ctl "$@" >"$file"; }
 ctl() { if [ $real -eq 1 ]; then ns_hub "$@"; else "$@"; fi; }
 # WORDS... -- COMMAND...: the command must fail, and say each of the words.
 refused() {
@@ -118,7 +126,7 @@ outer_pid() {  # NAME PID
 # FILE REASON LINE...: the file as an editor would leave it, with a reason and more lines below `k3s:`.
 edit() {
   local file=$1 reason=$2 line; shift 2
-  printf '%s  (n1.yaml: reason: %s;%s)%s\n' "$d" "$reason" "$(printf ' k3s: %s;' "$@")" "$o" >&2
+  printf '%s  (an editor adds to n1.yaml: reason: %s;%s)%s\n' "$d" "$reason" "$(printf ' k3s: %s;' "$@")" "$o" >&2
   while IFS= read -r line; do
     printf '%s\n' "$line"
     case $line in
@@ -156,7 +164,7 @@ if [ $real -eq 1 ]; then
 else kubelet=(); fi
 
 title "3. A config is written, signed and applied: n1 becomes a K3s server"
-ctl nodectl gen config --name n1 --role server "${common[@]}" "${kubelet[@]}" >"$work/n1.yaml"
+run_to "$work/n1.yaml" nodectl gen config --name n1 --role server "${common[@]}" "${kubelet[@]}" 2>/dev/null
 run nodectl k3s pin -f "$work/n1.yaml" "${k3s_pin[@]}"
 run nodectl validate -f "$work/n1.yaml"
 run nodectl sign -f "$work/n1.yaml" --allow-plaintext -o "$work/n1.json"
@@ -166,7 +174,8 @@ run nodectl apply -f "$work/n1.json" --yes --timeout 5m || fail "n1 was not comm
 ok "K3s is ready on n1"
 
 title "4. n2 joins as an agent: URL, token and CA hash come from the inventory and from n1"
-ctl nodectl gen config --name n2 --role agent --server n1 "${kubelet[@]}" >"$work/n2.yaml"
+run_to "$work/n2.yaml" nodectl gen config --name n2 --role agent --server n1 "${kubelet[@]}" 2>/dev/null
+grep -q '^    caHash: ' "$work/n2.yaml" || fail "the CA hash of n1 is not in the config of n2"
 run nodectl k3s pin -f "$work/n2.yaml" "${k3s_pin[@]}"
 run nodectl apply -f "$work/n2.yaml" --allow-plaintext --yes --timeout 5m || fail "n2 was not committed"
 [ "$(field n2 k3sstatus ready)" = true ] || fail "K3s on n2 is not ready"
@@ -231,8 +240,10 @@ Your own first node:
   ./dev build release && export PATH=$(cd "$here/../.." && pwd)/.build/release/bin:\$PATH
   nodectl init lab --cluster home && export NODECTL_CONTEXT=\$PWD/lab/context.yaml
   noded serve --platform sandbox --root ~/n1 --listen 127.0.0.1:0 --trust lab/trust.json &
+  sleep 1                                                # it writes ~/n1/run/{endpoint,fingerprint}
   nodectl pin n1 --node "\$(cat ~/n1/run/endpoint)" --fingerprint "\$(cat ~/n1/run/fingerprint)"
   nodectl gen config --name n1 --role server > n1.yaml
   nodectl k3s pin -f n1.yaml --version v1.30.4+k3s1      # or --file PATH of a K3s binary
   nodectl apply -f n1.yaml --allow-plaintext
+  nodectl status
 END
