@@ -472,7 +472,9 @@ int RunCommandLine(int argc, char** argv) {
     absl::StatusOr<int> code = parser.action()(session);
     if (code.ok()) {
       io.out.flush();
-      return io.out.good() ? *code : 1;
+      if (io.out.good()) return *code;
+      io.err << "error: output-error: standard output cannot be written: is the disk full?\n";
+      return 1;
     }
     PrintError(io, code.status());
     // `diff` says 1 for changes, so an error is more; everywhere else it is 1.

@@ -64,7 +64,8 @@ stop_node() {  # NAME
 cleanup() {
   local rc=$?
   trap '' INT TERM; set +e
-  if [ $rc -ne 0 ]; then for n in n1 n2; do [ -f "$work/$n/noded.log" ] && { echo "--- the last lines of $n:"; tail -n 15 "$work/$n/noded.log"; }; done >&2; fi
+  # 130: somebody pressed Ctrl-C, and knows.
+  if [ $rc -ne 0 ] && [ $rc -ne 130 ]; then for n in n1 n2; do [ -f "$work/$n/noded.log" ] && { echo "--- the last lines of $n:"; tail -n 15 "$work/$n/noded.log"; }; done >&2; fi
   if [ $keep -eq 1 ]; then
     echo "kept: $work (export NODECTL_CONTEXT=$lab/context.yaml; end the nodes with: kill $(cat "$work"/*/init.pid "$work"/*/unshare.pid 2>/dev/null | tr '\n' ' '))"
   else

@@ -1,5 +1,7 @@
 // What is read from nodes, with and without a config.
 #include <gmock/gmock.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include "api/coded_status.h"
 #include "nlohmann/json.hpp"
@@ -174,6 +176,13 @@ TEST_F(NodeVerbs, CompletionKnowsTheVerbs) {
     EXPECT_THAT(ran.out, HasSubstr("kubeconfig"));
     EXPECT_THAT(ran.out, HasSubstr("detailed-exitcode"));
   }
+}
+
+TEST_F(NodeVerbs, OutputThatCannotBeWrittenIsAnError) {
+  if (access("/dev/full", W_OK) != 0) GTEST_SKIP() << "no /dev/full";
+  const std::string command = std::string(NODECTL) + " version >/dev/full 2>" + Path("full.err");
+  EXPECT_NE(system(command.c_str()), 0);
+  EXPECT_THAT(Read(Path("full.err")), HasSubstr("output-error"));
 }
 
 TEST_F(NodeVerbs, VersionNeedsNoContext) {
