@@ -9,6 +9,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "machineconfig/base/digest.h"
@@ -30,6 +31,19 @@ absl::Status Expect(bool ok, absl::string_view message) {
 bool LowerHex(absl::string_view text, size_t length) {
   return text.size() == length &&
          text.find_first_not_of("0123456789abcdef") == absl::string_view::npos;
+}
+
+absl::Status CheckSha256(absl::string_view text) {
+  if (LowerHex(text, 64)) return absl::OkStatus();
+  const std::string lower = absl::AsciiStrToLower(text);
+  if (LowerHex(lower, 64)) return Bad("not a SHA-256: its hex digits are written in lower case");
+  if (absl::StartsWith(lower, "sha256:")) {
+    return Bad("not a SHA-256: 64 lower-case hex digits, here without `sha256:` before them");
+  }
+  if (LowerHex(lower, lower.size())) {
+    return Bad(absl::StrCat("not a SHA-256: 64 lower-case hex digits, these are ", text.size()));
+  }
+  return Bad("not a SHA-256: 64 lower-case hex digits");
 }
 
 // The name part of a Kubernetes label: at most 63, ends in letters or digits.
@@ -136,18 +150,17 @@ absl::Status Check(v1::Format format, absl::string_view text) {
     case v1::FORMAT_URL:
       return ParseUrl(text).status();
     case v1::FORMAT_HTTPS_URL: {
-      auto url = ParseUrl(text);
-      if (!url.ok()) return url.status();
-      return Expect(url->scheme == "https",
-                    "the URL must start with https://, such as "
-                    "https://pi-server-0:6443");
+      if (!absl::StartsWith(text, "https://")) {
+        return Bad("the URL must start with https://, such as https://pi-server-0:6443");
+      }
+      return ParseUrl(text).status();
     }
     case v1::FORMAT_HOST_PORT:
       return ParseHostPort(text).status();
     case v1::FORMAT_TIMESTAMP:
       return ParseTimestamp(text).status();
     case v1::FORMAT_SHA256:
-      return Expect(LowerHex(text, 64), "not a SHA-256: 64 lower-case hex digits");
+      return CheckSha256(text);
     case v1::FORMAT_DIGEST:
       return Expect(absl::ConsumePrefix(&text, "sha256:") && LowerHex(text, 64),
                     "not a digest: `sha256:` and 64 lower-case hex digits");

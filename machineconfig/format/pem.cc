@@ -7,6 +7,7 @@
 
 #include <memory>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 
 namespace basalt::format {
@@ -35,7 +36,8 @@ absl::Status CheckPemCertificates(absl::string_view text) {
   }
   if (begins == 0) {
     return absl::InvalidArgumentError(
-        "not a PEM certificate: -----BEGIN CERTIFICATE----- and so on, as a literal block (`|`)");
+        "not a PEM certificate: the text of the file, -----BEGIN CERTIFICATE----- and so on, as a "
+        "literal block (`|`), not its path");
   }
   if (begins > kMaxCertificates) return absl::InvalidArgumentError("more than 32 certificates");
   std::unique_ptr<BIO, decltype(&BIO_free)> bio(
@@ -48,6 +50,10 @@ absl::Status CheckPemCertificates(absl::string_view text) {
     ++read;
   }
   ERR_clear_error();  // the end of the text leaves "no start line" behind
+  if (read != begins && !absl::StrContains(absl::StripAsciiWhitespace(text), '\n')) {
+    return absl::InvalidArgumentError(
+        "a PEM certificate has lost its line ends: write it as a literal block (`certificate: |`)");
+  }
   if (read != begins) {
     return absl::InvalidArgumentError(
         "a PEM certificate cannot be read: it is cut off or damaged; copy the file as it is");

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/numbers.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "api/coded_status.h"
@@ -174,11 +174,15 @@ absl::Status SetPath(absl::string_view assignment, Message& message) {
                       absl::StrCat("--set ", assignment, ": write PATH=VALUE"),
                       "for example --set k3s.cluster.init=true");
   }
+  // "#abc" is a comment to YAML: it would clear the field in silence.
+  const absl::string_view value = absl::StripAsciiWhitespace(assignment.substr(equals + 1));
+  if (absl::StartsWith(value, "#")) {
+    return Bad("bad-value", path, "a value that begins with `#` is a comment", "quote it");
+  }
   // On an error the message stays as it was.
   std::unique_ptr<Message> copy(message.New());
   copy->CopyFrom(message);
-  const absl::Status status =
-      Setter(path, absl::StripAsciiWhitespace(assignment.substr(equals + 1))).Set(path, *copy);
+  const absl::Status status = Setter(path, value).Set(path, *copy);
   if (status.ok()) message.GetReflection()->Swap(&message, copy.get());
   return status;
 }

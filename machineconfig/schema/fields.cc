@@ -1,6 +1,7 @@
 #include "machineconfig/schema/fields.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -110,22 +111,17 @@ void FindPaths(const MessageInfo& info, absl::string_view name, const std::strin
   }
 }
 
-size_t EditDistance(absl::string_view a, absl::string_view b) {
-  // Optimal string alignment: insert, delete, replace, swap of neighbours.
-  std::vector<std::vector<size_t>> d(a.size() + 1, std::vector<size_t>(b.size() + 1));
-  for (size_t i = 0; i <= a.size(); ++i) d[i][0] = i;
-  for (size_t j = 0; j <= b.size(); ++j) d[0][j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const bool same = absl::ascii_tolower(a[i - 1]) == absl::ascii_tolower(b[j - 1]);
-      d[i][j] = std::min({d[i - 1][j] + 1, d[i][j - 1] + 1, d[i - 1][j - 1] + (same ? 0 : 1)});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
-        d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
-      }
-    }
-  }
-  return d[a.size()][b.size()];
-}
+// What the thing is called elsewhere.
+constexpr std::pair<absl::string_view, absl::string_view> kOtherWords[] = {
+    {"x86_64", "amd64"},        {"x64", "amd64"},
+    {"aarch64", "arm64"},       {"armhf", "arm"},
+    {"armv7", "arm"},           {"armv7l", "arm"},
+    {"master", "server"},       {"control-plane", "server"},
+    {"controlplane", "server"}, {"worker", "agent"},
+    {"administrator", "admin"}, {"root", "admin"},
+    {"viewer", "reader"},       {"hostname", "name"},
+    {"environment", "env"},     {"ram", "memory"},
+};
 
 }  // namespace
 
@@ -179,7 +175,28 @@ std::string ElementPath(absl::string_view path, const Message& message, const Fi
   return Element(path, key);
 }
 
+size_t EditDistance(absl::string_view a, absl::string_view b) {
+  // Optimal string alignment: insert, delete, replace, swap of neighbours.
+  std::vector<std::vector<size_t>> d(a.size() + 1, std::vector<size_t>(b.size() + 1));
+  for (size_t i = 0; i <= a.size(); ++i) d[i][0] = i;
+  for (size_t j = 0; j <= b.size(); ++j) d[0][j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const bool same = absl::ascii_tolower(a[i - 1]) == absl::ascii_tolower(b[j - 1]);
+      d[i][j] = std::min({d[i - 1][j] + 1, d[i][j - 1] + 1, d[i - 1][j - 1] + (same ? 0 : 1)});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
+        d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
+      }
+    }
+  }
+  return d[a.size()][b.size()];
+}
+
 std::string Nearest(absl::string_view word, const std::vector<absl::string_view>& names) {
+  for (const auto& [other, ours] : kOtherWords) {
+    if (!absl::EqualsIgnoreCase(word, other)) continue;
+    if (std::find(names.begin(), names.end(), ours) != names.end()) return std::string(ours);
+  }
   if (word.empty() || word.size() > 64) return "";
   const size_t limit = word.size() <= 3 ? 1 : word.size() <= 6 ? 2 : 3;
   size_t best = limit + 1;

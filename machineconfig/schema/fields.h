@@ -70,7 +70,10 @@ std::string Element(absl::string_view path, int index);
 std::string ElementPath(absl::string_view path, const google::protobuf::Message& message,
                         const FieldInfo& field, int index);
 
-// The best of `names` for a misspelt `word` by edit distance; empty when none is near.
+// Insertions, deletions, replacements and swaps of neighbours between the two; case is ignored.
+size_t EditDistance(absl::string_view a, absl::string_view b);
+// The best of `names` for a misspelt `word` by edit distance, or for a word that other tools use
+// (x86_64, master, worker); empty when none is near.
 std::string Nearest(absl::string_view word, const std::vector<absl::string_view>& names);
 
 // The one path below `root` whose last name is `name`; empty when there is none or several.

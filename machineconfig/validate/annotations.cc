@@ -80,13 +80,16 @@ class Checker {
     std::string hint;
     if (field.rules.filled_in()) {
       hint = "nodectl fills it in when it signs";
+    } else if (!field.rules.remedy().empty()) {
+      hint = field.rules.remedy();
     } else if (!field.rules.example().empty()) {
       hint = absl::StrCat("for example `", field.name, ": ", field.rules.example(), "`");
     } else if (!field.enum_names.empty()) {
       hint = absl::StrCat("one of ", absl::StrJoin(field.enum_names, ", "));
     } else if (field.rules.one_of_size() > 0) {
-      hint = absl::StrCat(field.rules.one_of_size() == 1 ? "" : "one of ",
-                          absl::StrJoin(field.rules.one_of(), ", "));
+      hint = field.rules.one_of_size() == 1
+                 ? absl::StrCat("write `", field.name, ": ", field.rules.one_of(0), "`")
+                 : absl::StrCat("one of ", absl::StrJoin(field.rules.one_of(), ", "));
     }
     report_.Error(path, "required", "the field is required", hint);
   }
@@ -134,9 +137,8 @@ class Checker {
       return;
     }
     if (!field.rules.pattern().empty() && !RE2::FullMatch(text, PatternOf(field))) {
-      report_.Error(
-          path, "bad-format", absl::StrCat("does not match the pattern ", field.rules.pattern()),
-          field.rules.example().empty() ? "" : absl::StrCat("for example ", field.rules.example()));
+      report_.Error(path, "bad-format", absl::StrCat("not ", field.rules.means()),
+                    absl::StrCat("for example ", field.rules.example()));
     }
   }
 
@@ -174,6 +176,10 @@ class Checker {
             element ? r.GetRepeatedMessage(message, fd, index) : r.GetMessage(message, fd));
         if (secret.has_plain() && secret.plain().empty()) {
           report_.Error(path, "empty-secret", "the secret is empty");
+        } else if (secret.plain() == yaml::kRedacted) {
+          report_.Error(path, "redacted-secret",
+                        "is what redacted output shows in place of the secret",
+                        "write the secret itself");
         } else if (secret.has_plain()) {
           CheckText(secret.plain(), field, path);
         }

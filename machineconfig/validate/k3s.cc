@@ -11,6 +11,7 @@
 #include "machineconfig/format/net.h"
 #include "machineconfig/schema/fields.h"
 #include "machineconfig/validate/rules.h"
+#include "machineconfig/yaml/flow.h"
 
 namespace basalt::validate {
 namespace {
@@ -19,14 +20,38 @@ constexpr size_t kMinToken = 16;
 
 bool Present(const v1::Secret& secret) { return secret.value_case() != v1::Secret::VALUE_NOT_SET; }
 
+// Kine and etcd: what K3s connects to. The value is never repeated, it holds a password.
+void CheckDatastore(const v1::K3sDatastore& datastore, Report& report) {
+  if (!datastore.endpoint().has_plain() || datastore.endpoint().plain().empty()) return;
+  for (absl::string_view scheme :
+       {"postgres://", "postgresql://", "mysql://", "nats://", "http://", "https://"}) {
+    if (absl::StartsWith(datastore.endpoint().plain(), scheme)) return;
+  }
+  if (datastore.endpoint().plain() == yaml::kRedacted) return;
+  report.Error("k3s.datastore.endpoint", "bad-format",
+               "must begin with postgres://, mysql://, nats:// or https:// (etcd)",
+               "for example mysql://USER:PASSWORD@tcp(HOST:3306)/k3s");
+}
+
 // What K3s would take, but anybody could guess, or would break K3s's own token form.
 void CheckToken(const v1::Secret& secret, const std::string& path, Report& report) {
   if (!secret.has_plain() || secret.plain().empty()) return;
   const std::string& token = secret.plain();
   const char* const kHint = "`nodectl init` makes good ones; or: openssl rand -hex 32";
+  if (token == yaml::kRedacted) return;  // reported with all other secrets
+  if (absl::StartsWith(token, "${") || absl::StartsWith(token, "$(") ||
+      (token.front() == '<' && token.back() == '>')) {
+    return report.Error(path, "bad-token", "is a placeholder; nothing is filled in here",
+                        "write the token itself");
+  }
+  if (token.back() == '\n') {
+    return report.Error(path, "bad-token", "ends with a line end",
+                        "write it in the line of its key, or with `|-` instead of `|`");
+  }
   const bool printable = std::all_of(token.begin(), token.end(), absl::ascii_isgraph);
   if (!printable) {
-    return report.Error(path, "bad-token", "must be printable ASCII without spaces", kHint);
+    return report.Error(path, "bad-token", "must be printable ASCII without spaces or line ends",
+                        kHint);
   }
   if (absl::StartsWith(token, "K10") && absl::StrContains(token, "::")) {
     return report.Error(path, "bad-token",
@@ -56,6 +81,15 @@ void CheckArtifacts(const v1::K3sArtifacts& artifacts, const std::string& path, 
   if (!artifacts.has_amd64() && !artifacts.has_arm64() && !artifacts.has_arm()) {
     report.Error(path, "required", "at least one architecture is required",
                  "amd64, arm64 or arm; `nodectl k3s pin` writes it");
+  }
+}
+
+void CheckServerUrl(const v1::K3sCluster& cluster, Report& report) {
+  const auto url = format::ParseUrl(cluster.server());
+  if (url.ok() && url->scheme == "https" && url->port == 0) {
+    report.Warning("k3s.cluster.server", "no-port",
+                   "without a port this is port 443; K3s servers listen on 6443",
+                   "add :6443, or :443 if that is meant");
   }
 }
 
@@ -185,6 +219,14 @@ void CheckK3s(const v1::K3s& k3s, Report& report) {
                      report);
     }
   }
+  for (const v1::K3sManifest& manifest : k3s.manifests()) {
+    for (absl::string_view suffix : {".yaml", ".yml", ".json"}) {
+      if (!absl::EndsWith(manifest.name(), suffix)) continue;
+      report.Error(schema::Child(schema::Element("k3s.manifests", manifest.name()), "name"),
+                   "bad-format", "is written without the suffix of the file", "noded adds .yaml");
+    }
+  }
+  CheckDatastore(k3s.datastore(), report);
   CheckToken(k3s.token(), "k3s.token", report);
   CheckToken(k3s.agent_token(), "k3s.agentToken", report);
   CheckToken(k3s.node_password(), "k3s.nodePassword", report);
@@ -194,6 +236,7 @@ void CheckK3s(const v1::K3s& k3s, Report& report) {
   }
   if (k3s.role() == v1::K3S_ROLE_SERVER) CheckServer(k3s, report);
   if (k3s.role() == v1::K3S_ROLE_AGENT) CheckAgent(k3s, report);
+  CheckServerUrl(k3s.cluster(), report);
   CheckNode(k3s.node(), report);
   CheckRegistries(k3s.registries(), report);
   for (const v1::EnvVar& variable : k3s.env()) {

@@ -28,7 +28,9 @@ std::vector<api::Violation> CheckHeader(const Message& message, const yaml::Sour
     report.Error("apiVersion", "wrong-api-version",
                  absl::StrCat("this release reads ", version, ", the document is `",
                               message.api_version().substr(0, 64), "`"),
-                 "use a release that knows the version");
+                 absl::StartsWith(message.api_version(), "basalt/")
+                     ? "use a release that knows the version"
+                     : absl::StrCat("write `apiVersion: ", version, "`"));
   }
   return report.Take().errors;
 }

@@ -5,6 +5,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -96,7 +97,13 @@ void Decoder::Message(const Node& node, const MessageInfo& info, Msg& message) {
   if (node.kind != NodeKind::kMap) {
     std::vector<absl::string_view> names;
     for (const FieldInfo& field : info.fields) names.push_back(field.name);
-    WrongType(node, absl::StrCat("a section with the fields ", absl::StrJoin(names, ", ")));
+    std::string hint;
+    if (node.scalar() && !path_.empty() && path_.back() == ']') {
+      hint = absl::StrCat("write - {", absl::StrJoin(names, ": ..., "), ": ...}");
+    } else if (node.kind == NodeKind::kSequence) {
+      hint = "write the fields without `- `";
+    }
+    WrongType(node, absl::StrCat("a section with the fields ", absl::StrJoin(names, ", ")), hint);
     return;
   }
   std::vector<const Node*> seen(info.fields.size(), nullptr);
@@ -106,6 +113,7 @@ void Decoder::Message(const Node& node, const MessageInfo& info, Msg& message) {
     if (key.next < 0) return;  // a map always has its values; the tree was cut
     const Node& value = tree_.at(key.next);
     i = value.next;
+    if (key.broken) continue;
     const FieldInfo* field = key.sealed ? nullptr : info.Find(key.text);
     if (field == nullptr) {
       UnknownField(key, info);
@@ -150,7 +158,12 @@ void Decoder::UnknownField(const Node& key, const MessageInfo& info) {
   std::string hint;
   const std::string elsewhere = schema::UniquePathOf(root_, key.text);
   const std::string near = schema::Nearest(key.text, names);
-  if (!elsewhere.empty()) {
+  const absl::string_view before_colon = absl::string_view(key.text).substr(0, key.text.find(':'));
+  // One letter off here is likelier than the right word in the wrong place.
+  const bool very_near = !near.empty() && schema::EditDistance(key.text, near) <= 1;
+  if (before_colon.size() < key.text.size() && info.Find(before_colon) != nullptr) {
+    hint = absl::StrCat("write a space after the colon of `", before_colon, "`");
+  } else if (!elsewhere.empty() && !very_near) {
     const size_t dot = elsewhere.rfind('.');
     hint = dot == std::string::npos
                ? absl::StrCat("`", key.text, "` belongs at the top level")
@@ -195,15 +208,24 @@ absl::string_view Decoder::PeekKey(const Node& element, const FieldInfo& field) 
   return "";
 }
 
-void Decoder::List(const Node& node, const FieldInfo& field, Msg& message) {
-  if (node.kind != NodeKind::kSequence) {
-    WrongType(
-        node, "a list",
-        node.scalar() && !node.sealed && field.kind == FieldKind::kString && node.text.size() <= 64
-            ? absl::StrCat("write [", node.text, "]")
-            : "write one `- ` before each element");
-    return;
+std::string Decoder::ListHint(const Node& node, const FieldInfo& field) const {
+  if (node.scalar() && !node.sealed && field.kind == FieldKind::kString && node.text.size() <= 64) {
+    const bool dash = node.kind == NodeKind::kPlain && absl::StartsWith(node.text, "-");
+    return dash ? "write a space after the `-`" : absl::StrCat("write [", node.text, "]");
   }
+  // {HTTP_PROXY: ...} where [{name: HTTP_PROXY, ...}] is meant.
+  if (node.kind == NodeKind::kMap && field.key != nullptr && node.first_child >= 0) {
+    const Node& name = tree_.at(node.first_child);
+    if (field.message->Find(name.text) == nullptr && name.text.size() <= schema::kMaxPathKey) {
+      return absl::StrCat("write `- ", field.key->name, ": ", name.text,
+                          "` and what belongs to it below that line");
+    }
+  }
+  return "write one `- ` before each element";
+}
+
+void Decoder::List(const Node& node, const FieldInfo& field, Msg& message) {
+  if (node.kind != NodeKind::kSequence) return WrongType(node, "a list", ListHint(node, field));
   absl::flat_hash_set<absl::string_view> keys;
   int index = 0;
   for (int i = node.first_child; i >= 0 && !full(); i = tree_.at(i).next, ++index) {

@@ -41,6 +41,8 @@ class Decoder {
   // The text of the identifying field of a LIST_MAP element; empty when it cannot be read.
   absl::string_view PeekKey(const Node& element, const schema::FieldInfo& field) const;
 
+  // What to write when a list is wanted and `node` is none.
+  std::string ListHint(const Node& node, const schema::FieldInfo& field) const;
   void UnknownField(const Node& key, const schema::MessageInfo& info);
   void WrongType(const Node& node, absl::string_view expected, absl::string_view hint = "");
   void Error(const Node& node, absl::string_view reason, absl::string_view message,

@@ -1,11 +1,13 @@
 #include "machineconfig/yaml/tree.h"
 
+#include <algorithm>
 #include <exception>
 #include <istream>
 #include <streambuf>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "machineconfig/yaml/syntax_help.h"
 #include "machineconfig/yaml/text_check.h"
 #include "yaml-cpp/eventhandler.h"
 #include "yaml-cpp/exceptions.h"
@@ -14,6 +16,13 @@
 
 namespace basalt::yaml {
 namespace {
+
+// “ ” „ ‘ ’ ‚ «: what word processors and phones make of quotes.
+bool BeginsWithTypographicQuote(absl::string_view text) {
+  if (absl::StartsWith(text, "\xC2\xAB")) return true;
+  return text.size() >= 3 && absl::StartsWith(text, "\xE2\x80") && text[2] >= '\x98' &&
+         text[2] <= '\x9E';
+}
 
 // Thrown out of a callback to end the parse; never leaves this file.
 struct Stop {};
@@ -73,7 +82,8 @@ class Builder : public YAML::EventHandler {
     Add(mark, anchor, NodeKind::kNull);
   }
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
-    Report(mark, "alias", "aliases (*name) are not accepted", "write the value out");
+    Report(mark, "alias", "aliases (*name) are not accepted",
+           "write the value out; quote text that begins with `*`");
     tree_.nodes[Add(mark, 0, NodeKind::kNull)].broken = true;
   }
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
@@ -95,6 +105,16 @@ class Builder : public YAML::EventHandler {
              "remove the escape");
       node.broken = true;
     }
+    if (plain && BeginsWithTypographicQuote(value)) {
+      Report(mark, "typographic-quote", "the text begins with a typographic quote",
+             "YAML's quotes are \" and '; to keep this one put \" around the whole text");
+      node.broken = true;
+    }
+    last_ = {.begin = mark.is_null() ? text_.size() : static_cast<size_t>(mark.pos),
+             .size = value.size(),
+             .plain = plain,
+             .key = added_key_};
+    if (tag == "!sealed") last_.begin = text_.find_first_not_of(" \n", last_.begin + tag.size());
   }
   void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                        YAML::EmitterStyle::value) override {
@@ -106,6 +126,34 @@ class Builder : public YAML::EventHandler {
     Open(mark, tag, anchor, NodeKind::kMap);
   }
   void OnMapEnd() override { Close(); }
+
+  // At its very end yaml-cpp is lenient: the end of the text closes a quote and stands for a colon.
+  void CheckEnd() {
+    if (last_.begin >= text_.size()) return;
+    const absl::string_view before = text_.substr(0, last_.begin);
+    YAML::Mark mark;
+    mark.line = static_cast<int>(std::count(before.begin(), before.end(), '\n'));
+    mark.column = static_cast<int>(last_.begin - (before.rfind('\n') + 1));
+    if (!last_.plain && !QuoteIsClosed(text_, last_.begin)) {
+      Fail(mark, "syntax", "not valid YAML: the quote that opens here is not closed", "close it");
+    }
+    const size_t end = last_.begin + last_.size;
+    if (last_.plain && last_.key && text_.find_first_of(":}]", end) == absl::string_view::npos) {
+      Fail(mark, "syntax", "not valid YAML: the line has no `: `", "write KEY: VALUE");
+    }
+  }
+
+  // yaml-cpp's own complaint, in words that help.
+  void ReportSyntax(const YAML::Exception& e) {
+    if (e.mark.is_null()) {
+      return Report(e.mark, "syntax", absl::StrCat("not valid YAML: ", e.msg), "");
+    }
+    const SyntaxHelp help = ExplainSyntax(text_, e.mark.line + 1, e.mark.column + 1, e.msg);
+    YAML::Mark mark;
+    mark.line = help.line - 1;
+    mark.column = help.column - 1;
+    Report(mark, "syntax", absl::StrCat("not valid YAML: ", help.message), help.hint);
+  }
 
   void Report(const YAML::Mark& mark, absl::string_view reason, absl::string_view message,
               absl::string_view hint) {
@@ -131,7 +179,8 @@ class Builder : public YAML::EventHandler {
       Fail(mark, "too-many-nodes", absl::StrCat("more than ", kMaxNodes, " values and keys"), "");
     }
     if (anchor != 0) {
-      Report(mark, "anchor", "anchors (&name) are not accepted", "write the value out");
+      Report(mark, "anchor", "anchors (&name) are not accepted",
+             "remove it; quote text that begins with `&`");
     }
     const int index = static_cast<int>(tree_.nodes.size());
     Node& node = tree_.nodes.emplace_back();
@@ -147,9 +196,14 @@ class Builder : public YAML::EventHandler {
       }
       level.last = index;
       Node& parent = tree_.nodes[level.node];
-      const bool is_key = parent.kind == NodeKind::kMap && parent.children % 2 == 0;
+      added_key_ = parent.kind == NodeKind::kMap && parent.children % 2 == 0;
       ++parent.children;
-      if (is_key && kind != NodeKind::kPlain && kind != NodeKind::kQuoted) {
+      if (added_key_ && kind != NodeKind::kPlain && kind != NodeKind::kQuoted) {
+        const size_t at = static_cast<size_t>(mark.pos);
+        if (at > 0 && at < text_.size() && text_.substr(at - 1, 2) == "{{") {
+          Fail(mark, "key-not-text", "`{{` belongs to a template language",
+               "render the template first; nothing is filled in here");
+        }
         Fail(mark, "key-not-text",
              "a key must be a word, not null, a list or a map; or a bracket is not closed",
              "quote it, or check the brackets and colons from this line on");
@@ -169,7 +223,7 @@ class Builder : public YAML::EventHandler {
       return;
     }
     Report(mark, "tag", absl::StrCat("the tag `", tag.substr(0, 64), "` is not accepted"),
-           "the one tag is !sealed, on the text of a secret");
+           "the one tag is !sealed, on the text of a secret; quote text that begins with `!`");
     node.broken = true;
   }
 
@@ -194,6 +248,13 @@ class Builder : public YAML::EventHandler {
   Tree& tree_;
   std::vector<api::Violation>& errors_;
   std::vector<Level> open_;
+  bool added_key_ = false;  // whether the last Add() was of a map key
+  struct LastScalar {
+    size_t begin = absl::string_view::npos;
+    size_t size = 0;
+    bool plain = false;
+    bool key = false;
+  } last_;
   int documents_ = 0;
 };
 
@@ -214,10 +275,13 @@ Tree ParseTree(absl::string_view text, absl::string_view file,
     YAML::Parser parser(in);
     // Two turns at most: a turn may consume nothing, so a loop until the end would not end.
     if (parser.HandleNextDocument(builder)) parser.HandleNextDocument(builder);
-    if (!buffer.ended_early()) return tree;
+    if (!buffer.ended_early()) {
+      builder.CheckEnd();
+      return tree;
+    }
   } catch (const Stop&) {
   } catch (const YAML::Exception& e) {
-    builder.Report(e.mark, "syntax", absl::StrCat("not valid YAML: ", e.msg), "");
+    builder.ReportSyntax(e);
   } catch (const std::exception& e) {
     builder.Report(YAML::Mark::null_mark(), "syntax", absl::StrCat("not valid YAML: ", e.what()),
                    "");

@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
+#include "absl/strings/match.h"
 #include "basalt/v1/machine_config.pb.h"
 #include "basalt/v1/trust.pb.h"
 
@@ -17,6 +19,13 @@ TEST(Fields, EnumsAreSpeltInLowerKebabWithoutTheirPrefix) {
   EXPECT_EQ(FindEnum(type, "unspecified"), nullptr);
   EXPECT_EQ(FindEnum(type, "COMMIT"), nullptr);
   EXPECT_EQ(EnumName(*v1::K3sRole_descriptor()->FindValueByName("K3S_ROLE_AGENT")), "agent");
+}
+
+bool HoldsSecret(const MessageInfo& info) {
+  return std::any_of(info.fields.begin(), info.fields.end(), [](const FieldInfo& field) {
+    return field.kind == FieldKind::kSecret ||
+           (field.message != nullptr && HoldsSecret(*field.message));
+  });
 }
 
 // The rules of the schema itself, for every message that a document can hold.
@@ -39,11 +48,23 @@ void CheckSchema(const MessageInfo& info, std::set<const MessageInfo*>& seen) {
       EXPECT_EQ(field.key->kind, FieldKind::kString) << name;
     }
     if (field.kind == FieldKind::kEnum) {
-      EXPECT_EQ(
-          field.field->enum_type()->value(0)->name().find("_UNSPECIFIED") != std::string::npos,
-          true)
-          << name;
+      const auto& zero = *field.field->enum_type()->value(0);
+      EXPECT_EQ(zero.number(), 0) << name;
+      EXPECT_TRUE(absl::EndsWith(zero.name(), "_UNSPECIFIED")) << name;
     }
+    if (!field.rules.pattern().empty()) {
+      EXPECT_FALSE(field.rules.means().empty()) << name << ": a person cannot read a pattern";
+      EXPECT_FALSE(field.rules.example().empty()) << name;
+    }
+    if (field.kind == FieldKind::kSecret) {
+      EXPECT_TRUE(field.rules.default_().empty()) << name;
+    }
+    // Lists without keys compare by their texts, in which all secrets look alike.
+    const bool by_text = field.repeated && field.key == nullptr;
+    EXPECT_FALSE(by_text && (field.kind == FieldKind::kSecret ||
+                             (field.message != nullptr && HoldsSecret(*field.message))))
+        << name;
+    EXPECT_FALSE(field.rules.required() && !field.rules.default_().empty()) << name;
     if (field.message != nullptr) CheckSchema(*field.message, seen);
   }
 }
@@ -75,6 +96,9 @@ TEST(Fields, NearestFindsTyposAndNothingFarther) {
   EXPECT_EQ(Nearest("roel", names), "role");
   EXPECT_EQ(Nearest("tlssans", names), "tlsSans");
   EXPECT_EQ(Nearest("zebra", names), "");
+  EXPECT_EQ(Nearest("x86_64", {"amd64", "arm64", "arm"}), "amd64");
+  EXPECT_EQ(Nearest("Master", {"server", "agent"}), "server");
+  EXPECT_EQ(Nearest("master", names), "");
   EXPECT_EQ(Nearest("", names), "");
 }
 
