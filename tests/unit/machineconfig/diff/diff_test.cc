@@ -94,6 +94,36 @@ TEST(Diff, SecretsThatMayNotBeComparedTellNothing) {
   }
 }
 
+TEST(Diff, EveryKindOfFieldIsCompared) {
+  // Entries of K3s's own keys: a text is not the value that is spelt like it.
+  EXPECT_THAT(Between("k3s: {config: {v: 2, debug: true, disable: [a, b], flannel-backend: none}}",
+                      "k3s: {config: {v: \"2\", debug: true, disable: [b, a]}}"),
+              ElementsAre("~k3s.config[disable] [a, b]>[b, a] RESTART_K3S",
+                          "-k3s.config[flannel-backend] none> RESTART_K3S",
+                          "~k3s.config[v] 2>\"2\" RESTART_K3S"));
+  // An element of a list by name: each of its fields, with the effect of that field.
+  EXPECT_THAT(
+      Between("k3s: {images: [{name: a, artifacts: {arm: {urls: [x], sha256: s, size: 1}}}]}",
+              "k3s: {images: [{name: a, artifacts: {arm: {urls: [w], sha256: t}}}]}"),
+      ElementsAre("~k3s.images[a].artifacts.arm.sha256 s>t RESTART_K3S",
+                  "-k3s.images[a].artifacts.arm.size 1> LIVE",
+                  "~k3s.images[a].artifacts.arm.urls [x]>[w] LIVE"));
+  EXPECT_THAT(Between("metadata: {labels: {a: \"\"}, allow: [downgrade]}",
+                      "metadata: {labels: {a: b}, apply: {mode: try}}"),
+              ElementsAre("-metadata.allow[0] downgrade> NONE", "+metadata.apply.mode >try NONE",
+                          "~metadata.labels[a] \"\">b LIVE"));
+}
+
+TEST(Diff, WritingADefaultOutChangesNothing) {
+  const v1::MachineConfig from = schema::Resolve(
+      Config("metadata: {name: a}\nk3s: {cluster: {init: true}, snapshots: {}}\napi: {}"));
+  const v1::MachineConfig to = schema::Resolve(
+      Config("metadata: {name: a, apply: {mode: commit}}\n"
+             "k3s: {cluster: {init: true}, snapshots: {enabled: true, retention: 5}, "
+             "health: {readyz: 120s}}\napi: {anonymousDelivery: false}"));
+  EXPECT_THAT(Lines(Diff(&from, to)), IsEmpty());
+}
+
 TEST(Diff, TotalEffectIsTheLargest) {
   EXPECT_EQ(TotalEffect({}), v1::EFFECT_NONE);
   const v1::MachineConfig from = Config("metadata: {labels: {a: b}}");
