@@ -211,6 +211,12 @@ absl::StatusOr<VerifiedChain> ExtendChain(const VerifiedChain& current,
   auto ring = KeyRing::Of(current.policy);
   if (!ring.ok()) return ring.status();
   Link link{.policy = current.policy, .ring = *std::move(ring)};
+  // Before any signature is tried: only their number bounds what a stranger can have this node
+  // compute.
+  if (absl::Status status = Shape(update.policies(next), current.policy.version() + 1);
+      !status.ok()) {
+    return status;
+  }
   if (next == 0 && link.ring.MatchKnown(update.policies(0)).empty()) {
     // Not one signature of ours. A keyid that names one of our keys means a document that was
     // changed on the way; without one it is somebody else's chain.

@@ -178,5 +178,16 @@ TEST_F(Extend, S1_AChangedSuccessorIsABadSignatureNotAForeignChain) {
   EXPECT_THAT(ExtendChain(Verified({one_}), update).status(), HasReason("bad-signature"));
 }
 
+// What a stranger can make the node compute is bounded by what is refused before: 16 signatures.
+TEST_F(Extend, AForeignListOfSignaturesIsRefusedForItsLengthBeforeAnyIsTried) {
+  v1::TrustChain update = Chain({Version(1).Key("thief").Root({"thief"}).Signed({"thief"})});
+  for (int i = 0; i < kMaxSignatures; ++i) {
+    v1::Signature* more = update.mutable_policies(0)->add_signatures();
+    more->set_scheme(v1::SIGNATURE_SCHEME_DSSE);
+    more->set_signature(std::string(64, static_cast<char>(i)));
+  }
+  EXPECT_THAT(ExtendChain(Verified({one_}), update).status(), HasReason("too-many-signatures"));
+}
+
 }  // namespace
 }  // namespace basalt::sign
