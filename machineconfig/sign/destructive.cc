@@ -116,6 +116,11 @@ std::vector<Finding> FindDestructive(const v1::MachineConfig& from, const v1::Ma
   return out;
 }
 
+bool Allows(const v1::MachineConfig& config, const Finding& finding) {
+  const auto& allow = config.metadata().allow();
+  return std::find(allow.begin(), allow.end(), finding.allow) != allow.end();
+}
+
 std::vector<std::string> FindReinstall(const std::vector<diff::Change>& changes,
                                        const v1::MachineConfig& from, const v1::MachineConfig& to) {
   std::vector<std::string> out;
@@ -139,6 +144,12 @@ std::vector<std::string> FindReinstall(const std::vector<diff::Change>& changes,
 
 }  // namespace
 
+bool UsesConsent(const v1::MachineConfig& from, const v1::MachineConfig& to) {
+  const std::vector<Finding> findings = FindDestructive(from, to);
+  return std::any_of(findings.begin(), findings.end(),
+                     [&](const Finding& finding) { return Allows(to, finding); });
+}
+
 absl::Status CheckDestructive(const std::vector<diff::Change>& changes,
                               const v1::MachineConfig* from, const v1::MachineConfig& to) {
   if (from == nullptr) return absl::OkStatus();
@@ -150,9 +161,8 @@ absl::Status CheckDestructive(const std::vector<diff::Change>& changes,
                       "keep the value, or reset the node and apply the config as its first");
   }
   std::vector<std::string> words, whats;
-  const auto& allow = to.metadata().allow();
   for (const Finding& finding : FindDestructive(*from, to)) {
-    if (std::find(allow.begin(), allow.end(), finding.allow) != allow.end()) continue;
+    if (Allows(to, finding)) continue;
     words.push_back(finding.allow);
     whats.push_back(finding.what);
   }

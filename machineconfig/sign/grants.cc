@@ -150,8 +150,16 @@ absl::Status AuthorizeConfig(const v1::TrustPolicy& policy, const std::vector<Si
   }
   if (met.empty()) return TooFew(all, "machine configs", signers);
 
+  std::vector<diff::Change> to_cover;
   for (const diff::Change& change : changes) {
-    if (diff::IsFreePath(change.path)) continue;
+    // Admit asks for the epoch of the trust policy: root chose it, the signer has no choice.
+    if (diff::IsFreePath(change.path) || change.path == "metadata.epoch") continue;
+    to_cover.push_back(change);
+  }
+  // Consent is given by the generation that uses it. Where the last one consented to the same,
+  // metadata.allow is no change, and whoever may not write it must not live on that.
+  if (from != nullptr && UsesConsent(*from, to)) to_cover.push_back({.path = "metadata.allow"});
+  for (const diff::Change& change : to_cover) {
     bool covered = std::any_of(met.begin(), met.end(), [&](const v1::Grant* grant) {
       return CoversPath(*grant, change.path) && InScope(*grant, from, to);
     });

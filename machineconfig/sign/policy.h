@@ -29,10 +29,11 @@ absl::StatusOr<VerifiedChain> VerifyChain(const v1::TrustChain& chain);
 absl::StatusOr<VerifiedChain> ExtendChain(const VerifiedChain& current,
                                           const v1::TrustChain& update);
 
-// Is every change covered by one grant whose own threshold is met? Free metadata needs none, but
-// the document still needs the threshold of at least one grant for machine configs. `from` is the
-// last committed config, null when there is none. Reasons: too-few-signers, path-not-granted,
-// label-scope.
+// Is every change covered by one grant whose own threshold is met? Free metadata and the epoch (it
+// is the policy's) need none, but the document still needs the threshold of at least one grant for
+// machine configs. A destructive change needs a grant for metadata.allow as well, also where the
+// last config consented already. `from` is the last committed config, null when there is none.
+// Reasons: too-few-signers, path-not-granted, label-scope.
 absl::Status AuthorizeConfig(const v1::TrustPolicy& policy, const std::vector<Signer>& signers,
                              const std::vector<diff::Change>& changes,
                              const v1::MachineConfig* from, const v1::MachineConfig& to);
@@ -69,6 +70,9 @@ absl::Status AdmitAction(const v1::Action& action, const NodeFacts& facts);
 // Reasons: needs-allow, needs-reinstall.
 absl::Status CheckDestructive(const std::vector<diff::Change>& changes,
                               const v1::MachineConfig* from, const v1::MachineConfig& to);
+
+// Does the way from one to the other need a word that `to`.metadata.allow has?
+bool UsesConsent(const v1::MachineConfig& from, const v1::MachineConfig& to);
 
 // max(UTC now as YYYYMMDDhhmmss, floor + 1).
 int64_t DefaultGeneration(absl::Time now, int64_t floor);

@@ -181,5 +181,35 @@ TEST(Grants, ActionsNeedAGrantThatNamesTheirVerb) {
   EXPECT_THAT(AuthorizeAction(policy, Signers({"carol"}), action), HasReason("too-few-signers"));
 }
 
+// An old consent in metadata.allow is no change of it; it is not theirs to use all the same.
+TEST(Grants, S4_ConsentOfAnEarlierGenerationIsNotInherited) {
+  v1::TrustPolicy policy = Policy();
+  AddGrant(policy, "machineconfig", {"alice"}).add_paths("k3s");
+  AddGrant(policy, "machineconfig", {"bob"});
+  v1::MachineConfig server;
+  server.mutable_metadata()->add_allow("roleChange");
+  server.mutable_k3s()->set_role(v1::K3S_ROLE_SERVER);
+  v1::MachineConfig agent = server;
+  agent.mutable_k3s()->set_role(v1::K3S_ROLE_AGENT);
+  auto attempt = [&](const std::string& who, const v1::MachineConfig& to) {
+    return AuthorizeConfig(policy, Signers({who}), diff::Diff(&server, to), &server, to);
+  };
+  absl::Status status = attempt("alice", agent);
+  EXPECT_THAT(status, HasReason("too-few-signers"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("metadata.allow"));
+  EXPECT_TRUE(attempt("bob", agent).ok());
+  // What destroys nothing does not use it.
+  v1::MachineConfig other = server;
+  other.mutable_k3s()->add_tls_sans("k8s.example");
+  EXPECT_TRUE(attempt("alice", other).ok());
+}
+
+TEST(Grants, TheEpochIsRootsChoiceAndNeedsNoGrant) {
+  v1::TrustPolicy policy = Policy();
+  AddGrant(policy, "machineconfig", {"alice"}).add_paths("k3s");
+  EXPECT_TRUE(Try(policy, {"alice"}, {"metadata.epoch", "k3s.version"}).ok());
+  EXPECT_THAT(Try(policy, {"bob"}, {"metadata.epoch"}), HasReason("too-few-signers"));
+}
+
 }  // namespace
 }  // namespace basalt::sign
