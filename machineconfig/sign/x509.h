@@ -3,6 +3,7 @@
 // certificates, and K3s's short-lived kubeconfigs. Pure, thread-safe.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -54,5 +55,9 @@ absl::StatusOr<CertificateInfo> ReadCertificate(absl::string_view pem);
 absl::StatusOr<std::vector<std::string>> SplitPem(absl::string_view bundle);
 // Was `leaf_pem` issued directly by `ca_pem` (signature, CA:TRUE, names)? Times are not looked at.
 bool IssuedBy(absl::string_view leaf_pem, absl::string_view ca_pem);
+// An ECDSA signature (r, s) has a twin (r, n - s) that is as good and that anybody can compute: a
+// certificate that an ECDSA key issued exists under two fingerprints. The other one of `leaf_pem`,
+// issued by `ca_pem`; nothing for other algorithms and for what cannot be read.
+std::optional<std::string> TwinOf(absl::string_view leaf_pem, absl::string_view ca_pem);
 
 }  // namespace basalt::sign

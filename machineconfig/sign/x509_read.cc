@@ -1,6 +1,8 @@
 // Reading certificates. Only what is asked for is taken out, and what two readers could understand
 // differently (a NUL inside a name, an extension twice) makes the whole certificate unreadable.
 #include <arpa/inet.h>
+#include <openssl/core_names.h>
+#include <openssl/ec.h>
 #include <openssl/pem.h>
 
 #include "absl/strings/ascii.h"
@@ -213,6 +215,48 @@ bool IssuedBy(absl::string_view leaf_pem, absl::string_view ca_pem) {
   }
   EVP_PKEY* key = X509_get0_pubkey(ca->get());
   return key != nullptr && X509_verify(leaf->get(), key) == 1;
+}
+
+std::optional<std::string> TwinOf(absl::string_view leaf_pem, absl::string_view ca_pem) {
+  ErrorQueueGuard guard;
+  auto leaf = Parse(leaf_pem);
+  auto ca = Parse(ca_pem);
+  if (!leaf.ok() || !ca.ok()) return std::nullopt;
+  EVP_PKEY* key = X509_get0_pubkey(ca->get());
+  char group_name[64] = "";
+  if (key == nullptr || EVP_PKEY_get_id(key) != EVP_PKEY_EC ||
+      EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_GROUP_NAME, group_name, sizeof group_name,
+                                     nullptr) != 1) {
+    return std::nullopt;
+  }
+  std::unique_ptr<EC_GROUP, OpenSslFree<EC_GROUP_free>> group(
+      EC_GROUP_new_by_curve_name(OBJ_txt2nid(group_name)));
+  const ASN1_BIT_STRING* bits = nullptr;
+  X509_get0_signature(&bits, nullptr, leaf->get());
+  const unsigned char* p = ASN1_STRING_get0_data(bits);
+  EcdsaSigPtr signature(d2i_ECDSA_SIG(nullptr, &p, ASN1_STRING_length(bits)));
+  if (!group || !signature) return std::nullopt;
+  BnPtr r(BN_dup(ECDSA_SIG_get0_r(signature.get()))), s(BN_new());
+  if (!r || !s ||
+      BN_sub(s.get(), EC_GROUP_get0_order(group.get()), ECDSA_SIG_get0_s(signature.get())) != 1 ||
+      ECDSA_SIG_set0(signature.get(), r.get(), s.get()) != 1) {
+    return std::nullopt;
+  }
+  static_cast<void>(r.release());  // set0: they belong to `signature` now
+  static_cast<void>(s.release());
+  unsigned char* der = nullptr;
+  const int size = i2d_ECDSA_SIG(signature.get(), &der);
+  X509Ptr twin(X509_dup(leaf->get()));
+  BioPtr bio(BIO_new(BIO_s_mem()));
+  bool ok = size > 0 && twin && bio;
+  if (ok) {
+    X509_get0_signature(&bits, nullptr, twin.get());
+    // OpenSSL has no setter for the signature alone; the certificate is ours.
+    ok = ASN1_STRING_set(const_cast<ASN1_BIT_STRING*>(bits), der, size) == 1 &&
+         PEM_write_bio_X509(bio.get(), twin.get()) == 1;
+  }
+  OPENSSL_free(der);
+  return ok ? std::optional<std::string>(BioText(bio.get())) : std::nullopt;
 }
 
 }  // namespace basalt::sign

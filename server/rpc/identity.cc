@@ -1,6 +1,7 @@
 #include "server/rpc/identity.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -105,6 +106,20 @@ Identity ClientPolicy::Identify(const std::string& leaf_pem, absl::Time now) con
   return identity;
 }
 
+// Who holds a denied certificate could otherwise show the same one with its signature turned round.
+bool ClientPolicy::DeniedAsTwin(const std::string& leaf_pem) const {
+  if (denied_.empty()) return false;
+  for (const Ca& ca : cas_) {
+    for (const std::string& pem : ca.certificates) {
+      std::optional<std::string> twin = sign::TwinOf(leaf_pem, pem);
+      if (!twin) continue;
+      absl::StatusOr<sign::CertificateInfo> info = sign::ReadCertificate(*twin);
+      if (info.ok() && denied_.count(info->fingerprint.Hex()) > 0) return true;
+    }
+  }
+  return false;
+}
+
 Identity ClientPolicy::Read(const std::string& leaf_pem) const {
   Identity out;
   absl::StatusOr<sign::CertificateInfo> info = sign::ReadCertificate(leaf_pem);
@@ -133,6 +148,10 @@ Identity ClientPolicy::Read(const std::string& leaf_pem) const {
       issued = true;
       allowed.insert(ca.roles.begin(), ca.roles.end());
     }
+  }
+  if (issued && DeniedAsTwin(leaf_pem)) {
+    out.refused = Refused("api.deniedFingerprints names it (by its other ECDSA signature)");
+    return out;
   }
   if (!issued) {
     out.refused = Refused("no authority of api.clientCas issued it directly");

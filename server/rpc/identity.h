@@ -56,6 +56,7 @@ class ClientPolicy {
 
   ClientPolicy() = default;
   Identity Read(const std::string& leaf_pem) const;
+  bool DeniedAsTwin(const std::string& leaf_pem) const;
 
   engine::ApiPolicy policy_;
   std::vector<Ca> cas_;

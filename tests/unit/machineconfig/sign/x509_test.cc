@@ -201,5 +201,21 @@ TEST(X509, DamagedTextIsRefused) {
   EXPECT_THAT(ReadCertificate(Key("alice").Pem()).status(), HasReason("bad-certificate"));
 }
 
+TEST(X509, S16_ACertificateOfAnEcdsaKeyHasATwinThatIsAsGood) {
+  const std::string ca = Made(SelfSign(Authority("home"), P256Key()));
+  const std::string leaf = Made(Issue(Spec("admin"), Key("user").public_key(), ca, P256Key()));
+  auto twin = TwinOf(leaf, ca);
+  ASSERT_TRUE(twin.has_value());
+  EXPECT_TRUE(IssuedBy(*twin, ca));
+  EXPECT_NE(ReadCertificate(*twin)->fingerprint, ReadCertificate(leaf)->fingerprint);
+  EXPECT_EQ(ReadCertificate(*twin)->spki, ReadCertificate(leaf)->spki);
+  EXPECT_EQ(TwinOf(*twin, ca), leaf);
+  // Ed25519 signatures have none.
+  const std::string other = Made(SelfSign(Authority("other"), Key("ca")));
+  EXPECT_FALSE(TwinOf(Made(Issue(Spec("a"), Key("user").public_key(), other, Key("ca"))), other));
+  EXPECT_FALSE(TwinOf("", ca));
+  EXPECT_FALSE(TwinOf(leaf, ""));
+}
+
 }  // namespace
 }  // namespace basalt::sign
