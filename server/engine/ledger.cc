@@ -6,8 +6,10 @@
 namespace basalt::engine {
 namespace {
 
-// Actions live at most 24 h; the margin is for a clock that was set back.
+// Actions live at most 24 h; the margin is for a clock that was set back. The newest are kept
+// whatever the clock says: one that ran ahead and was put right must not make an order new again.
 constexpr int64_t kUsedActionMargin = 14 * 24 * 3600;
+constexpr int kUsedActionsKept = 64;
 
 void Put(stored::Ledger& ledger, const stored::Entry& entry) {
   for (stored::Entry& line : *ledger.mutable_history()) {
@@ -82,12 +84,13 @@ void Fold(stored::Ledger& ledger, const stored::Record& record) {
     case stored::Record::kActionBegun: {
       *ledger.add_used_actions() = record.action_begun();
       auto& used = *ledger.mutable_used_actions();
-      used.erase(std::remove_if(used.begin(), used.end(),
+      auto newest = used.end() - std::min(used.size(), kUsedActionsKept);
+      used.erase(std::remove_if(used.begin(), newest,
                                 [&](const stored::UsedAction& action) {
                                   return action.not_after_unix() + kUsedActionMargin <
                                          record.unix();
                                 }),
-                 used.end());
+                 newest);
       ledger.set_resetting(true);
       break;
     }

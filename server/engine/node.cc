@@ -34,17 +34,21 @@ std::unique_ptr<Node> MakeNode(NodeDeps deps) {
   return std::make_unique<NodeImpl>(std::move(deps));
 }
 
-bool SourceQuota::Take(const std::string& peer) {
+std::string ShareOf(const Caller& caller) {
+  return caller.source.empty() ? Source(caller.peer) : caller.source;
+}
+
+bool SourceQuota::Take(const std::string& share) {
   std::lock_guard lock(mu_);
-  int& taken = taken_[Source(peer)];
+  int& taken = taken_[share];
   if (taken >= kPerSource) return false;
   ++taken;
   return true;
 }
 
-void SourceQuota::Give(const std::string& peer) {
+void SourceQuota::Give(const std::string& share) {
   std::lock_guard lock(mu_);
-  auto it = taken_.find(Source(peer));
+  auto it = taken_.find(share);
   if (it != taken_.end() && --it->second == 0) taken_.erase(it);
 }
 
@@ -73,8 +77,7 @@ absl::Status NodeImpl::Start() {
   // Posted: a controller may say so from inside an execute, which is no place to decide in.
   controllers_.SetOnChange([this] { OnServiceEvents(); });
   if (state_->journal.ledger().resetting()) {
-    state_->floor = state_->journal.ledger().floor();
-    state_->time_floor = deps_.build_time;
+    LoadFloors(*state_);
     FinishReset([](auto) {});
   } else {
     machine_->Recover();
@@ -95,19 +98,19 @@ void NodeImpl::OnServiceEvents() {
 template <typename T>
 void NodeImpl::Check(const Caller& caller, std::function<T()> work, std::function<void(T)> decide,
                      std::function<void(absl::Status)> refused) {
-  if (!quota_.Take(caller.peer)) {
+  if (!quota_.Take(ShareOf(caller))) {
     refused(Busy());
     return;
   }
   auto result = std::make_shared<std::optional<T>>();
-  bool queued =
-      deps_.executor.RunBlocking([result, work = std::move(work)] { *result = work(); },
-                                 [this, result, peer = caller.peer, decide = std::move(decide)] {
-                                   quota_.Give(peer);
-                                   decide(std::move(**result));
-                                 });
+  bool queued = deps_.executor.RunBlocking(
+      [result, work = std::move(work)] { *result = work(); },
+      [this, result, share = ShareOf(caller), decide = std::move(decide)] {
+        quota_.Give(share);
+        decide(std::move(**result));
+      });
   if (queued) return;
-  quota_.Give(caller.peer);
+  quota_.Give(ShareOf(caller));
   refused(Busy());
 }
 

@@ -24,6 +24,7 @@ struct Caller {
   std::string fingerprint;     // lower-hex sha256 of the DER certificate
   std::set<v1::Role> roles;    // closed: an admin has operator, reader and deliver in it
   std::string peer;            // address, for the record
+  std::string source;          // what a share is counted by: the address, of IPv6 its /64
   uint64_t connection =
       0;  // distinct per connection; `Return` must come over another one than Apply
 

@@ -13,12 +13,15 @@
 
 namespace basalt::engine {
 
+// What the share of a caller is counted by: its source, else its address without the port.
+std::string ShareOf(const Caller& caller);
+
 // How many documents of one source may be under check at a time. Thread-safe.
 class SourceQuota {
  public:
   static constexpr int kPerSource = 4;
-  bool Take(const std::string& peer);
-  void Give(const std::string& peer);
+  bool Take(const std::string& share);
+  void Give(const std::string& share);
 
  private:
   std::mutex mu_;

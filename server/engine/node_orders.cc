@@ -1,4 +1,5 @@
 // Orders that are not configs: trust, and signed actions.
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -21,18 +22,18 @@ constexpr absl::Duration kFarewell = absl::Seconds(1);
 void NodeImpl::ApplyTrust(const Caller& caller, v1::ApplyTrustRequest request,
                           Reply<v1::ApplyTrustReply> reply) {
   auto chain = std::make_shared<const v1::TrustChain>(request.chain());
-  if (!quota_.Take(caller.peer)) {
+  if (!quota_.Take(ShareOf(caller))) {
     reply(api::Coded(absl::StatusCode::kResourceExhausted, "busy",
                      "the node checks as many documents as it may", "try again in a moment"));
     return;
   }
-  deps_.executor.Post([this, chain, reply, peer = caller.peer] {
+  deps_.executor.Post([this, chain, reply, share = ShareOf(caller)] {
     auto current = std::make_shared<const sign::VerifiedChain>(deps_.trust.chain());
     auto checked = std::make_shared<absl::Status>();
     bool queued = deps_.executor.RunBlocking(
         [chain, current, checked] { *checked = sign::ExtendChain(*current, *chain).status(); },
-        [this, chain, checked, reply, peer] {
-          quota_.Give(peer);
+        [this, chain, checked, reply, share] {
+          quota_.Give(share);
           absl::StatusOr<bool> fresh =
               checked->ok() ? deps_.trust.Update(*chain) : absl::StatusOr<bool>(*checked);
           if (!fresh.ok()) {
@@ -50,7 +51,7 @@ void NodeImpl::ApplyTrust(const Caller& caller, v1::ApplyTrustRequest request,
           reply(std::move(out));
         });
     if (queued) return;
-    quota_.Give(peer);
+    quota_.Give(share);
     reply(api::Coded(absl::StatusCode::kResourceExhausted, "busy",
                      "the node checks as many documents as it may", "try again in a moment"));
   });
@@ -63,7 +64,7 @@ void NodeImpl::ApplyAction(const Caller& caller, v1::ApplyActionRequest request,
     absl::StatusOr<v1::Action> action = absl::UnknownError("not checked");
   };
   std::shared_ptr<const Snapshot> snapshot = box_.Get();
-  if (!quota_.Take(caller.peer)) {
+  if (!quota_.Take(ShareOf(caller))) {
     reply(api::Coded(absl::StatusCode::kResourceExhausted, "busy",
                      "the node checks as many documents as it may", "try again in a moment"));
     return;
@@ -78,7 +79,7 @@ void NodeImpl::ApplyAction(const Caller& caller, v1::ApplyActionRequest request,
         checked->action = validate::LoadAction(checked->document->payload(), "");
       },
       [this, checked, snapshot, document, caller, reply] {
-        quota_.Give(caller.peer);
+        quota_.Give(ShareOf(caller));
         if (snapshot->trust->version() != deps_.trust.policy().version()) {
           v1::ApplyActionRequest again;
           *again.mutable_document() = *document;
@@ -112,7 +113,7 @@ void NodeImpl::ApplyAction(const Caller& caller, v1::ApplyActionRequest request,
         Reset(digest, *checked->action, reply);
       });
   if (queued) return;
-  quota_.Give(caller.peer);
+  quota_.Give(ShareOf(caller));
   reply(api::Coded(absl::StatusCode::kResourceExhausted, "busy",
                    "the node checks as many documents as it may", "try again in a moment"));
 }
@@ -137,6 +138,10 @@ void NodeImpl::Reset(const std::string& digest, const v1::Action& action,
   if (absl::Status status = state_->journal.Write(record, /*sync=*/true); !status.ok()) {
     reply(status);
     return;
+  }
+  absl::Time signed_at;
+  if (absl::ParseTime(absl::RFC3339_full, action.signed_at(), &signed_at, nullptr)) {
+    state_->time_floor = std::max(state_->time_floor, signed_at);
   }
   FinishReset(std::move(reply));
 }

@@ -116,19 +116,28 @@ std::vector<std::string> Candidates(const NodeState& state, bool journal_lost) {
 
 }  // namespace
 
-void LoadCommitted(NodeState& state) {
+void LoadFloors(NodeState& state) {
   const stored::Ledger& ledger = state.journal.ledger();
-  const Journal::Report& report = state.journal.report();
   state.floor = ledger.floor();
   state.time_floor = std::max(state.deps.build_time, absl::UnixEpoch());
-  std::vector<GenerationStore::Name> names = state.store.Names();
-  for (const GenerationStore::Name& name : names) {
+  for (const GenerationStore::Name& name : state.store.Names()) {
     RaiseFloor(state.floor, name.epoch, name.generation, name.digest);
     if (auto stored = state.store.Load(name); stored.ok()) {
       state.time_floor =
           std::max(state.time_floor, absl::FromUnixSeconds(stored->signed_at_unix()));
     }
   }
+  // A reset takes the generations; the order for it was signed at most a day before its end.
+  for (const stored::UsedAction& used : ledger.used_actions()) {
+    state.time_floor =
+        std::max(state.time_floor, absl::FromUnixSeconds(used.not_after_unix()) - absl::Hours(24));
+  }
+}
+
+void LoadCommitted(NodeState& state) {
+  const Journal::Report& report = state.journal.report();
+  LoadFloors(state);
+  std::vector<GenerationStore::Name> names = state.store.Names();
   if (report.torn_bytes > 0) {
     std::cerr << "noded: dropped " << report.torn_bytes
               << " bytes at the end of the journal: a write that was interrupted" << std::endl;

@@ -54,8 +54,11 @@ ApiPolicy PolicyOf(const v1::MachineConfig* config);
 // and of sign::Verify, plus "trust-version-unknown".
 absl::StatusOr<GenerationPtr> LoadGeneration(const NodeState& state, const std::string& digest);
 
+// Sets floor and time_floor from what is stored.
+void LoadFloors(NodeState& state);
+
 // Finds what is in force: the committed generation, else the newest good one before it, loudly.
-// Sets committed, previous, floor, time_floor and the alarms.
+// Sets committed, previous, the floors and the alarms.
 void LoadCommitted(NodeState& state);
 
 // The committed document against today's policy: condition SignedByRevokedKey.

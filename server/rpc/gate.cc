@@ -80,6 +80,8 @@ absl::StatusOr<Admission> Gate::Admit(const grpc::CallbackServerContext& context
   Ticket& ticket = admission.ticket;
   std::string peer = context.peer();
   caller.peer = NormalizePeer(peer);
+  absl::StatusOr<SocketAddress> address = ParseListenAddress(caller.peer);
+  caller.source = address.ok() ? SourceOf(*address) : caller.peer;
   caller.connection = acceptor_.IdOf(peer);
   if (caller.connection == 0) {
     return api::Coded(absl::StatusCode::kUnavailable, "connection-ended",
@@ -161,8 +163,10 @@ grpc::Status Authorizer::Process(const InputMetadata& metadata, grpc::AuthContex
 absl::Status MaskSignatureFault(const engine::Caller& caller, const absl::Status& status) {
   if (caller.authenticated || status.ok()) return status;
   static const std::set<std::string>* const kFaults = new std::set<std::string>{
-      "bad-signature",  "unknown-key",      "no-signatures", "too-few-signers",    "revoked-key",
-      "unknown-scheme", "duplicate-signer", "wrong-type",    "too-many-signatures"};
+      "bad-signature", "unknown-key", "no-signatures", "too-few-signers", "revoked-key",
+      "unknown-scheme", "duplicate-signer", "wrong-type", "too-many-signatures",
+      // Of a trust chain: `bad-signature` when it names one of our keys, this when it does not.
+      "foreign-chain"};
   if (kFaults->count(api::Reason(status)) == 0) return status;
   return api::Coded(absl::StatusCode::kPermissionDenied, "signature-refused",
                     "the node does not accept the document's signatures",

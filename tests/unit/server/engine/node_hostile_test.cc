@@ -3,6 +3,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "api/coded_status.h"
 #include "tests/support/controller/engine_harness.h"
 
@@ -174,6 +175,82 @@ TEST_F(HostileTest, S2_AFullDiskAtASecondTryDoesNotLowerTheFloor) {
   ASSERT_TRUE(h.Start().ok());
   EXPECT_EQ(h.ConfigStatus().floor_generation(), 5);
   EXPECT_EQ(api::Reason(h.Apply(middle)->error), "below-floor");
+}
+
+// A share is a source's, however many addresses it has: the listener says what a source is.
+TEST_F(HostileTest, S17_AWholePrefixHasOneShareOfTheChecks) {
+  Caller caller;
+  caller.source = "2001:db8::/64";
+  std::vector<std::shared_ptr<basalt::testing::RecordingWatcher>> watchers;
+  auto send = [&](const std::string& source, const std::string& peer) {
+    caller.source = source;
+    caller.peer = peer;
+    v1::ApplyRequest request;
+    *request.mutable_document() = h.Sign({.generation = 1});
+    watchers.push_back(std::make_shared<basalt::testing::RecordingWatcher>());
+    h.node->Apply(caller, request, watchers.back());
+    return api::Reason(watchers.back()->error);
+  };
+  for (int i = 1; i <= 4; ++i) {
+    EXPECT_EQ(send("2001:db8::/64", absl::StrCat("[2001:db8::", i, "]:1")), "");
+  }
+  EXPECT_EQ(send("2001:db8::/64", "[2001:db8::5]:1"), "busy");
+  EXPECT_EQ(send("2001:db8:0:1::/64", "[2001:db8:0:1::1]:1"), "");
+  h.executor->RunUntilIdle();
+  EXPECT_EQ(send("2001:db8::/64", "[2001:db8::5]:1"), "");
+  h.executor->RunUntilIdle();
+}
+
+TEST_F(HostileTest, S6_AResetTakesTheGenerationsAndNotTheFloorOfTheClock) {
+  h.Apply({.generation = 1});
+  v1::ApplyActionRequest undelivered = ResetOrder();  // good for an hour
+  h.clock.Advance(absl::Hours(72));
+  absl::Status reset = absl::UnknownError("no reply");
+  auto reply = [&](absl::StatusOr<v1::ApplyActionReply> r) { reset = r.status(); };
+  h.node->ApplyAction(h.operator_caller, ResetOrder(), reply);
+  h.executor->RunUntilIdle();
+  ASSERT_TRUE(reset.ok()) << reset;
+  // A board without a clock starts in the past.
+  h.Reboot();
+  h.clock.SetNow(h.clock.Now() - absl::Hours(72));
+  h.clock.synced = false;
+  ASSERT_TRUE(h.Start().ok());
+  h.node->ApplyAction(h.operator_caller, undelivered, reply);
+  h.executor->RunUntilIdle();
+  EXPECT_EQ(api::Reason(reset), "expired");
+}
+
+TEST_F(HostileTest, S20_AStagedDocumentOfASignerRevokedSinceIsNotObeyedAtTheNextBoot) {
+  h.Apply({.generation = 1});
+  auto staged = h.Apply(
+      {.generation = 2, .version = "v1.31.0+k3s1", .extra_metadata = "  apply: {mode: staged}\n"});
+  ASSERT_EQ(staged->last().state(), v1::APPLY_STATE_STAGED);
+  sign::PrivateKey successor = sign::PrivateKey::GenerateEd25519();
+  std::string text =
+      "apiVersion: basalt/v1\nkind: TrustPolicy\ncluster: home\nepoch: 1\nversion: 2\nkeys:\n";
+  for (const auto& [name, key] :
+       {std::pair<const char*, const sign::PrivateKey*>{"root", &h.root_key},
+        {"config", &h.config_key},
+        {"next", &successor}}) {
+    absl::StrAppend(&text, "  - name: ", name, "\n    publicKey: |\n      ",
+                    absl::StrReplaceAll(key->public_key().Pem(), {{"\n", "\n      "}}), "\n");
+  }
+  text +=
+      "root:\n  keys: [root]\ngrants:\n  - {for: machineconfig, keys: [next]}\n"
+      "revoked: [config]\n";
+  v1::ApplyTrustRequest request;
+  *request.mutable_chain()->add_policies() =
+      h.SignText(v1::DOCUMENT_TYPE_TRUST_POLICY, text, h.root_key);
+  absl::Status taken = absl::UnknownError("no reply");
+  h.node->ApplyTrust(h.operator_caller, request,
+                     [&](absl::StatusOr<v1::ApplyTrustReply> r) { taken = r.status(); });
+  h.executor->RunUntilIdle();
+  ASSERT_TRUE(taken.ok()) << taken;
+  h.Reboot();
+  ASSERT_TRUE(h.Start().ok());
+  EXPECT_EQ(h.ActiveGeneration(), 1);
+  EXPECT_EQ(h.world.running, "v1.30.4+k3s1");
+  EXPECT_TRUE(h.HasCondition("SignedByRevokedKey"));
 }
 
 }  // namespace

@@ -193,5 +193,24 @@ TEST(Ledger, TheFloorOnlyRisesAndAnEpochOutweighsAGeneration) {
   EXPECT_EQ(floor.digest(), "c");
 }
 
+TEST(Ledger, S2_AnObeyedOrderIsRememberedWhenTheClockRanAheadAndCameBack) {
+  stored::Ledger ledger;
+  auto obey = [&](const std::string& digest, int64_t now) {
+    stored::Record record;
+    record.set_unix(now);
+    record.mutable_action_begun()->set_digest(digest);
+    record.mutable_action_begun()->set_not_after_unix(now + 3600);
+    Fold(ledger, record);
+  };
+  obey("first", 1000);
+  obey("years ahead", 300'000'000);
+  ASSERT_EQ(ledger.used_actions_size(), 2);
+  EXPECT_EQ(ledger.used_actions(0).digest(), "first");
+  // They are few, and what is kept of them is bounded.
+  for (int i = 0; i < 1000; ++i) obey(std::to_string(i), 600'000'000 + i * 86'400'000LL);
+  EXPECT_EQ(ledger.used_actions_size(), 64);
+  EXPECT_EQ(ledger.used_actions(63).digest(), "999");
+}
+
 }  // namespace
 }  // namespace basalt::engine
