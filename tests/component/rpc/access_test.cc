@@ -182,12 +182,36 @@ TEST_F(Access, S16_ExpiredNotYetValidAndDeniedCertificatesAreRefused) {
   EXPECT_EQ(api_.CallCount("History"), 0);
 }
 
+TEST_F(Access, S16_ADeniedCertificateIsDeniedWithItsSignatureTurnedRound) {
+  absl::StatusOr<sign::PrivateKey> p256 = sign::PrivateKey::FromPem(
+      "-----BEGIN EC PRIVATE KEY-----\n"
+      "MHcCAQEEIDrxE/qlDiAnzBafdKJq04Y35Gj8YJ/vCd2yWOeQ33sZoAoGCCqGSM49\n"
+      "AwEHoUQDQgAEiIEEgJx/Yylb3SqHSwTs8MkNVEQcQFt9VoliJdCWscw39Q5pW0RS\n"
+      "Cxk862FvGBrtT9kgXgXU+DzWvgYfWzcPIQ==\n"
+      "-----END EC PRIVATE KEY-----\n");
+  ASSERT_TRUE(p256.ok()) << p256.status();
+  TestCert ca = MakeCa("owner", &*p256);
+  TestCert denied = MakeLeaf(ca, {.organizations = {"basalt:admin"}});
+  TestCert twin{denied.key, sign::TwinOf(denied.pem, ca.pem).value()};
+  engine::ApiPolicy policy = Policy(ca);
+  Start(policy);
+  EXPECT_TRUE(History({.cert = &denied}).ok());
+  EXPECT_TRUE(History({.cert = &twin}).ok());
+  policy.api.add_denied_fingerprints(sign::ReadCertificate(denied.pem)->fingerprint.Hex());
+  ASSERT_TRUE(server_->SetPolicy(policy).ok());
+  for (const TestCert* cert : {&denied, &twin}) {
+    EXPECT_EQ(api::Reason(api::FromGrpc(History({.cert = cert}))), "certificate-refused");
+  }
+  EXPECT_EQ(api_.CallCount("History"), 2);
+}
+
 TEST_F(Access, S18_AStrangerGetsOneAnswerForEverySignatureFault) {
   Start();
   auto node = Node();
   std::string first;
-  for (std::string reason : {"bad-signature", "unknown-key", "no-signatures", "too-few-signers",
-                             "revoked-key", "unknown-scheme", "duplicate-signer", "wrong-type"}) {
+  for (std::string reason :
+       {"bad-signature", "unknown-key", "no-signatures", "too-few-signers", "revoked-key",
+        "unknown-scheme", "duplicate-signer", "wrong-type", "foreign-chain"}) {
     absl::Status fault =
         api::Coded(absl::StatusCode::kInvalidArgument, reason, "about " + reason, "hint " + reason);
     std::vector<absl::Status> answers;
@@ -208,6 +232,13 @@ TEST_F(Access, S18_AStrangerGetsOneAnswerForEverySignatureFault) {
       grpc::ClientContext context;
       Deadline(context);
       answers.push_back(api::FromGrpc(node->Plan(&context, request, &reply)));
+    }
+    {
+      api_.FailNext("ApplyTrust", fault);
+      v1::ApplyTrustReply reply;
+      grpc::ClientContext context;
+      Deadline(context);
+      answers.push_back(api::FromGrpc(node->ApplyTrust(&context, v1::ApplyTrustRequest(), &reply)));
     }
     for (const absl::Status& answer : answers) {
       std::string text =

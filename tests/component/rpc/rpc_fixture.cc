@@ -48,8 +48,8 @@ class ProcessSetup : public ::testing::Environment {
 
 }  // namespace
 
-TestCert MakeCa(const std::string& name) {
-  TestCert out{.key = sign::PrivateKey::GenerateEd25519()};
+TestCert MakeCa(const std::string& name, const sign::PrivateKey* key) {
+  TestCert out{.key = key != nullptr ? *key : sign::PrivateKey::GenerateEd25519()};
   LeafOptions options;
   options.common_name = name;
   options.is_ca = true;

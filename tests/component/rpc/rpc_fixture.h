@@ -38,7 +38,7 @@ struct LeafOptions {
   absl::Duration valid_for = absl::Hours(1);
 };
 
-TestCert MakeCa(const std::string& name);
+TestCert MakeCa(const std::string& name, const sign::PrivateKey* key = nullptr);
 TestCert MakeLeaf(const TestCert& ca, const LeafOptions& options);
 
 // Everything a test says of the client side of a channel.
