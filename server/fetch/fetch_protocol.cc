@@ -75,7 +75,7 @@ std::optional<Progress> LastProgress(absl::string_view output) {
     std::vector<absl::string_view> words = absl::StrSplit(line, ' ');
     Progress p;
     if (words.size() == 2 && absl::SimpleAtoi(words[0], &p.done) &&
-        absl::SimpleAtoi(words[1], &p.total)) {
+        absl::SimpleAtoi(words[1], &p.total) && p.done >= 0 && p.total >= 0) {
       last = p;
     }
   }
@@ -85,7 +85,9 @@ std::optional<Progress> LastProgress(absl::string_view output) {
 int FromIndex(absl::string_view output) {
   int index = -1;
   for (absl::string_view line : absl::StrSplit(output, '\n')) {
-    if (absl::ConsumePrefix(&line, "from ") && !absl::SimpleAtoi(line, &index)) index = -1;
+    if (absl::ConsumePrefix(&line, "from ") && (!absl::SimpleAtoi(line, &index) || index < 0)) {
+      index = -1;
+    }
   }
   return index;
 }

@@ -100,6 +100,13 @@ TEST_F(Artifacts, EachFaultOfADownloadHasItsCodeAndChangesNothing) {
   std::cout << "artifacts: faults 5, passes 5, skips 0\n";
 }
 
+// The one process that strangers speak to is believed in nothing: neither bytes nor numbers.
+TEST_F(Artifacts, S11_ADownloaderThatLiesIsFoundOut) {
+  const pid_t pid = node_->noded_pid();
+  ExpectRefused(From(2, "http://127.0.0.1:9/lie", Artifact()), "artifact-digest-mismatch");
+  EXPECT_EQ(node_->noded_pid(), pid) << "noded did not live through it";
+}
+
 TEST_F(Artifacts, ACutOffDownloadGoesOnWhereItStopped) {
   const std::string good = Artifact();
   ScriptedServer server([&](const ScriptedServer::Connection& c) {

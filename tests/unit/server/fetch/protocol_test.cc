@@ -35,6 +35,9 @@ TEST(FetchProtocol, OutputIsReadLineByLine) {
   EXPECT_EQ(Attempts(output), std::vector<std::string>{"artifact-stalled http://a: slow"});
   EXPECT_EQ(FromIndex(output), -1);
   EXPECT_EQ(FromIndex("from 2\n"), 2);
+  EXPECT_EQ(FromIndex("from -5\n"), -1);
+  EXPECT_EQ(FromIndex("from 99999999999\n"), -1);
+  EXPECT_FALSE(LastProgress("progress -1 5\nprogress 1 -5\n").has_value());
   EXPECT_FALSE(LastProgress("").has_value());
 }
 
