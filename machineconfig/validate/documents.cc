@@ -18,6 +18,14 @@ void CheckOrder(absl::string_view early, absl::string_view late, absl::string_vi
   if (a.ok() && b.ok() && *a >= *b) report.Error(path, "bad-order", message);
 }
 
+// Where leaving a list out means all, one that stands there empty would say the opposite of what it
+// looks like.
+void CheckWrittenEmpty(bool empty, const std::string& path, Report& report) {
+  if (!empty || !report.Written(path)) return;
+  report.Error(path, "empty-list", "stands there empty, which would mean all",
+               "list what is meant, or leave it out for all");
+}
+
 }  // namespace
 
 void CheckTarget(const v1::Target& target, absl::string_view path, Report& report) {
@@ -50,6 +58,7 @@ void CheckMetadata(const v1::MachineConfig& config, Stage stage, Report& report)
   if (config.has_target() && (stage == Stage::kComplete || config.target().ByteSizeLong() > 0)) {
     CheckTarget(config.target(), "target", report);
   }
+  CheckWrittenEmpty(config.api().allowed_networks().empty(), "api.allowedNetworks", report);
   if (config.api().client_cas().empty()) {
     report.Warning("api.clientCas", "no-readers",
                    "without client CAs nobody can read this node's state",
@@ -108,6 +117,13 @@ void CheckTrustPolicy(const v1::TrustPolicy& policy, Report& report) {
       report.Error(schema::Element(schema::Child(path, "keys"), j), "root-in-grant",
                    "a root key signs trust policies and nothing else",
                    "use a key of its own for the grant");
+    }
+    CheckWrittenEmpty(grant.paths().empty(), schema::Child(path, "paths"), report);
+    CheckWrittenEmpty(grant.labels().empty(), schema::Child(path, "labels"), report);
+    CheckWrittenEmpty(grant.verbs().empty(), schema::Child(path, "verbs"), report);
+    if (grant.for_() != "machineconfig" && !grant.labels().empty()) {
+      report.Error(schema::Child(path, "labels"), "conflict",
+                   "labels belong to grants for machineconfig: nothing else has any");
     }
     const bool is_action = grant.for_() == "action" || grant.for_() == "breakglass";
     if (grant.for_() == "breakglass" && grant.verbs().empty()) {

@@ -20,6 +20,9 @@ class Report {
   void Warning(absl::string_view path, absl::string_view reason, absl::string_view message,
                absl::string_view hint = "");
 
+  // Does the source hold the path, with whatever value?
+  bool Written(absl::string_view path) const { return source_.count(std::string(path)) > 0; }
+
   // Sorted by position; at most 100 errors and then one that says so.
   Findings Take();
 

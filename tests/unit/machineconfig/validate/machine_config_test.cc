@@ -107,5 +107,12 @@ TEST(Validate, EveryErrorCarriesReasonAndText) {
   }
 }
 
+TEST(Validate, NoNetworkAtAllIsNotReadAsEveryNetwork) {
+  EXPECT_THAT(Errors(absl::StrCat(kHead,
+                                  "metadata: {cluster: home, name: pi}\n"
+                                  "api: {allowedNetworks: []}\n")),
+              ElementsAre("empty-list 4:7 api.allowedNetworks"));
+}
+
 }  // namespace
 }  // namespace basalt::validate

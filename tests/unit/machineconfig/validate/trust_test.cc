@@ -117,5 +117,39 @@ TEST(ValidateAction, KnowsItsVerbs) {
   EXPECT_THAT(Errors(action), ElementsAre("not-allowed verb"));
 }
 
+// "Nothing" must not read as "everything".
+TEST(ValidateTrust, AScopeThatStandsThereEmptyIsRefused) {
+  auto reasons = [](const std::string& scope) {
+    const absl::Status status =
+        LoadTrustPolicy(absl::StrCat("apiVersion: basalt/v1\nkind: TrustPolicy\ncluster: home\n"
+                                     "epoch: 1\nversion: 1\nkeys:\n- {name: root, publicKey: ",
+                                     SshKey('r'), "}\n- {name: config, publicKey: ", SshKey('c'),
+                                     "}\nroot: {keys: [root]}\ngrants:\n- for: machineconfig\n",
+                                     "  keys: [config]\n", scope),
+                        "t.yaml")
+            .status();
+    std::vector<std::string> out;
+    for (const auto& v : api::Violations(status))
+      out.push_back(absl::StrCat(v.reason, " ", v.path));
+    return out;
+  };
+  EXPECT_THAT(reasons(""), IsEmpty());
+  EXPECT_THAT(reasons("  paths: [k3s]\n"), IsEmpty());
+  for (const char* empty : {"[]", "", "null"}) {
+    EXPECT_THAT(reasons(absl::StrCat("  paths: ", empty, "\n")),
+                ElementsAre("empty-list grants[0].paths"))
+        << empty;
+  }
+  EXPECT_THAT(reasons("  labels: {}\n"), ElementsAre("empty-list grants[0].labels"));
+  EXPECT_THAT(reasons("  verbs: []\n"), ElementsAre("empty-list grants[0].verbs"));
+}
+
+TEST(ValidateTrust, LabelsScopeGrantsForMachineConfigsAlone) {
+  v1::TrustPolicy policy = Policy();
+  policy.mutable_grants(0)->set_for_("action");
+  (*policy.mutable_grants(0)->mutable_labels())["site"] = "lab";
+  EXPECT_THAT(Errors(policy), ElementsAre("conflict grants[0].labels"));
+}
+
 }  // namespace
 }  // namespace basalt::validate
