@@ -151,8 +151,13 @@ std::string Child(absl::string_view path, absl::string_view name) {
 }
 
 std::string Element(absl::string_view path, absl::string_view key) {
-  if (key.size() > kMaxPathKey) return absl::StrCat(path, "[", key.substr(0, kMaxPathKey), "...]");
-  return absl::StrCat(path, "[", key, "]");
+  std::string out = absl::StrCat(path, "[");
+  for (char c : key.substr(0, kMaxPathKey)) {
+    if (c == ']' || c == '\\') out += '\\';
+    out += c;
+  }
+  absl::StrAppend(&out, key.size() > kMaxPathKey ? "..." : "", "]");
+  return out;
 }
 
 std::string Element(absl::string_view path, int index) {

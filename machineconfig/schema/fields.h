@@ -61,7 +61,9 @@ const google::protobuf::EnumValueDescriptor* FindEnum(const google::protobuf::En
                                                       absl::string_view name);
 
 // Paths as in yaml::SourceMap. A key that is empty, longer than 128 bytes, or not the first of its
-// value in the list, is replaced by the index, so that every element has a path of its own.
+// value in the list, is replaced by the index, so that every element has a path of its own. `]` and
+// `\` in a key stand behind a `\`: grants compare paths, and a key must not read as the end of
+// itself and a field behind it.
 inline constexpr size_t kMaxPathKey = 128;
 std::string Child(absl::string_view path, absl::string_view name);
 std::string Element(absl::string_view path, absl::string_view key);

@@ -211,5 +211,27 @@ TEST(Grants, TheEpochIsRootsChoiceAndNeedsNoGrant) {
   EXPECT_THAT(Try(policy, {"bob"}, {"metadata.epoch"}), HasReason("too-few-signers"));
 }
 
+// Keys of a list may be free text: one must not read as another element and what lies below it.
+TEST(Grants, AKeyWithABracketReachesNoOtherElement) {
+  v1::TrustPolicy policy = Policy();
+  AddGrant(policy, "machineconfig", {"alice"})
+      .add_paths("k3s.registries.mirrors[docker.io].rewrites[a]");
+  v1::MachineConfig from;
+  v1::RegistryMirror& mirror = *from.mutable_k3s()->mutable_registries()->add_mirrors();
+  mirror.set_name("docker.io");
+  auto with = [&](const std::string& match) {
+    v1::MachineConfig to = from;
+    v1::RegistryRewrite& rewrite =
+        *to.mutable_k3s()->mutable_registries()->mutable_mirrors(0)->add_rewrites();
+    rewrite.set_match(match);
+    rewrite.set_replace("evil/$1");
+    return AuthorizeConfig(policy, Signers({"alice"}), diff::Diff(&from, to), &from, to);
+  };
+  EXPECT_TRUE(with("a").ok()) << with("a");
+  for (const char* match : {"a].b", "a][b", "a]", "a].b[c", "ab", "a\\"}) {
+    EXPECT_THAT(with(match), HasReason("path-not-granted")) << match;
+  }
+}
+
 }  // namespace
 }  // namespace basalt::sign
