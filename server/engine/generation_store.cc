@@ -16,6 +16,10 @@ namespace {
 
 constexpr absl::string_view kMagic = "BGEN1\n";
 
+std::string FileName(const GenerationStore::Name& name) {
+  return absl::StrCat(name.epoch, "-", name.generation, "-", name.digest);
+}
+
 std::optional<GenerationStore::Name> ParseName(absl::string_view file) {
   std::vector<absl::string_view> parts = absl::StrSplit(file, '-');
   GenerationStore::Name name;
@@ -24,6 +28,8 @@ std::optional<GenerationStore::Name> ParseName(absl::string_view file) {
     return std::nullopt;
   }
   name.digest = std::string(parts[2]);
+  // A name is written in one way only: another one for the same would not be found again.
+  if (FileName(name) != file || parts[2].size() != 64) return std::nullopt;
   return name;
 }
 
@@ -36,7 +42,7 @@ absl::Status Damaged(absl::string_view what) {
 }  // namespace
 
 std::string GenerationStore::Path(const Name& name) const {
-  return absl::StrCat(dir_, "/", name.epoch, "-", name.generation, "-", name.digest);
+  return absl::StrCat(dir_, "/", FileName(name));
 }
 
 absl::Status GenerationStore::Open() {

@@ -178,11 +178,13 @@ std::string Dechunk(absl::string_view text) {
   return out;
 }
 
-HttpAnswer Parse(const std::string& data) {
+}  // namespace
+
+HttpAnswer ParseAnswer(const std::string& data) {
   HttpAnswer answer;
   size_t end = data.find("\r\n\r\n");
   if (!absl::StartsWith(data, "HTTP/1.") || end == std::string::npos ||
-      !absl::SimpleAtoi(data.substr(9, 3), &answer.status)) {
+      !absl::SimpleAtoi(data.substr(9, 3), &answer.status) || answer.status < 100) {
     answer.status = 0;
     answer.error = "no complete answer";
     return answer;
@@ -193,8 +195,7 @@ HttpAnswer Parse(const std::string& data) {
   return answer;
 }
 
-// A server that keeps the connection in spite of "Connection: close" must not cost the timeout.
-bool Complete(const std::string& data) {
+bool IsComplete(const std::string& data) {
   size_t end = data.find("\r\n\r\n");
   if (end == std::string::npos) return false;
   std::string head = absl::AsciiStrToLower(data.substr(0, end));
@@ -207,8 +208,6 @@ bool Complete(const std::string& data) {
   std::string value = head.substr(at + 17, head.find("\r\n", at + 2) - at - 17);
   return absl::SimpleAtoi(value, &length) && data.size() - end - 4 >= length;
 }
-
-}  // namespace
 
 HttpAnswer Send(const HttpCall& call) {
   HttpAnswer answer;
@@ -244,11 +243,11 @@ HttpAnswer Send(const HttpCall& call) {
   absl::StrAppend(&request, "Content-Length: ", call.body.size(), "\r\n\r\n", call.body);
   std::string data;
   if (stream.Write(request)) {
-    while (!Complete(data) && stream.Read(&data)) {
+    while (!IsComplete(data) && stream.Read(&data)) {
     }
   }
   ERR_clear_error();
-  return Parse(data);
+  return ParseAnswer(data);
 }
 
 }  // namespace basalt::k3s

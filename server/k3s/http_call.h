@@ -32,4 +32,10 @@ struct HttpAnswer {
 
 HttpAnswer Send(const HttpCall& call);
 
+// What came over the wire so far; status 0 when it is no answer.
+HttpAnswer ParseAnswer(const std::string& data);
+// Is that all? A server that keeps the connection in spite of "Connection: close" must not cost the
+// timeout.
+bool IsComplete(const std::string& data);
+
 }  // namespace basalt::k3s

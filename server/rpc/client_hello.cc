@@ -24,7 +24,13 @@ HelloState PeekClientHello(int fd) {
   if (n < 0) {
     return errno == EAGAIN || errno == EINTR ? HelloState::kMore : HelloState::kEnded;
   }
-  size_t have = static_cast<size_t>(n);
+  return ClassifyHello({reinterpret_cast<const char*>(bytes), static_cast<size_t>(n)});
+}
+
+HelloState ClassifyHello(absl::string_view text) {
+  const auto* bytes = reinterpret_cast<const uint8_t*>(text.data());
+  const size_t have = text.size();
+  if (have == 0) return HelloState::kMore;
   if (bytes[0] != 22) return HelloState::kNotTls;
   if (have > 1 && bytes[1] != 3) return HelloState::kNotTls;
   if (have < kHeader) return HelloState::kMore;

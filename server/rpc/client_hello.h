@@ -1,6 +1,8 @@
 // Looks at the first bytes of a connection without taking them.
 #pragma once
 
+#include "absl/strings/string_view.h"
+
 namespace basalt::rpc {
 
 enum class HelloState {
@@ -12,5 +14,7 @@ enum class HelloState {
 
 // `fd` is a non-blocking stream socket.
 HelloState PeekClientHello(int fd);
+// The same of bytes; never kEnded.
+HelloState ClassifyHello(absl::string_view bytes);
 
 }  // namespace basalt::rpc

@@ -22,6 +22,7 @@
 #include "machineconfig/sign/keys.h"
 #include "machineconfig/sign/x509.h"
 #include "server/rpc/address.h"
+#include "server/rpc/client_hello.h"
 #include "server/rpc/server.h"
 #include "tests/support/node_api/fake_node_api.h"
 
@@ -119,6 +120,12 @@ class Harness {
 };
 
 void Texts(absl::string_view text) {
+  // The first bytes of a connection: what is whole was a good beginning all the time.
+  if (ClassifyHello(text) == HelloState::kComplete) {
+    for (size_t size = 0; size < text.size() && size < 16; ++size) {
+      if (ClassifyHello(text.substr(0, size)) == HelloState::kNotTls) std::abort();
+    }
+  }
   NormalizePeer(text);
   if (auto address = ParseListenAddress(text); address.ok()) {
     SourceOf(*address);
