@@ -63,8 +63,13 @@ struct Link {
   KeyRing ring;
 };
 
-absl::StatusOr<Link> LoadLink(const v1::SignedDocument& document, int64_t version) {
-  auto policy = validate::LoadTrustPolicy(document.payload(), "");
+// Rules that came with a later release count for the version that is new, not for its history: or a
+// node could not be given the chain that others have.
+enum class Rules { kOfToday, kOfItsDay };
+
+absl::StatusOr<Link> LoadLink(const v1::SignedDocument& document, int64_t version, Rules rules) {
+  auto policy = rules == Rules::kOfToday ? validate::LoadTrustPolicy(document.payload(), "")
+                                         : validate::LoadAcceptedTrustPolicy(document.payload());
   if (!policy.ok()) return api::Annotate(policy.status(), At(version));
   Link out{.policy = schema::Resolve(*std::move(policy))};
   auto ring = KeyRing::Of(out.policy);
@@ -98,9 +103,9 @@ absl::Status Shape(const v1::SignedDocument& document, int64_t version) {
   return api::Annotate(CheckShape(document, v1::DOCUMENT_TYPE_TRUST_POLICY), At(version));
 }
 
-absl::StatusOr<Link> FirstLink(const v1::SignedDocument& document) {
+absl::StatusOr<Link> FirstLink(const v1::SignedDocument& document, Rules rules) {
   if (absl::Status status = Shape(document, 1); !status.ok()) return status;
-  auto link = LoadLink(document, 1);
+  auto link = LoadLink(document, 1, rules);
   if (!link.ok()) return link.status();
   auto keys = link->ring.Match(document);
   if (!keys.ok()) return api::Annotate(keys.status(), At(1));
@@ -111,7 +116,7 @@ absl::StatusOr<Link> FirstLink(const v1::SignedDocument& document) {
   return link;
 }
 
-absl::StatusOr<Link> NextLink(const Link& before, const v1::SignedDocument& document) {
+absl::StatusOr<Link> NextLink(const Link& before, const v1::SignedDocument& document, Rules rules) {
   const int64_t version = before.policy.version() + 1;
   if (absl::Status status = Shape(document, version); !status.ok()) return status;
   // The old root first: until it has spoken, the new bytes are nobody's and are not parsed.
@@ -126,7 +131,7 @@ absl::StatusOr<Link> NextLink(const Link& before, const v1::SignedDocument& docu
   }
   if (absl::Status status = RootMet(before, known, version); !status.ok()) return status;
 
-  auto link = LoadLink(document, version);
+  auto link = LoadLink(document, version, rules);
   if (!link.ok()) return link.status();
   if (link->policy.cluster() != before.policy.cluster()) {
     return Broken(absl::StrCat(At(version), " is of cluster `", link->policy.cluster(),
@@ -155,16 +160,20 @@ absl::Status CheckLength(int size) {
 
 }  // namespace
 
-absl::StatusOr<VerifiedChain> VerifyChain(const v1::TrustChain& chain) {
+absl::StatusOr<VerifiedChain> VerifyChain(const v1::TrustChain& chain, ChainAge age) {
   if (chain.policies().empty()) {
     return api::Coded(absl::StatusCode::kInvalidArgument, "empty-chain",
                       "the trust chain has no policy",
                       "use the trust.json that nodectl init wrote");
   }
   if (absl::Status status = CheckLength(chain.policies_size()); !status.ok()) return status;
-  auto link = FirstLink(chain.policies(0));
+  auto rules = [&](int i) {
+    return age == ChainAge::kNew && i + 1 == chain.policies_size() ? Rules::kOfToday
+                                                                   : Rules::kOfItsDay;
+  };
+  auto link = FirstLink(chain.policies(0), rules(0));
   for (int i = 1; link.ok() && i < chain.policies_size(); ++i) {
-    link = NextLink(*link, chain.policies(i));
+    link = NextLink(*link, chain.policies(i), rules(i));
   }
   if (!link.ok()) return link.status();
   return VerifiedChain{.chain = chain,
@@ -234,7 +243,9 @@ absl::StatusOr<VerifiedChain> ExtendChain(const VerifiedChain& current,
     return status;
   }
   for (; next < update.policies_size(); ++next) {
-    auto following = NextLink(link, update.policies(next));
+    auto following =
+        NextLink(link, update.policies(next),
+                 next + 1 == update.policies_size() ? Rules::kOfToday : Rules::kOfItsDay);
     if (!following.ok()) return following.status();
     link = *std::move(following);
     *out.chain.add_policies() = update.policies(next);

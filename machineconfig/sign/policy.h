@@ -22,8 +22,13 @@ struct VerifiedChain {
   v1::TrustPolicy policy;  // the last, resolved
   Digest first;            // digest of version 1
 };
+enum class ChainAge {
+  kNew,      // its last version has to keep the rules of this release
+  kAccepted  // the node took it earlier: only signatures and what they rest on are checked again
+};
 // Reasons: empty-chain, broken-chain, plus those of Verify and of validation.
-absl::StatusOr<VerifiedChain> VerifyChain(const v1::TrustChain& chain);
+absl::StatusOr<VerifiedChain> VerifyChain(const v1::TrustChain& chain,
+                                          ChainAge age = ChainAge::kNew);
 // `update` is a whole chain (same first digest) or the versions after `current`'s. An equal chain
 // is fine. Reasons also: foreign-chain, older-chain.
 absl::StatusOr<VerifiedChain> ExtendChain(const VerifiedChain& current,

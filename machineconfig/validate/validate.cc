@@ -128,6 +128,16 @@ absl::StatusOr<v1::TrustPolicy> LoadTrustPolicy(absl::string_view text, absl::st
   });
 }
 
+absl::StatusOr<v1::MachineConfig> LoadAccepted(absl::string_view text) {
+  return LoadAs<v1::MachineConfig>(text, "", nullptr,
+                                   [](const auto&, const auto&) { return Findings(); });
+}
+
+absl::StatusOr<v1::TrustPolicy> LoadAcceptedTrustPolicy(absl::string_view text) {
+  return LoadAs<v1::TrustPolicy>(text, "", nullptr,
+                                 [](const auto&, const auto&) { return Findings(); });
+}
+
 absl::StatusOr<v1::Action> LoadAction(absl::string_view text, absl::string_view file) {
   return LoadAs<v1::Action>(text, file, nullptr, [&](const auto& action, const auto& source) {
     return Validate(action, source, file);

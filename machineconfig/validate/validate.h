@@ -39,6 +39,12 @@ Findings Validate(const v1::Action& action, const yaml::SourceMap& source = {},
 absl::StatusOr<v1::MachineConfig> Load(absl::string_view text, absl::string_view file, Stage stage,
                                        std::vector<api::Violation>* warnings = nullptr);
 absl::StatusOr<v1::TrustPolicy> LoadTrustPolicy(absl::string_view text, absl::string_view file);
+
+// Of a document that was accepted earlier, perhaps by a release that had fewer rules: decoded, not
+// judged anew. A rule that a new release brings must not take away what a node runs and trusts.
+absl::StatusOr<v1::MachineConfig> LoadAccepted(absl::string_view text);
+absl::StatusOr<v1::TrustPolicy> LoadAcceptedTrustPolicy(absl::string_view text);
+
 absl::StatusOr<v1::Action> LoadAction(absl::string_view text, absl::string_view file);
 
 }  // namespace basalt::validate

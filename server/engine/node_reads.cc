@@ -90,8 +90,7 @@ absl::StatusOr<v1::GetConfigReply> NodeImpl::GetConfig(const v1::GetConfigReques
   GenerationStore store(deps_.vfs, absl::StrCat(deps_.platform.paths().state, "/generations"));
   absl::StatusOr<stored::StoredGeneration> stored = store.Load(digest);
   if (!stored.ok()) return stored.status();
-  absl::StatusOr<v1::MachineConfig> config =
-      validate::Load(stored->document().payload(), "", validate::Stage::kComplete);
+  absl::StatusOr<v1::MachineConfig> config = validate::LoadAccepted(stored->document().payload());
   if (!config.ok()) return config.status();
   v1::GetConfigReply reply;
   reply.set_yaml(yaml::Emit(schema::Redact(*std::move(config)), {.redact = true}));

@@ -74,13 +74,12 @@ absl::StatusOr<GenerationPtr> LoadGeneration(const NodeState& state, const std::
                                    " of the trust policy, which this node does not have"));
   }
   const std::string& text = chain.policies(static_cast<int>(version - 1)).payload();
-  absl::StatusOr<v1::TrustPolicy> policy = validate::LoadTrustPolicy(text, "");
+  absl::StatusOr<v1::TrustPolicy> policy = validate::LoadAcceptedTrustPolicy(text);
   if (!policy.ok()) return policy.status();
   absl::StatusOr<sign::VerifiedDocument> verified = sign::Verify(
       stored->document(), v1::DOCUMENT_TYPE_MACHINE_CONFIG, schema::Resolve(*std::move(policy)));
   if (!verified.ok()) return verified.status();
-  absl::StatusOr<v1::MachineConfig> config =
-      validate::Load(verified->payload(), "", validate::Stage::kComplete);
+  absl::StatusOr<v1::MachineConfig> config = validate::LoadAccepted(verified->payload());
   if (!config.ok()) return config.status();
   auto loaded = std::make_shared<LoadedGeneration>();
   loaded->stored = *std::move(stored);

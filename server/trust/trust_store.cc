@@ -20,7 +20,7 @@ absl::StatusOr<sign::VerifiedChain> ReadChain(host::Vfs& vfs, absl::string_view 
   if (!json.ok()) return json.status();
   auto chain = sign::ChainFromJson(*json);
   if (!chain.ok()) return chain.status();
-  return sign::VerifyChain(*chain);
+  return sign::VerifyChain(*chain, sign::ChainAge::kAccepted);
 }
 
 absl::Status Store(host::Vfs& vfs, const sign::VerifiedChain& chain) {

@@ -22,6 +22,16 @@ TEST(Chain, AChainOfOneIsSignedByItsOwnRoot) {
   EXPECT_THAT(VerifyChain({}).status(), HasReason("empty-chain"));
 }
 
+TEST(Chain, ANewRuleIsForTheNewVersionAndNotForItsHistory) {
+  const Version old = Version(1).RefusedToday();
+  EXPECT_THAT(VerifyChain(Chain({old})).status(), HasReason("invalid-config"));
+  EXPECT_TRUE(VerifyChain(Chain({old}), ChainAge::kAccepted).ok());
+  EXPECT_TRUE(VerifyChain(Chain({old, Version(2)})).ok());
+  EXPECT_FALSE(VerifyChain(Chain({Version(1), Version(2).RefusedToday()})).ok());
+  // What the policy rests on is looked at in either case.
+  EXPECT_FALSE(VerifyChain(Chain({Version(1).Root({"nobody"})}), ChainAge::kAccepted).ok());
+}
+
 TEST(Chain, S8_ANewVersionNeedsTheOldRootAndItsOwn) {
   // root → root2
   const Version rotated = Version(2).Root({"root2"});

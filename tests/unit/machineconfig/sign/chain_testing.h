@@ -41,6 +41,12 @@ class Version {
     out.granted_ = std::move(names);
     return out;
   }
+  // A grant that the rules of this release refuse.
+  Version RefusedToday() const {
+    Version out = *this;
+    out.grant_lines_ = ", paths: []";
+    return out;
+  }
   Version Key(const std::string& name) const {
     Version out = *this;
     out.keys_.push_back(name);
@@ -74,7 +80,7 @@ class Version {
     }
     absl::StrAppend(&out, extra_keys_, "root: {keys: [", absl::StrJoin(root_, ", "),
                     "], threshold: ", threshold_, "}\ngrants:\n- {for: machineconfig, keys: [",
-                    absl::StrJoin(granted_, ", "), "]}\n");
+                    absl::StrJoin(granted_, ", "), "]", grant_lines_, "}\n");
     if (!revoked_.empty()) {
       absl::StrAppend(&out, "revoked: [", absl::StrJoin(revoked_, ", "), "]\n");
     }
@@ -91,6 +97,7 @@ class Version {
   int threshold_ = 1;
   std::string cluster_ = "home";
   std::string extra_keys_;
+  std::string grant_lines_;
   std::vector<std::string> keys_ = {"root", "root2", "alice"};
   std::vector<std::string> root_ = {"root"};
   std::vector<std::string> granted_ = {"alice"};

@@ -4,6 +4,9 @@
 #include <gtest/gtest.h>
 
 #include "api/coded_status.h"
+#include "machineconfig/sign/document.h"
+#include "server/engine/generation_store.h"
+#include "server/engine/journal.h"
 #include "tests/support/controller/engine_harness.h"
 
 namespace basalt::engine {
@@ -131,6 +134,33 @@ TEST_F(NodeTest, S2_AnOlderGenerationIsRefusedAlsoAfterARestart) {
   EXPECT_EQ(api::Reason(h.Apply(old)->error), "below-floor");
   h.clock.SetNow(h.clock.Now() - absl::Hours(24 * 300));
   EXPECT_EQ(api::Reason(h.Apply(old)->error), "below-floor");
+}
+
+TEST_F(NodeTest, ARuleOfANewerReleaseDoesNotTakeAwayWhatRuns) {
+  ASSERT_EQ(h.Apply(ConfigOptions{.generation = 1})->last().state(), v1::APPLY_STATE_COMMITTED);
+  const std::string today = absl::StrCat("  reason: ", std::string(2000, 'x'), "\n");
+  ConfigOptions options{.generation = 2, .extra_metadata = today};
+  EXPECT_EQ(api::Reason(h.Apply(options)->error), "invalid-config");
+  h.Kill();
+  // As a release that did not have that rule left it.
+  stored::StoredGeneration generation;
+  *generation.mutable_document() = h.Sign(options);
+  generation.set_trust_version(1);
+  stored::Record record;
+  stored::Entry& entry = *record.mutable_ended();
+  entry.set_digest(sign::DocumentDigest(generation.document()).Hex());
+  entry.set_epoch(1);
+  entry.set_generation(2);
+  entry.set_state(v1::APPLY_STATE_COMMITTED);
+  *generation.mutable_entry() = entry;
+  ASSERT_TRUE(GenerationStore(h.vfs, "state/generations").Put(generation).ok());
+  auto journal = Journal::Open(h.vfs, "state/journal");
+  ASSERT_TRUE(journal.ok() && journal->Write(record, true).ok());
+  ASSERT_TRUE(h.Start().ok());
+  EXPECT_EQ(h.ActiveGeneration(), 2);
+  EXPECT_FALSE(h.HasCondition("GenerationDamaged"));
+  v1::GetConfigRequest request;
+  EXPECT_TRUE(h.node->GetConfig(request).ok());
 }
 
 TEST_F(NodeTest, D15_TheLastGenerationIsRefusedWithAHint) {
