@@ -15,6 +15,8 @@ absl::Status Usage(const std::string& message) {
   return api::Coded(absl::StatusCode::kInvalidArgument, "usage", message, "see `noded --help`");
 }
 
+constexpr char kOwnNamespaces[] = "--own-namespaces";
+
 std::string Absolute(const std::string& path, const std::string& working_dir) {
   if (path.empty() || path[0] == '/') return path;
   return absl::StrCat(working_dir, "/", path);
@@ -56,6 +58,10 @@ absl::StatusOr<CommandLine> ParseCommandLine(const std::vector<std::string>& arg
     if (args[i] == "--help" || args[i] == "-h") {
       line.command = Command::kHelp;
       return line;
+    }
+    if (args[i] == kOwnNamespaces) {
+      serve.own_namespaces = true;
+      continue;
     }
     std::string name = args[i];
     std::string value;
@@ -112,6 +118,7 @@ std::vector<std::string> ToArguments(const ServeOptions& options) {
     out.push_back("--trust");
     out.push_back(options.trust);
   }
+  if (options.own_namespaces) out.push_back(kOwnNamespaces);
   return out;
 }
 
@@ -119,12 +126,15 @@ std::string HelpText() {
   return R"(noded runs a node: it serves the API, obeys signed machine configs alone, and installs and runs K3s.
 
   noded serve --platform sandbox --root DIR --listen ADDRESS:PORT [--trust trust.json]
+              [--own-namespaces]
   noded version
 
   --platform sandbox   every effect stays below --root; needs no root but for a real K3s
   --root DIR           state/, data/, etc/ and run/ of the node; made when it is absent
   --listen ADDR:PORT   where the API listens; port 0 picks a free one and keeps it in DIR
   --trust FILE         trust chain from `nodectl init`; read only while DIR holds none
+  --own-namespaces     the mount and network namespace are this node's alone: when K3s is removed,
+                       its links, mounts, packet filter rules and leases are removed from them too
   --init, --fetch      noded-init and noded-fetch, when they are not beside noded
 
 noded puts itself under noded-init, which restarts it and keeps K3s across that. DIR/run/endpoint,

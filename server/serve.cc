@@ -245,6 +245,12 @@ absl::Status Serve(const ServeOptions& options) {
     return absl::InvalidArgumentError(absl::StrCat(kSupervisorFd, " names no open descriptor"));
   }
   unsetenv(kSupervisorFd);
+  if (absl::Status status = options.own_namespaces ? host::CheckOwnNamespaces() : absl::OkStatus();
+      !status.ok()) {
+    return api::Coded(absl::StatusCode::kFailedPrecondition, "shared-namespaces",
+                      absl::StrCat("--own-namespaces: ", status.message()),
+                      "start noded below `unshare --mount --net`, or without the flag");
+  }
   if (absl::Status status = MakeRoot(options.root); !status.ok()) return status;
   absl::StatusOr<host::UniqueFd> lock = LockRoot(options.root);
   if (!lock.ok()) return lock.status();
@@ -254,8 +260,11 @@ absl::Status Serve(const ServeOptions& options) {
 
   absl::StatusOr<std::unique_ptr<host::Vfs>> vfs = host::OpenVfs(options.root);
   if (!vfs.ok()) return vfs.status();
-  std::unique_ptr<host::Platform> platform = host::MakeSandbox(
-      {.root = options.root, .k3s_address = HostOf(options.listen), .root_user = geteuid() == 0});
+  std::unique_ptr<host::Platform> platform =
+      host::MakeSandbox({.root = options.root,
+                         .k3s_address = HostOf(options.listen),
+                         .root_user = geteuid() == 0,
+                         .own_namespaces = options.own_namespaces});
   for (const std::string& dir : {platform->paths().state, platform->paths().data,
                                  platform->paths().run, platform->paths().etc}) {
     if (absl::Status status = (*vfs)->MakeDirs(dir); !status.ok()) return status;

@@ -16,7 +16,7 @@ bool UnderSupervisor();
 absl::Status BecomeSupervisor(const std::string& program, const ServeOptions& options);
 
 // Until SIGTERM. Errors at the start are the user's to mend: reasons node-in-use, bad-root,
-// no-trust, trust-damaged, listen-failed.
+// no-trust, shared-namespaces, trust-damaged, listen-failed.
 absl::Status Serve(const ServeOptions& options);
 
 }  // namespace basalt

@@ -41,6 +41,9 @@ class Platform {
   virtual std::string k3s_address() const = 0;
   // True: K3s must bind to k3s_address() alone (several unprivileged nodes on one machine).
   virtual bool k3s_confined() const = 0;
+  // True: the mount and network namespace are this node's alone, so that a full stop may clear
+  // what K3s leaves anywhere in them. False: other nodes, or a person's own K3s, may be there.
+  virtual bool owns_namespaces() const = 0;
   // "" when the platform can apply changes below this top-level section; else why not.
   virtual std::string Unimplemented(const std::string& section) const = 0;
   virtual absl::Status Reboot() = 0;  // Unimplemented in the sandbox
@@ -50,7 +53,12 @@ struct SandboxOptions {
   std::string root;         // absolute
   std::string k3s_address;  // from the host part of --listen
   bool root_user = false;
+  bool own_namespaces = false;
 };
+// OK unless this process sees that its mount or network namespace is the machine's own:
+// FailedPrecondition "shared-namespaces".
+absl::Status CheckOwnNamespaces();
+
 std::unique_ptr<Platform> MakeSandbox(const SandboxOptions& options);
 
 }  // namespace basalt::host

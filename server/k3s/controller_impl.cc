@@ -188,6 +188,7 @@ void ControllerImpl::Execute(const v1::MachineConfig* to, engine::Done when_done
   uint64_t epoch = ++epoch_;
   awaiting_clock_ = false;
   restart_note_.clear();
+  rules_note_.clear();
   labels_refused_.clear();
   if (to == nullptr || !to->has_k3s()) {
     config_.reset();
@@ -303,14 +304,29 @@ void ControllerImpl::StopThen(uint64_t epoch, Next next) {
 void ControllerImpl::CleanUp(uint64_t epoch, Next next) {
   OnPool<absl::Status>(
       deps_.executor,
-      [files = parts_.files, dir = Abs(kDataDir), whole = !deps_.platform.k3s_confined()] {
-        return files->CleanUp(dir, whole);
+      [files = parts_.files, dir = Abs(kDataDir), owns = deps_.platform.owns_namespaces()] {
+        return files->CleanUp(dir, owns);
       },
-      [next = std::move(next)](absl::Status status) {
-        next(status.ok() ? status
-                         : api::Coded(absl::StatusCode::kUnavailable, "k3s-cleanup-failed",
-                                      status.message()));
+      [this, epoch, next = std::move(next)](absl::Status status) {
+        if (!status.ok()) {
+          return next(
+              api::Coded(absl::StatusCode::kUnavailable, "k3s-cleanup-failed", status.message()));
+        }
+        // An Execute that came meanwhile may have started K3s, which needs its rules.
+        if (epoch != epoch_ || !deps_.platform.owns_namespaces()) return next(status);
+        SweepRules(std::move(next));
       });
+}
+
+// After its processes: kube-proxy would put its rules back.
+void ControllerImpl::SweepRules(Next next) {
+  std::vector<std::string> dirs = absl::StrSplit(kPath, ':');
+  for (const std::string& tree : parts_.files->Trees(Abs(kDataDir)))
+    dirs.push_back(absl::StrCat(Abs(kDataDir), "/data/", tree, "/bin/aux"));
+  parts_.rules->Sweep(std::move(dirs), [this, next = std::move(next)](std::string note) {
+    rules_note_ = std::move(note);
+    next(absl::OkStatus());
+  });
 }
 
 void ControllerImpl::FullStop(uint64_t epoch, engine::Done done) {
@@ -320,7 +336,9 @@ void ControllerImpl::FullStop(uint64_t epoch, engine::Done done) {
                        Rendered nothing;
                        rendered_ = nothing;
                        absl::Status status = WriteFiles(nothing);
-                       if (status.ok()) status = deps_.vfs.Remove(kConfigPath);
+                       for (const char* path : {kConfigPath, kKubeconfigPath}) {
+                         if (status.ok() && deps_.vfs.Exists(path)) status = deps_.vfs.Remove(path);
+                       }
                        if (status.ok()) status = WriteManifests(nothing);
                        Changed();
                        done(std::move(status));
@@ -509,6 +527,7 @@ std::unique_ptr<K3sController> MakeK3sController(const K3sDeps& deps) {
                                   deps.fetch_program);
   parts.probe = MakeNodeProbe();
   parts.files = MakeNodeFiles();
+  parts.rules = MakeRuleSweep(deps.executor, deps.supervisor);
   return MakeK3sController(deps, std::move(parts));
 }
 

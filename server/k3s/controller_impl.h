@@ -63,6 +63,7 @@ class ControllerImpl : public K3sController {
   absl::Status WriteManifests(const Rendered& rendered);
   void StopThen(uint64_t epoch, Next next);
   void CleanUp(uint64_t epoch, Next next);
+  void SweepRules(Next next);
   void CheckTree(uint64_t epoch, Next next);
   void LinkImages(uint64_t epoch, Next next);
   void Launch(uint64_t epoch, Next next);
@@ -103,7 +104,8 @@ class ControllerImpl : public K3sController {
   bool labels_busy_ = false;
   std::string labels_refused_;  // message; until the config changes
   bool tree_recorded_ = false;
-  std::string tree_note_;  // what CheckTree found and mended
+  std::string tree_note_;   // what CheckTree found and mended
+  std::string rules_note_;  // what the last full stop could not sweep
   int liveness_restarts_ = 0;
   int busy_ = 0;                 // Executes under way: nothing else may restart K3s meanwhile
   bool preparing_ = false;       // the store works for Prepare

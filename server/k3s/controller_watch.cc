@@ -45,6 +45,7 @@ ProbeTarget ControllerImpl::Target() const {
 
 void ControllerImpl::OnServiceEvent(const host::ServiceEvent& event) {
   parts_.store->OnServiceEvent(event);
+  parts_.rules->OnServiceEvent(event);
   if (event.name != kService && event.kind != host::ServiceEvent::Kind::kLost) return;
   Refresh();
   if (event.kind == host::ServiceEvent::Kind::kReady) ScheduleProbe(absl::ZeroDuration());
@@ -174,17 +175,21 @@ void ControllerImpl::RecordTree() {
   if (!binary.ok()) return;
   tree_recorded_ = true;
   std::string path = absl::StrCat(kTreesDir, "/", (*binary)->sha256());
-  if (deps_.vfs.Exists(path)) return;
+  const bool known = deps_.vfs.Exists(path);
   using Tree = absl::StatusOr<TreeRecord>;
   OnPool<Tree>(
       deps_.executor,
-      [files = parts_.files, dir = Abs(kDataDir), pid = health_.pid()] {
-        return files->ReadTree(dir, pid);
+      [files = parts_.files, dir = Abs(kDataDir), pid = health_.pid(), known] {
+        return files->ReadTree(dir, pid, /*contents=*/!known);
       },
-      [this, path](Tree tree) {
+      [this, path, known](Tree tree) {
         // Ignoring a failure: without a record the next start extracts or trusts what K3s checks,
         // and the next time it is Ready it is tried again.
-        if (!tree.ok()) return;
+        if (absl::IsFailedPrecondition(tree.status())) {
+          tree_note_ = std::string(tree.status().message());
+          if (on_change_) on_change_();
+        }
+        if (!tree.ok() || known) return;
         if (!deps_.vfs.MakeDirs(kTreesDir).ok() || !deps_.vfs.Replace(path, Encode(*tree)).ok()) {
           tree_recorded_ = false;
           return;
@@ -225,11 +230,18 @@ absl::Duration ControllerImpl::Deadline(const v1::MachineConfig& to,
 }
 
 std::vector<v1::Resource> ControllerImpl::Resources() const {
-  if (!config_) return {};
   v1::Resource resource;
   resource.set_kind("K3sStatus");
   resource.set_name("k3s");
   v1::K3sStatus& status = *resource.mutable_k3s_status();
+  if (!config_) {
+    // Gone, but for what could not be taken away.
+    if (rules_note_.empty()) return {};
+    status.set_rung(ToString(Rung::kStopped));
+    status.set_reason("Removed");
+    status.set_message(rules_note_);
+    return {resource};
+  }
   const v1::K3s& k3s = config_->k3s();
   const ProbeResult& probe = health_.probe();
   status.set_role(IsServer(k3s) ? "server" : "agent");
@@ -248,6 +260,7 @@ std::vector<v1::Resource> ControllerImpl::Resources() const {
   if (!labels_refused_.empty()) notes.push_back(labels_refused_);
   if (!tree_note_.empty()) notes.push_back(tree_note_);
   if (!restart_note_.empty()) notes.push_back(restart_note_);
+  if (!rules_note_.empty()) notes.push_back(rules_note_);
   if (liveness_restarts_ > 0) {
     notes.push_back(
         absl::StrCat("restarted ", liveness_restarts_, " times because it did not answer"));

@@ -20,6 +20,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "server/host/fd.h"
+#include "server/k3s/network_links.h"
 
 namespace basalt::k3s {
 namespace {
@@ -28,6 +29,10 @@ namespace fs = std::filesystem;
 
 constexpr int kRounds = 10;
 constexpr int kWaitMs = 3000;  // for one process to be gone after SIGKILL
+constexpr const char* kOutside[] = {"/run/k3s", "/run/flannel", "/var/lib/kubelet/pods",
+                                    "/var/lib/kubelet/plugins", "/var/lib/cni"};
+constexpr char kNamespacesDir[] = "/run/netns";
+constexpr char kNamespacePrefix[] = "cni-";
 
 std::vector<int> Pids() {
   std::vector<int> pids;
@@ -53,16 +58,29 @@ int ParentOf(int pid) {
   return state == 'Z' ? 0 : parent;
 }
 
-// Every process that runs from below `prefix`, and all that came of it.
+std::string ExeOf(int pid) {
+  std::error_code error;
+  std::string exe = fs::read_symlink(absl::StrCat("/proc/", pid, "/exe"), error);
+  return error ? "" : exe;
+}
+
+// Does `pid` run from below `prefix`? Or did K3s leave it to this node's supervisor, which adopts
+// what loses its parent: K3s prefers programs that another K3s of the same release extracted below
+// /var/lib/rancher, so the shims of its pods may run from there.
+bool IsRoot(int pid, const std::string& prefix) {
+  const std::string exe = ExeOf(pid);
+  return absl::StartsWith(exe, prefix) ||
+         (ParentOf(pid) == getppid() && !ExtractionTreeOf(exe).empty());
+}
+
+// Every such process, and all that came of it.
 std::set<int> Family(const std::string& prefix) {
   std::multimap<int, int> children;
   std::vector<int> found;
   for (int pid : Pids()) {
     if (pid == getpid() || pid == 1) continue;
     children.emplace(ParentOf(pid), pid);
-    std::error_code error;
-    std::string exe = fs::read_symlink(absl::StrCat("/proc/", pid, "/exe"), error);
-    if (!error && absl::StartsWith(exe, prefix)) found.push_back(pid);
+    if (IsRoot(pid, prefix)) found.push_back(pid);
   }
   std::set<int> family;
   while (!found.empty()) {
@@ -79,31 +97,10 @@ std::set<int> Family(const std::string& prefix) {
 void KillAndWait(int pid, const std::string& prefix, const std::set<int>& family) {
   host::UniqueFd fd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
   if (!fd.valid()) return;
-  std::error_code error;
-  std::string exe = fs::read_symlink(absl::StrCat("/proc/", pid, "/exe"), error);
-  bool still = absl::StartsWith(exe, prefix) || family.count(ParentOf(pid)) > 0;
-  if (!still) return;
+  if (!IsRoot(pid, prefix) && family.count(ParentOf(pid)) == 0) return;
   syscall(SYS_pidfd_send_signal, fd.get(), SIGKILL, nullptr, 0);
   pollfd entry{fd.get(), POLLIN, 0};
   poll(&entry, 1, kWaitMs);
-}
-
-// Mount points at or below any of `places`, deepest first.
-std::vector<std::string> MountsBelow(const std::vector<std::string>& places) {
-  std::ifstream in("/proc/self/mountinfo");
-  std::vector<std::string> mounts;
-  std::string line;
-  while (std::getline(in, line)) {
-    std::istringstream words(line);
-    std::string skip, point;
-    words >> skip >> skip >> skip >> skip >> point;
-    for (const std::string& place : places) {
-      if (absl::StartsWith(point, place + "/")) mounts.push_back(point);
-    }
-  }
-  std::sort(mounts.begin(), mounts.end(),
-            [](const std::string& a, const std::string& b) { return a.size() > b.size(); });
-  return mounts;
 }
 
 // "\040" and friends of mountinfo.
@@ -121,21 +118,75 @@ std::string Unescape(const std::string& text) {
   return out;
 }
 
+// Mount points whose path begins with any of `places`, deepest first.
+std::vector<std::string> MountsAt(const std::vector<std::string>& places) {
+  std::ifstream in("/proc/self/mountinfo");
+  std::vector<std::string> mounts;
+  std::string line;
+  while (std::getline(in, line)) {
+    std::istringstream words(line);
+    std::string skip, point;
+    words >> skip >> skip >> skip >> skip >> point;
+    point = Unescape(point);
+    for (const std::string& place : places) {
+      if (absl::StartsWith(point, place)) mounts.push_back(point);
+    }
+  }
+  std::sort(mounts.begin(), mounts.end(),
+            [](const std::string& a, const std::string& b) { return a.size() > b.size(); });
+  return mounts;
+}
+
 absl::Status Unmount(const std::vector<std::string>& places) {
   std::string failed;
-  for (const std::string& mount : MountsBelow(places)) {
-    std::string path = Unescape(mount);
+  for (const std::string& path : MountsAt(places)) {
     if (umount2(path.c_str(), UMOUNT_NOFOLLOW) == 0 || errno == EINVAL || errno == ENOENT) continue;
     // Busy: the kernel takes it away when its last user is gone.
     if (umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) != 0 && failed.empty()) failed = path;
   }
+  // What is still mounted must not be cleared away as if it were K3s's own files.
+  std::vector<std::string> left = MountsAt(places);
+  if (failed.empty() && !left.empty()) failed = left.front();
   return failed.empty() ? absl::OkStatus()
                         : absl::UnavailableError(absl::StrCat("cannot unmount ", failed));
 }
 
+// What K3s keeps outside its data directory. The directories themselves may be mount points of the
+// owner's: what they hold goes.
+absl::Status ClearNamespaces() {
+  std::error_code error;
+  for (const char* place : kOutside) {
+    std::vector<fs::path> entries;
+    for (const fs::directory_entry& entry : fs::directory_iterator(place, error)) {
+      entries.push_back(entry.path());
+    }
+    error.clear();
+    for (const fs::path& entry : entries) fs::remove_all(entry, error);
+    // Ignoring failure: what is left is a file, not a process or a mount.
+  }
+  std::vector<fs::path> namespaces;
+  for (const fs::directory_entry& entry : fs::directory_iterator(kNamespacesDir, error)) {
+    if (absl::StartsWith(entry.path().filename().string(), kNamespacePrefix))
+      namespaces.push_back(entry.path());
+  }
+  for (const fs::path& path : namespaces) fs::remove(path, error);
+  return RemoveLinksOfK3s();
+}
+
 }  // namespace
 
-absl::Status FullStop(const std::string& data_dir, bool whole_machine) {
+std::string ExtractionTreeOf(const std::string& program) {
+  static constexpr absl::string_view kData = "/data/";
+  static constexpr size_t kHash = 64;
+  size_t at = program.find("/bin/");
+  if (at == std::string::npos || at < kData.size() + kHash) return "";
+  const std::string tree = program.substr(0, at);
+  const std::string hash = tree.substr(at - kHash);
+  if (tree.substr(at - kHash - kData.size(), kData.size()) != kData) return "";
+  return hash.find_first_not_of("0123456789abcdef") == std::string::npos ? tree : "";
+}
+
+absl::Status FullStop(const std::string& data_dir, bool owns_namespaces) {
   std::error_code error;
   const std::string root = fs::weakly_canonical(data_dir, error);
   // Below an empty name lies the whole machine: its processes would die and its mounts go.
@@ -154,21 +205,14 @@ absl::Status FullStop(const std::string& data_dir, bool whole_machine) {
   if (!Family(prefix).empty()) {
     return absl::UnavailableError("a process that K3s started does not end");
   }
-  std::vector<std::string> places = {root};
-  if (whole_machine) {
-    places.insert(places.end(),
-                  {"/run/k3s", "/var/lib/kubelet/pods", "/var/lib/kubelet/plugins", "/run/netns"});
+  std::vector<std::string> places = {root + "/"};
+  if (owns_namespaces) {
+    for (const char* place : kOutside) places.push_back(absl::StrCat(place, "/"));
+    places.push_back(absl::StrCat(kNamespacesDir, "/", kNamespacePrefix));
   }
   if (geteuid() != 0) return absl::OkStatus();  // who is not root has mounted nothing
   if (absl::Status status = Unmount(places); !status.ok()) return status;
-  if (whole_machine) {
-    for (size_t i = 1; i + 1 < places.size(); ++i) fs::remove_all(places[i], error);
-    for (const fs::directory_entry& entry : fs::directory_iterator("/run/netns", error)) {
-      if (absl::StartsWith(entry.path().filename().string(), "cni-"))
-        fs::remove(entry.path(), error);
-    }
-  }
-  return absl::OkStatus();
+  return owns_namespaces ? ClearNamespaces() : absl::OkStatus();
 }
 
 }  // namespace basalt::k3s

@@ -9,9 +9,13 @@
 
 namespace basalt::k3s {
 
-// `whole_machine`: K3s's places outside the data directory are this node's alone and are cleared
-// too: /run/k3s, pods and plugins of the kubelet, its network links and namespaces. Unavailable
-// when something did not go away.
-absl::Status FullStop(const std::string& data_dir, bool whole_machine);
+// `owns_namespaces`: the mount and network namespace that this runs in are this node's alone, so
+// what K3s keeps outside its data directory goes too: /run/k3s, pods and plugins of the kubelet,
+// CNI's leases and network namespaces, its links. Unavailable when something did not go away.
+absl::Status FullStop(const std::string& data_dir, bool owns_namespaces);
+
+// The tree that this program of K3s's was extracted to, ".../data/HASH"; "" when it is none of
+// them.
+std::string ExtractionTreeOf(const std::string& program);
 
 }  // namespace basalt::k3s

@@ -93,7 +93,8 @@ class RealFiles : public NodeFiles {
     return absl::OkStatus();
   }
 
-  absl::StatusOr<TreeRecord> ReadTree(const std::string& data_dir, int pid) override {
+  absl::StatusOr<TreeRecord> ReadTree(const std::string& data_dir, int pid,
+                                      bool contents) override {
     std::error_code error;
     std::string exe = fs::read_symlink(absl::StrCat("/proc/", pid, "/exe"), error);
     std::string prefix = absl::StrCat(fs::weakly_canonical(data_dir, error).string(), "/data/");
@@ -101,9 +102,15 @@ class RealFiles : public NodeFiles {
     if (absl::StartsWith(exe, prefix)) {
       record.hash = exe.substr(prefix.size(), exe.find('/', prefix.size()) - prefix.size());
     }
-    if (!IsHash(record.hash))
-      return absl::NotFoundError("K3s does not run from its extraction tree");
-    record.files = ReadEntries(fs::path(prefix) / record.hash);
+    if (!IsHash(record.hash)) {
+      std::string tree = ExtractionTreeOf(exe);
+      if (tree.empty()) return absl::NotFoundError("K3s does not run from its extraction tree");
+      return absl::FailedPreconditionError(
+          absl::StrCat("K3s runs programs that were extracted to ", tree,
+                       " before: they are not checked. Remove them if no other K3s needs them, "
+                       "then restart K3s"));
+    }
+    if (contents) record.files = ReadEntries(fs::path(prefix) / record.hash);
     return record;
   }
 
@@ -146,8 +153,8 @@ class RealFiles : public NodeFiles {
     return hashes;
   }
 
-  absl::Status CleanUp(const std::string& data_dir, bool whole_machine) override {
-    return FullStop(data_dir, whole_machine);
+  absl::Status CleanUp(const std::string& data_dir, bool owns_namespaces) override {
+    return FullStop(data_dir, owns_namespaces);
   }
 
   std::string PortTaken(const std::string& address, int port) override {

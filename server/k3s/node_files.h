@@ -37,17 +37,19 @@ class NodeFiles {
   // Makes the images directory hold exactly these of ours (file name → path of the artifact).
   virtual absl::Status LinkImages(const std::string& dir,
                                   const std::map<std::string, std::string>& images) = 0;
-  // Which tree process `pid` runs from, read in full. NotFound when it runs from none.
-  virtual absl::StatusOr<TreeRecord> ReadTree(const std::string& data_dir, int pid) = 0;
+  // Which tree process `pid` runs from, and with `contents` what is in it, all of it read. NotFound
+  // when it runs from none, FailedPrecondition when it is one elsewhere on the machine.
+  virtual absl::StatusOr<TreeRecord> ReadTree(const std::string& data_dir, int pid,
+                                              bool contents) = 0;
   // The paths that differ from the record; a tree that is not there differs in nothing.
   virtual std::vector<std::string> CompareTree(const std::string& data_dir,
                                                const TreeRecord& record) = 0;
   virtual void RemoveTree(const std::string& data_dir, const std::string& hash) = 0;
   virtual std::vector<std::string> Trees(const std::string& data_dir) = 0;  // hashes
   // Ends every process that runs from `data_dir`, and what it started, and unmounts what is mounted
-  // below it. `whole_machine`: also what K3s keeps elsewhere (/run/k3s, /var/lib/kubelet, its
-  // links): only where no other node can be. Data is kept.
-  virtual absl::Status CleanUp(const std::string& data_dir, bool whole_machine) = 0;
+  // below it. `owns_namespaces`: also what K3s keeps elsewhere (full_stop.h): only where no other
+  // node can be. Data is kept.
+  virtual absl::Status CleanUp(const std::string& data_dir, bool owns_namespaces) = 0;
   // "" when the port can be bound on the address now; else why not.
   virtual std::string PortTaken(const std::string& address, int port) = 0;
   // Addresses of the machine's interfaces, loopback and link-local left out.

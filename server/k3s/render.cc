@@ -16,7 +16,6 @@
 namespace basalt::k3s {
 namespace {
 
-constexpr char kPath[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 // The kubelet's default is below /usr, which is read-only here.
 constexpr char kVolumePlugins[] = "volume-plugin-dir=/var/lib/kubelet/volumeplugins";
 

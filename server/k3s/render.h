@@ -17,10 +17,14 @@
 
 namespace basalt::k3s {
 
+// PATH of K3s.
+inline constexpr char kPath[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 // Where things are on this node, relative to the root of its Vfs.
 inline constexpr char kConfigPath[] = "etc/rancher/k3s/config.yaml";
 inline constexpr char kRegistriesPath[] = "etc/rancher/k3s/registries.yaml";
-inline constexpr char kKubeconfigPath[] = "etc/rancher/k3s/k3s.yaml";
+// K3s puts a link to it at /etc/rancher/k3s/k3s.yaml, which may be this node's etc/rancher: the file
+// must not be there itself.
+inline constexpr char kKubeconfigPath[] = "run/k3s.yaml";
 inline constexpr char kCertificatesDir[] = "etc/rancher/k3s/certs";
 inline constexpr char kNodePasswordPath[] = "etc/rancher/node/password";
 inline constexpr char kTokenPath[] = "run/k3s-token";

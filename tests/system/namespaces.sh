@@ -37,7 +37,8 @@ ns_add_node() {
   mkdir -p "$dir/etc/rancher" "$dir/sysctl" "$dir/private/kubelet" "$dir/private/cni" "$dir/private/log"
 }
 
-# NAME DIR COMMAND...: the command as PID 1's child of the node's namespaces; the output goes to DIR/noded.log.
+# NAME DIR NODED ARGUMENTS...: noded as PID 1's child of the node's namespaces, which it is told are its own; the
+# output goes to DIR/noded.log.
 ns_start() {
   local name=$1 dir=$2; shift 2
   (
@@ -51,7 +52,7 @@ ns_start() {
     done < <(ns_controllers)
     exec nsenter --net="/run/netns/$ns_prefix-$name" \
       unshare --mount --uts --ipc --pid --fork --cgroup --mount-proc --kill-child=SIGKILL \
-      bash -c '. "$1"; shift; ns_inside "$@"' basalt-node "${BASH_SOURCE[0]}" "$name" "$dir" "$@"
+      bash -c '. "$1"; shift; ns_inside "$@"' basalt-node "${BASH_SOURCE[0]}" "$name" "$dir" "$@" --own-namespaces
   ) </dev/null >"$dir/noded.log" 2>&1 &
   echo $! >"$dir/unshare.pid"
 }
@@ -83,6 +84,8 @@ ns_inside() {
   mount --bind "$dir/private/log" /var/log
   mount --bind "$dir/etc/rancher" /etc/rancher
   mount -t tmpfs -o mode=755 run /run
+  # K3s would run the programs that a K3s of this machine extracted there, and not its own.
+  if [ -d /var/lib/rancher ]; then mount -t tmpfs -o mode=755 rancher /var/lib/rancher; fi
   ip link set lo up
   "$@" &
   local child=$!

@@ -120,6 +120,7 @@ TEST(K3sNode, RestartKeepsPodsAndFullStopEndsThem) {
   EXPECT_TRUE(ProcessesFrom(node.root()).empty());
   EXPECT_TRUE(fs::exists(node.root() + "/data/k3s/server/tls/server-ca.crt")) << "data is kept";
   EXPECT_FALSE(fs::exists(node.root() + "/run/k3s-token"));
+  EXPECT_FALSE(fs::exists(node.root() + "/run/k3s.yaml")) << "it lets its reader administer";
 }
 
 TEST(K3sNode, WrongTokenIsNamedAndHopelessAndNotShown) {

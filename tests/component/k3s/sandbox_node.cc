@@ -35,7 +35,8 @@ std::string FileDigest(const std::string& path) {
   return Sha256(std::string(std::istreambuf_iterator<char>(in), {})).Hex();
 }
 
-SandboxNode::SandboxNode(const std::string& name) : name_(name), address_(NextAddress()) {
+SandboxNode::SandboxNode(const std::string& name, bool own_namespaces)
+    : name_(name), address_(NextAddress()) {
   signal(SIGPIPE, SIG_IGN);  // as noded does: a peer may close while TLS writes
   char pattern[] = "/tmp/basalt-k3s-XXXXXX";
   root_ = mkdtemp(pattern);
@@ -45,7 +46,8 @@ SandboxNode::SandboxNode(const std::string& name) : name_(name), address_(NextAd
   supervisor_ = std::move(*supervisor);
   vfs_ = std::move(*host::OpenVfs(root_));
   for (const char* dir : {"state", "data", "run", "etc"}) EXPECT_TRUE(vfs_->MakeDirs(dir).ok());
-  platform_ = host::MakeSandbox({.root = root_, .k3s_address = address_});
+  platform_ =
+      host::MakeSandbox({.root = root_, .k3s_address = address_, .own_namespaces = own_namespaces});
   Start();
 }
 

@@ -23,7 +23,7 @@ namespace basalt::testing {
 
 class SandboxNode {
  public:
-  explicit SandboxNode(const std::string& name);
+  explicit SandboxNode(const std::string& name, bool own_namespaces = false);
   ~SandboxNode();  // full stop, then everything is removed
 
   const std::string& address() const { return address_; }

@@ -32,6 +32,9 @@ class FakePlatform : public host::Platform {
   const host::Hardware& hardware() const override { return hardware_; }
   std::string k3s_address() const override { return "127.0.0.5"; }
   bool k3s_confined() const override { return true; }
+  bool owns_namespaces() const override { return owns; }
+  bool owns = false;
+
   std::string Unimplemented(const std::string&) const override { return ""; }
   absl::Status Reboot() override { return absl::OkStatus(); }
 
@@ -92,7 +95,9 @@ class FakeFiles : public NodeFiles {
   absl::Status LinkImages(const std::string&, const std::map<std::string, std::string>&) override {
     return absl::OkStatus();
   }
-  absl::StatusOr<TreeRecord> ReadTree(const std::string&, int) override {
+  absl::StatusOr<TreeRecord> ReadTree(const std::string&, int, bool contents) override {
+    if (!tree.ok()) return tree;
+    if (!contents) return TreeRecord{.hash = std::string(64, 'd')};
     return TreeRecord{.hash = std::string(64, 'd'), .files = {{"bin/k3s", {.size = 1}}}};
   }
   std::vector<std::string> CompareTree(const std::string&, const TreeRecord&) override {
@@ -100,8 +105,9 @@ class FakeFiles : public NodeFiles {
   }
   void RemoveTree(const std::string&, const std::string& hash) override { removed.push_back(hash); }
   std::vector<std::string> Trees(const std::string&) override { return {std::string(64, 'd')}; }
-  absl::Status CleanUp(const std::string&, bool) override {
+  absl::Status CleanUp(const std::string&, bool owns) override {
     ++cleanups;
+    owned = owns;
     return absl::OkStatus();
   }
   std::string PortTaken(const std::string&, int port) override {
@@ -109,9 +115,23 @@ class FakeFiles : public NodeFiles {
   }
   std::vector<std::string> Addresses() override { return {}; }
 
+  absl::Status tree;
   std::vector<std::string> changed, removed;
   int cleanups = 0;
+  bool owned = false;
   int taken = 0;
+};
+
+class FakeSweep : public RuleSweep {
+ public:
+  void Sweep(std::vector<std::string> places, Done done) override {
+    dirs.push_back(std::move(places));
+    done(note);
+  }
+  void OnServiceEvent(const host::ServiceEvent&) override {}
+
+  std::vector<std::vector<std::string>> dirs;
+  std::string note;
 };
 
 class ControllerTest : public ::testing::Test {
@@ -129,6 +149,9 @@ class ControllerTest : public ::testing::Test {
     parts.store = std::move(store);
     parts.probe = probe_;
     parts.files = files_;
+    auto rules = std::make_unique<FakeSweep>();
+    rules_ = rules.get();
+    parts.rules = std::move(rules);
     controller_ = MakeK3sController({.executor = executor_,
                                      .vfs = vfs_,
                                      .clock = clock_,
@@ -178,6 +201,7 @@ class ControllerTest : public ::testing::Test {
   std::shared_ptr<FakeProbe> probe_ = std::make_shared<FakeProbe>();
   std::shared_ptr<FakeFiles> files_ = std::make_shared<FakeFiles>();
   FakeStore* store_ = nullptr;
+  FakeSweep* rules_ = nullptr;
   std::unique_ptr<K3sController> controller_;
   uint64_t seq_ = 0;
 };
@@ -242,6 +266,30 @@ TEST_F(ControllerTest, RoleChangeAndRemovalCleanUp) {
   EXPECT_FALSE(vfs_.Exists("run/k3s-token"));
   EXPECT_FALSE(vfs_.Exists("etc/rancher/k3s/config.yaml"));
   EXPECT_TRUE(controller_->Observe().empty());
+}
+
+TEST_F(ControllerTest, AFullStopLeavesWhatMayBeAnotherNodes) {
+  StartAndReady(ServerConfig());
+  ASSERT_TRUE(Execute(nullptr).ok());
+  EXPECT_EQ(files_->cleanups, 1);
+  EXPECT_FALSE(files_->owned);
+  EXPECT_TRUE(rules_->dirs.empty());
+}
+
+TEST_F(ControllerTest, AFullStopClearsNamespacesThatAreTheNodesOwn) {
+  platform_.owns = true;
+  StartAndReady(ServerConfig());
+  v1::MachineConfig agent = AgentConfig();
+  ASSERT_TRUE(Execute(&agent).ok()) << "a role change";
+  EXPECT_TRUE(files_->owned);
+  ASSERT_EQ(rules_->dirs.size(), 1u);
+  EXPECT_EQ(rules_->dirs[0].back(), "/fake/data/k3s/data/" + std::string(64, 'd') + "/bin/aux")
+      << "K3s's own iptables, after the machine's";
+  rules_->note = "no iptables is here";
+  ASSERT_TRUE(Execute(nullptr).ok());
+  EXPECT_EQ(rules_->dirs.size(), 2u);
+  EXPECT_EQ(Status().message(), "no iptables is here");
+  EXPECT_EQ(Status().reason(), "Removed");
 }
 
 TEST_F(ControllerTest, K4_ADamagedArtifactStartsNothing) {
@@ -329,6 +377,18 @@ TEST_F(ControllerTest, K4_AChangedTreeIsRemovedBeforeTheStartAndSaid) {
   StartAndReady(ServerConfig());
   EXPECT_EQ(files_->removed, std::vector<std::string>{std::string(64, 'd')});
   EXPECT_NE(Status().message().find("bin/runc"), std::string::npos);
+}
+
+TEST_F(ControllerTest, K4_ProgramsThatAreNotCheckedAreSaidAlsoWhenTheirTreeIsOnRecord) {
+  StartAndReady(ServerConfig());
+  EXPECT_EQ(Status().message(), "");
+  files_->tree = absl::FailedPreconditionError("extracted elsewhere");
+  ASSERT_TRUE(controller_->Restart().ok());
+  executor_.RunUntilIdle();
+  supervisor_.Ready("k3s");
+  executor_.Advance(absl::Seconds(3));
+  ASSERT_EQ(Status().rung(), "nodeReady");
+  EXPECT_EQ(Status().message(), "extracted elsewhere");
 }
 
 TEST_F(ControllerTest, TheNewestExecuteWins) {

@@ -40,7 +40,7 @@ TEST(Render, ServerConfigurationIsSortedAndQuoted) {
             "\"secrets-encryption\": true\n"
             "\"tls-san\":\n  - \"127.0.0.5\"\n  - \"api.home\"\n"
             "\"token-file\": \"/n/run/k3s-token\"\n"
-            "\"write-kubeconfig\": \"/n/etc/rancher/k3s/k3s.yaml\"\n"
+            "\"write-kubeconfig\": \"/n/run/k3s.yaml\"\n"
             "\"write-kubeconfig-mode\": \"0600\"\n");
   EXPECT_EQ(rendered->argv, (std::vector<std::string>{"k3s", "server"}));
 }
