@@ -13,6 +13,7 @@
 #include <map>
 #include <set>
 #include <sstream>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/ascii.h"
@@ -27,7 +28,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kRounds = 10;
+constexpr int kRounds = 20;
 constexpr int kWaitMs = 3000;  // for one process to be gone after SIGKILL
 constexpr const char* kOutside[] = {"/run/k3s", "/run/flannel", "/var/lib/kubelet/pods",
                                     "/var/lib/kubelet/plugins", "/var/lib/cni"};
@@ -73,34 +74,58 @@ bool IsRoot(int pid, const std::string& prefix) {
          (ParentOf(pid) == getppid() && !ExtractionTreeOf(exe).empty());
 }
 
-// Every such process, and all that came of it.
-std::set<int> Family(const std::string& prefix) {
+// What K3s left running: the roots, and what came of them.
+struct Family {
+  std::set<int> roots, others;
+  bool Has(int pid) const { return roots.count(pid) > 0 || others.count(pid) > 0; }
+};
+
+Family FindFamily(const std::string& prefix) {
   std::multimap<int, int> children;
-  std::vector<int> found;
+  Family family;
   for (int pid : Pids()) {
     if (pid == getpid() || pid == 1) continue;
     children.emplace(ParentOf(pid), pid);
-    if (IsRoot(pid, prefix)) found.push_back(pid);
+    if (IsRoot(pid, prefix)) family.roots.insert(pid);
   }
-  std::set<int> family;
+  std::vector<int> found(family.roots.begin(), family.roots.end());
   while (!found.empty()) {
-    int pid = found.back();
+    auto [from, to] = children.equal_range(found.back());
     found.pop_back();
-    if (!family.insert(pid).second) continue;
-    auto [from, to] = children.equal_range(pid);
-    for (auto it = from; it != to; ++it) found.push_back(it->second);
+    for (auto it = from; it != to; ++it) {
+      if (family.Has(it->second)) continue;
+      family.others.insert(it->second);
+      found.push_back(it->second);
+    }
   }
   return family;
 }
 
 // By descriptor: the number may be another process's by the time the signal arrives.
-void KillAndWait(int pid, const std::string& prefix, const std::set<int>& family) {
-  host::UniqueFd fd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
-  if (!fd.valid()) return;
-  if (!IsRoot(pid, prefix) && family.count(ParentOf(pid)) == 0) return;
-  syscall(SYS_pidfd_send_signal, fd.get(), SIGKILL, nullptr, 0);
-  pollfd entry{fd.get(), POLLIN, 0};
-  poll(&entry, 1, kWaitMs);
+void KillAndWait(const std::set<int>& pids, const std::string& prefix, const Family& family) {
+  std::vector<host::UniqueFd> ours;
+  for (int pid : pids) {
+    host::UniqueFd fd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+    if (fd.valid() && (IsRoot(pid, prefix) || family.Has(ParentOf(pid))))
+      ours.push_back(std::move(fd));
+  }
+  for (const host::UniqueFd& fd : ours)
+    syscall(SYS_pidfd_send_signal, fd.get(), SIGKILL, nullptr, 0);
+  for (const host::UniqueFd& fd : ours) {
+    pollfd entry{fd.get(), POLLIN, 0};
+    poll(&entry, 1, kWaitMs);
+  }
+}
+
+// A shim adopts what loses its parent in its pod. So it goes last: what it left would belong to
+// nobody that can be told from others, and a stop that is cut short can be repeated.
+bool EndFamily(const std::string& prefix) {
+  for (int round = 0; round < kRounds; ++round) {
+    Family family = FindFamily(prefix);
+    if (family.roots.empty()) return true;
+    KillAndWait(family.others.empty() ? family.roots : family.others, prefix, family);
+  }
+  return FindFamily(prefix).roots.empty();
 }
 
 // "\040" and friends of mountinfo.
@@ -195,14 +220,7 @@ absl::Status FullStop(const std::string& data_dir, bool owns_namespaces) {
         absl::StrCat("cannot tell where ", data_dir, " is: ", error.message()));
   }
   const std::string prefix = absl::StrCat(root, "/data/");
-  std::set<int> family;
-  for (int round = 0; round < kRounds; ++round) {
-    // Again until none is left: what is being killed may have started another.
-    family = Family(prefix);
-    if (family.empty()) break;
-    for (int pid : family) KillAndWait(pid, prefix, family);
-  }
-  if (!Family(prefix).empty()) {
+  if (!EndFamily(prefix)) {
     return absl::UnavailableError("a process that K3s started does not end");
   }
   std::vector<std::string> places = {root + "/"};

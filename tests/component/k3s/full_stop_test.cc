@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,6 +15,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -131,50 +133,58 @@ TEST_P(K3sFullStop, InNamespacesThatMayBeSharedNothingOutsideItsDirectoryIsTouch
 INSTANTIATE_TEST_SUITE_P(Tables, K3sFullStop, ::testing::Values("nft", "legacy"),
                          [](const auto& info) { return std::string(info.param); });
 
-// K3s runs from a tree that another K3s left, and its supervisor got the shims: the process that
-// calls for the stop and the shim have one parent.
-TEST(AdoptedShims, AreEndedWhereverTheyRunFromAndStrangersAreNot) {
+// K3s runs from a tree that another K3s left, and its supervisor got the shim: the process that
+// calls for the stop and the shim have one parent. Below the shim is a pod, whose process has a
+// child.
+TEST(AdoptedShims, AreEndedWithTheirPodsWhereverTheyRunFromAndStrangersAreNot) {
   char pattern[] = "/tmp/basalt-shim-XXXXXX";
   const std::string dir = mkdtemp(pattern);
   const std::string tree = absl::StrCat(dir, "/data/", std::string(64, 'a'));
+  const std::string shim_program = tree + "/bin/containerd-shim-runc-v2";
   fs::create_directories(tree + "/bin");
   fs::create_directories(dir + "/node/data");
-  fs::copy_file("/bin/sleep", tree + "/bin/containerd-shim-runc-v2");
-  fs::copy_file("/bin/sleep", dir + "/data/stranger");
+  for (const std::string& program : {shim_program, dir + "/data/stranger"})
+    fs::copy_file("/bin/bash", program);
   EXPECT_EQ(k3s::ExtractionTreeOf(tree + "/bin/containerd"), tree);
   EXPECT_EQ(k3s::ExtractionTreeOf(dir + "/data/stranger"), "");
   EXPECT_EQ(k3s::ExtractionTreeOf("/usr/bin/sleep"), "");
 
   pid_t supervisor = fork();
   if (supervisor == 0) {
-    auto start = [](const std::string& program) {
-      pid_t pid = fork();
-      if (pid == 0) {
-        execl(program.c_str(), "p", "600", nullptr);
-        _exit(127);
-      }
-      return pid;
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    int ready[2];
+    if (pipe(ready) != 0) _exit(4);
+    auto start = [&](const std::string& program, const std::string& script) {
+      if (pid_t pid = fork(); pid != 0) return pid;
+      dup2(ready[1], 1);
+      execl(program.c_str(), "p", "-c", script.c_str(), nullptr);
+      _exit(127);
     };
-    pid_t shim = start(tree + "/bin/containerd-shim-runc-v2");
-    pid_t stranger = start(dir + "/data/stranger");
-    // Both have to be past their exec.
-    for (pid_t pid : {shim, stranger}) {
-      while (!absl::StartsWith(fs::read_symlink(absl::StrCat("/proc/", pid, "/exe")).string(), dir))
-        sched_yield();
-    }
+    pid_t shim =
+        start(shim_program, "bash -c 'sleep 600 & echo $! $$; wait; exec sleep 600' & wait");
+    pid_t stranger = start(dir + "/data/stranger", "echo; while :; do wait; read -t 600 x; done");
+    char text[64] = {};
+    for (int lines = 0, at = 0; lines < 2 && read(ready[0], text + at, 1) == 1; ++at)
+      lines += text[at] == '\n';
+    int child = 0, pod = 0;
+    std::istringstream(text) >> child >> pod;
     pid_t noded = fork();
     if (noded == 0) _exit(k3s::FullStop(dir + "/node", false).ok() ? 0 : 1);
     int ended = 0, status = 0;
     waitpid(noded, &ended, 0);
-    bool shim_ended = waitpid(shim, &status, WNOHANG) == shim;
+    int left = 0;
+    for (int pid : {static_cast<int>(shim), pod, child}) {
+      // Those that this process got are zombies until they are waited for.
+      if (waitpid(pid, &status, WNOHANG) == 0 || (kill(pid, 0) == 0 && getpgid(pid) > 0)) ++left;
+      kill(pid, SIGKILL);
+    }
     bool stranger_lives = waitpid(stranger, &status, WNOHANG) == 0;
-    kill(shim, SIGKILL);
     kill(stranger, SIGKILL);
-    _exit(ended != 0 ? 1 : !shim_ended ? 2 : !stranger_lives ? 3 : 0);
+    _exit(ended != 0 || pod == 0 ? 1 : left != 0 ? 10 + left : !stranger_lives ? 3 : 0);
   }
   int status = 0;
   ASSERT_EQ(waitpid(supervisor, &status, 0), supervisor);
-  EXPECT_EQ(WEXITSTATUS(status), 0) << "1: it failed, 2: the shim lives, 3: the stranger does not";
+  EXPECT_EQ(WEXITSTATUS(status), 0) << "1: it failed, 3: the stranger ended, 10+n: n of it live";
   fs::remove_all(dir);
 }
 
