@@ -62,6 +62,7 @@ NodeFacts ControllerImpl::Facts() const {
   facts.address = deps_.platform.k3s_address();
   facts.confined = deps_.platform.k3s_confined();
   facts.addresses = parts_.files->Addresses();
+  facts.resolv_conf = parts_.files->ResolvConf();
   return facts;
 }
 
@@ -496,25 +497,22 @@ void ControllerImpl::CollectGarbage(const std::vector<const v1::MachineConfig*>&
   parts_.store->KeepOnly(digests);
   // K3s never removes the tree of a release that it does not run any more.
   std::set<std::string> trees;
-  std::vector<std::string> stale;
   for (const std::string& name : deps_.vfs.List(kTreesDir).value_or(std::vector<std::string>{})) {
     std::string path = absl::StrCat(kTreesDir, "/", name);
-    absl::StatusOr<std::string> text = deps_.vfs.Read(path);
-    absl::StatusOr<TreeRecord> record = text.ok() ? DecodeTree(*text) : text.status();
-    if (digests.count(name) > 0) {
-      if (record.ok()) trees.insert(record->hash);
+    if (digests.count(name) == 0) {
+      // Ignoring failure: it is found again the next time.
+      (void)deps_.vfs.Remove(path);
       continue;
     }
-    if (record.ok()) stale.push_back(record->hash);
-    // Ignoring failure: it is found again the next time.
-    (void)deps_.vfs.Remove(path);
+    absl::StatusOr<std::string> text = deps_.vfs.Read(path);
+    absl::StatusOr<TreeRecord> record = text.ok() ? DecodeTree(*text) : text.status();
+    if (record.ok()) trees.insert(record->hash);
   }
-  for (const std::string& hash : stale) {
-    if (trees.count(hash) > 0) continue;
-    Submit(
-        deps_.executor,
-        [files = parts_.files, dir = Abs(kDataDir), hash] { files->RemoveTree(dir, hash); }, [] {});
-  }
+  // One that is being made now has no record yet, and nothing runs from it.
+  if (health_.active() && health_.rung() != Rung::kNodeReady) return;
+  Submit(
+      deps_.executor,
+      [files = parts_.files, dir = Abs(kDataDir), trees] { files->KeepTrees(dir, trees); }, [] {});
 }
 
 std::unique_ptr<K3sController> MakeK3sController(const K3sDeps& deps, K3sParts parts) {

@@ -37,9 +37,11 @@ ProbeTarget ControllerImpl::Target() const {
   target.lb_port = ports.load_balancer;
   target.node_name = config_->metadata().name();
   target.data_dir = Abs(kDataDir);
-  // Kubernetes' times have whole seconds.
-  target.started =
-      deps_.clock.Now() - (deps_.clock.SinceBoot() - health_.process_started()) - absl::Seconds(1);
+  // Once it said so itself its word counts: a wall clock that is set forward would make what it
+  // posts every few minutes look older than its start. Kubernetes' times have whole seconds.
+  if (!health_.was_node_ready())
+    target.started = deps_.clock.Now() - (deps_.clock.SinceBoot() - health_.process_started()) -
+                     absl::Seconds(1);
   return target;
 }
 

@@ -77,7 +77,7 @@ void Health::OnService(const host::ServiceStatus& status, absl::Duration now) {
     // Another process: what the last one reached says nothing about it.
     pid_ = running_ ? status.pid : 0;
     rung_ = running_ ? Rung::kProcess : Rung::kStopped;
-    was_ready_ = false;
+    was_ready_ = was_node_ready_ = false;
     misses_ = 0;
     failing_since_ = absl::InfiniteDuration();
     std::string hash = probe_.ca_hash;
@@ -107,6 +107,7 @@ void Health::OnProbe(const ProbeResult& result, absl::Duration now) {
     rung_ = seen;
   }
   if (rung_ >= Rung::kReadyz) was_ready_ = true;
+  if (rung_ == Rung::kNodeReady) was_node_ready_ = true;
   // A process that was ready once and is not now hangs until it is again, whichever rung it is on.
   if (seen >= Rung::kReadyz) {
     failing_since_ = absl::InfiniteDuration();

@@ -63,6 +63,7 @@ class Health {
   const ProbeResult& probe() const { return probe_; }
   const std::vector<std::string>& last_lines() const { return last_lines_; }
   int pid() const { return pid_; }
+  bool was_node_ready() const { return was_node_ready_; }              // in this run of the process
   absl::Duration process_started() const { return process_started_; }  // boot clock
   int rapid_exits() const { return static_cast<int>(exits_.size()); }
 
@@ -76,6 +77,7 @@ class Health {
   bool running_ = false;
   bool notified_ = false;
   bool was_ready_ = false;  // in this run of the process
+  bool was_node_ready_ = false;
   int pid_ = 0;
   absl::Duration process_started_;
   int misses_ = 0;  // probes in a row that were below the rung

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <sstream>
 
 #include "absl/strings/match.h"
@@ -153,6 +154,24 @@ class RealFiles : public NodeFiles {
     return hashes;
   }
 
+  void KeepTrees(const std::string& data_dir, const std::set<std::string>& keep) override {
+    std::error_code error;
+    const fs::path trees = fs::weakly_canonical(fs::path(data_dir) / "data", error);
+    if (error) return;
+    std::set<std::string> used = keep;
+    for (const fs::directory_entry& entry : fs::directory_iterator("/proc", error)) {
+      std::string exe = fs::read_symlink(entry.path() / "exe", error);
+      // Ignoring failure: it is no process, or one that is gone.
+      error.clear();
+      std::string tree = ExtractionTreeOf(exe);
+      if (!tree.empty() && fs::path(tree).parent_path() == trees)
+        used.insert(fs::path(tree).filename());
+    }
+    for (const std::string& hash : Trees(data_dir)) {
+      if (used.count(hash) == 0) RemoveTree(data_dir, hash);
+    }
+  }
+
   absl::Status CleanUp(const std::string& data_dir, bool owns_namespaces) override {
     return FullStop(data_dir, owns_namespaces);
   }
@@ -170,6 +189,14 @@ class RealFiles : public NodeFiles {
         errno != EADDRINUSE)
       return "";
     return absl::StrCat("port ", port, " on ", address, " is taken by another program");
+  }
+
+  std::string ResolvConf() override {
+    for (const char* path : {"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"}) {
+      std::ifstream in(path);
+      if (IsForPods(std::string(std::istreambuf_iterator<char>(in), {}))) return path;
+    }
+    return "";
   }
 
   std::vector<std::string> Addresses() override {

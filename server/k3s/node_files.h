@@ -46,12 +46,17 @@ class NodeFiles {
                                                const TreeRecord& record) = 0;
   virtual void RemoveTree(const std::string& data_dir, const std::string& hash) = 0;
   virtual std::vector<std::string> Trees(const std::string& data_dir) = 0;  // hashes
+  // Removes every tree but these and those that a process runs from: the shims of pods that an
+  // earlier release started need theirs as long as the pods live.
+  virtual void KeepTrees(const std::string& data_dir, const std::set<std::string>& keep) = 0;
   // Ends every process that runs from `data_dir`, and what it started, and unmounts what is mounted
   // below it. `owns_namespaces`: also what K3s keeps elsewhere (full_stop.h): only where no other
   // node can be. Data is kept.
   virtual absl::Status CleanUp(const std::string& data_dir, bool owns_namespaces) = 0;
   // "" when the port can be bound on the address now; else why not.
   virtual std::string PortTaken(const std::string& address, int port) = 0;
+  // The first of the machine's resolv.conf files that pods can use; "" when none is.
+  virtual std::string ResolvConf() = 0;
   // Addresses of the machine's interfaces, loopback and link-local left out.
   virtual std::vector<std::string> Addresses() = 0;
 };

@@ -131,6 +131,11 @@ absl::StatusOr<engine::ControllerPlan> PlanK3s(const v1::MachineConfig* from,
     Add(&plan, v1::EFFECT_LIVE,
         absl::StrCat("fetch and verify K3s ", next.version(), " (sha256 ", short_digest, "…)"));
   }
+  if (!had && facts.resolv_conf.empty() && next.config().count("resolv-conf") == 0) {
+    plan.warnings.push_back(
+        "the name servers of this machine are of no use to pods, so K3s gives them 8.8.8.8: "
+        "k3s.config.resolv-conf names another file");
+  }
   if (!had) {
     Add(&plan, v1::EFFECT_RESTART_K3S,
         absl::StrCat("start K3s ", next.version(), " as ", RoleName(next)));

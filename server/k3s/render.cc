@@ -121,6 +121,8 @@ void SetNode(const v1::MachineConfig& to, const std::vector<std::string>& ips,
     std::sort(taints.begin(), taints.end());
     yaml->Set("node-taint", taints);
   }
+  if (!yaml->Has("resolv-conf") && !facts.resolv_conf.empty())
+    yaml->Set("resolv-conf", facts.resolv_conf);
   if (k3s.cluster().has_server()) yaml->Set("server", k3s.cluster().server());
   // Ours first: what the owner says of the same argument comes later and wins.
   std::vector<std::string> kubelet = {kVolumePlugins};
@@ -171,6 +173,8 @@ void DropUnknown(const v1::K3s& k3s, FlatYaml* yaml) {
 std::string Tag(const v1::K3s& k3s, const std::string& binary, FlatYaml yaml,
                 const Rendered& rendered) {
   yaml.Erase("node-label");
+  // Which file the machine uses may change under a running K3s: no reason to restart it.
+  if (k3s.config().count("resolv-conf") == 0) yaml.Erase("resolv-conf");
   Sha256Stream hash;
   auto part = [&hash](absl::string_view text) {
     hash.Update(absl::StrCat(text.size(), ":", text));
@@ -189,6 +193,23 @@ std::string Tag(const v1::K3s& k3s, const std::string& binary, FlatYaml yaml,
 }
 
 }  // namespace
+
+bool IsForPods(const std::string& resolv_conf) {
+  int servers = 0;
+  for (absl::string_view line : absl::StrSplit(resolv_conf, '\n')) {
+    std::vector<std::string> words =
+        absl::StrSplit(line, absl::ByAnyChar(" \t"), absl::SkipEmpty());
+    if (words.size() < 2 || words[0] != "nameserver") continue;
+    // With a scope ("fe80::1%eth0") it is link-local, which no pod has.
+    for (const char* local : {"127.0.0.0/8", "::1/128", "169.254.0.0/16", "fe80::/10", "0.0.0.0/32",
+                              "::/128", "224.0.0.0/4", "ff00::/8"}) {
+      if (InSubnet(words[1], local)) return false;
+    }
+    if (!format::ParseIp(words[1]).ok()) return false;
+    ++servers;
+  }
+  return servers > 0;
+}
 
 bool IsServer(const v1::K3s& k3s) { return k3s.role() == v1::K3S_ROLE_SERVER; }
 

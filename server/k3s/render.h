@@ -22,8 +22,8 @@ inline constexpr char kPath[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/b
 // Where things are on this node, relative to the root of its Vfs.
 inline constexpr char kConfigPath[] = "etc/rancher/k3s/config.yaml";
 inline constexpr char kRegistriesPath[] = "etc/rancher/k3s/registries.yaml";
-// K3s puts a link to it at /etc/rancher/k3s/k3s.yaml, which may be this node's etc/rancher: the file
-// must not be there itself.
+// K3s puts a link to it at /etc/rancher/k3s/k3s.yaml, which may be this node's etc/rancher: the
+// file must not be there itself.
 inline constexpr char kKubeconfigPath[] = "run/k3s.yaml";
 inline constexpr char kCertificatesDir[] = "etc/rancher/k3s/certs";
 inline constexpr char kNodePasswordPath[] = "etc/rancher/node/password";
@@ -42,6 +42,7 @@ struct NodeFacts {
   std::string address;                 // platform.k3s_address()
   bool confined = false;               // platform.k3s_confined()
   std::vector<std::string> addresses;  // of the machine, for k3s.node.ipSubnet
+  std::string resolv_conf;             // the one that pods can use; "" when there is none
 };
 
 struct RenderedFile {
@@ -80,6 +81,9 @@ struct Ports {
 };
 Ports PortsOf(const v1::K3s& k3s);
 
+// Can a pod use this resolv.conf? It has name servers, and all are reachable from elsewhere: K3s
+// gives pods 8.8.8.8 else.
+bool IsForPods(const std::string& resolv_conf);
 bool IsServer(const v1::K3s& k3s);
 // Is the datastore embedded etcd?
 bool UsesEtcd(const v1::K3s& k3s);

@@ -68,9 +68,12 @@ class FakeStore : public ArtifactStore {
 
 class FakeProbe : public NodeProbe {
  public:
-  ProbeResult Probe(const ProbeTarget&) override {
+  ProbeResult Probe(const ProbeTarget& target) override {
     ++probes;
-    return result;
+    ProbeResult now = result;
+    // As the real one: what was posted before the start counts for nothing.
+    if (now.heartbeat < target.started) now.node_ready = false;
+    return now;
   }
   absl::Status PatchLabels(const ProbeTarget&, const LabelPatch& patch) override {
     patches.push_back(patch);
@@ -104,6 +107,9 @@ class FakeFiles : public NodeFiles {
     return changed;
   }
   void RemoveTree(const std::string&, const std::string& hash) override { removed.push_back(hash); }
+  void KeepTrees(const std::string&, const std::set<std::string>& keep) override {
+    kept_trees.push_back(keep);
+  }
   std::vector<std::string> Trees(const std::string&) override { return {std::string(64, 'd')}; }
   absl::Status CleanUp(const std::string&, bool owns) override {
     ++cleanups;
@@ -113,10 +119,12 @@ class FakeFiles : public NodeFiles {
   std::string PortTaken(const std::string&, int port) override {
     return port == taken ? "port taken" : "";
   }
+  std::string ResolvConf() override { return "/etc/resolv.conf"; }
   std::vector<std::string> Addresses() override { return {}; }
 
   absl::Status tree;
   std::vector<std::string> changed, removed;
+  std::vector<std::set<std::string>> kept_trees;
   int cleanups = 0;
   bool owned = false;
   int taken = 0;
@@ -138,7 +146,11 @@ class ControllerTest : public ::testing::Test {
  protected:
   ControllerTest() {
     for (const char* dir : {"state", "data", "run", "etc"}) EXPECT_TRUE(vfs_.MakeDirs(dir).ok());
-    probe_->result = {.ping = true, .readyz = true, .node_seen = true, .node_ready = true};
+    probe_->result = {.ping = true,
+                      .readyz = true,
+                      .node_seen = true,
+                      .node_ready = true,
+                      .heartbeat = absl::InfiniteFuture()};
     Make();
     supervisor_.on_event = [this] { executor_.Post([this] { Pump(); }); };
   }
@@ -457,6 +469,27 @@ TEST_F(ControllerTest, GarbageIsWhatNoKeptGenerationNames) {
   old.mutable_k3s()->mutable_artifacts()->mutable_arm64()->set_sha256(std::string(64, 'b'));
   controller_->CollectGarbage({&old});
   EXPECT_EQ(store_->kept, (std::set<std::string>{std::string(64, 'a'), std::string(64, 'b')}));
+  executor_.RunUntilIdle();
+  ASSERT_EQ(files_->kept_trees.size(), 1u);
+  EXPECT_EQ(files_->kept_trees[0], std::set<std::string>{std::string(64, 'd')})
+      << "what a K3s that never got ready extracted goes as well";
+}
+
+TEST_F(ControllerTest, NoTreeIsRemovedWhileK3sMayBeMakingOne) {
+  v1::MachineConfig config = ServerConfig();
+  ASSERT_TRUE(Execute(&config).ok());
+  controller_->CollectGarbage({&config});
+  executor_.RunUntilIdle();
+  EXPECT_TRUE(files_->kept_trees.empty());
+}
+
+TEST_F(ControllerTest, T2_AClockSetForwardMakesNoReadyNodeUnready) {
+  probe_->result.heartbeat = clock_.Now() + absl::Seconds(1);
+  StartAndReady(ServerConfig());
+  clock_.SetNow(clock_.Now() + absl::Hours(24 * 3650));
+  executor_.Advance(absl::Minutes(2));
+  EXPECT_EQ(Status().rung(), "nodeReady") << Status().message();
+  EXPECT_EQ(supervisor_.started().size(), 1u);
 }
 
 }  // namespace

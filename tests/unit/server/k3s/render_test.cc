@@ -45,6 +45,26 @@ TEST(Render, ServerConfigurationIsSortedAndQuoted) {
   EXPECT_EQ(rendered->argv, (std::vector<std::string>{"k3s", "server"}));
 }
 
+TEST(Render, PodsGetNameServersThatTheyCanReach) {
+  EXPECT_TRUE(IsForPods("search lab\nnameserver 10.0.0.1\nnameserver\t2001:db8::53\n"));
+  for (const char* text : {"", "search lab\n", "nameserver 127.0.0.53\n", "nameserver ::1\n",
+                           "nameserver 10.0.0.1\nnameserver 169.254.1.1\n",
+                           "nameserver fe80::1%eth0\n", "#nameserver 10.0.0.1\n"}) {
+    EXPECT_FALSE(IsForPods(text)) << text;
+  }
+  NodeFacts facts = Facts();
+  absl::StatusOr<Rendered> without = Render(ServerConfig(), facts);
+  facts.resolv_conf = "/run/systemd/resolve/resolv.conf";
+  absl::StatusOr<Rendered> with = Render(ServerConfig(), facts);
+  EXPECT_TRUE(absl::StrContains(with->config_yaml,
+                                "\"resolv-conf\": \"/run/systemd/resolve/resolv.conf\"\n"));
+  EXPECT_EQ(with->tag, without->tag) << "K3s is not restarted because the machine's file moved";
+  v1::MachineConfig own = ServerConfig();
+  (*own.mutable_k3s()->mutable_config())["resolv-conf"].set_text("/etc/pods.conf");
+  EXPECT_TRUE(absl::StrContains(Render(own, facts)->config_yaml, "/etc/pods.conf"));
+  EXPECT_NE(Render(own, facts)->tag, with->tag);
+}
+
 TEST(Render, SecretsAreInFilesAndNeverInTheConfigurationOrArguments) {
   absl::StatusOr<Rendered> rendered = Render(ServerConfig(), Facts());
   ASSERT_TRUE(rendered.ok());
