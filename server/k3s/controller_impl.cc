@@ -14,6 +14,7 @@
 #include "api/coded_status.h"
 #include "machineconfig/schema/resolve.h"
 #include "server/k3s/blocking.h"
+#include "server/k3s/guards.h"
 #include "server/k3s/plan.h"
 
 namespace basalt::k3s {
@@ -150,14 +151,31 @@ void ControllerImpl::Prepare(const v1::MachineConfig& to, engine::OnProgress pro
   if (absl::Status status = CheckPorts(to); !status.ok()) return done(status);
   if (absl::Status status = deps_.vfs.MakeDirs("data/store"); !status.ok()) return done(status);
   preparing_ = true;
-  EnsureAll({wanted->begin(), wanted->end()}, Proxies(to.k3s()), std::move(progress),
-            [this, epoch, done = std::move(done)](absl::Status status) {
-              if (epoch == prepare_epoch_)
-                preparing_ = false;
-              else
-                status = absl::CancelledError("superseded");
-              done(std::move(status));
-            });
+  Next ended = [this, epoch, done = std::move(done)](absl::Status status) {
+    if (epoch == prepare_epoch_)
+      preparing_ = false;
+    else
+      status = absl::CancelledError("superseded");
+    done(std::move(status));
+  };
+  CheckDisk(to, [this, epoch, ended, progress = std::move(progress), proxies = Proxies(to.k3s()),
+                 wanted = *std::move(wanted)](absl::Status status) {
+    if (!status.ok() || epoch != prepare_epoch_) return ended(std::move(status));
+    EnsureAll({wanted.begin(), wanted.end()}, proxies, progress, ended);
+  });
+}
+
+// Not where etcd runs already: its own writes would be in the way, and it is late to say so.
+void ControllerImpl::CheckDisk(const v1::MachineConfig& to, Next next) {
+  if (!WantsEtcdDisk(to.k3s()) || (config_ && UsesEtcd(config_->k3s())))
+    return next(absl::OkStatus());
+  using Took = absl::StatusOr<absl::Duration>;
+  OnPool<Took>(
+      deps_.executor, [files = parts_.files, dir = Abs("data")] { return files->MeasureDisk(dir); },
+      [k3s = to.k3s(), next = std::move(next)](Took took) {
+        // Ignoring a failure: what cannot be tried is not known to be slow.
+        next(took.ok() ? CheckEtcdDisk(k3s, *took) : absl::OkStatus());
+      });
 }
 
 void ControllerImpl::CancelPrepare() {

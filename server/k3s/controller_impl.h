@@ -58,6 +58,7 @@ class ControllerImpl : public K3sController {
   absl::StatusOr<std::vector<Wanted>> WantedArtifacts(const v1::MachineConfig& to) const;
   void EnsureAll(std::deque<Wanted> rest, std::vector<std::string> proxies,
                  engine::OnProgress progress, Next next);
+  void CheckDisk(const v1::MachineConfig& to, Next next);
   absl::Status CheckPorts(const v1::MachineConfig& to) const;
   absl::Status WriteFiles(const Rendered& rendered);
   absl::Status WriteManifests(const Rendered& rendered);

@@ -20,6 +20,7 @@ constexpr absl::Duration kProbeClimbing = absl::Seconds(1);
 constexpr absl::Duration kProbeAtRest = absl::Seconds(30);
 constexpr size_t kOutputBytes = 64 << 10;
 constexpr size_t kLastLines = 50;
+constexpr absl::Duration kRenewal = absl::Hours(90 * 24);  // of K3s's certificates
 
 bool Alive(host::ServiceState state) {
   return state != host::ServiceState::kStopped && state != host::ServiceState::kFailed;
@@ -263,6 +264,17 @@ std::vector<v1::Resource> ControllerImpl::Resources() const {
   if (!tree_note_.empty()) notes.push_back(tree_note_);
   if (!restart_note_.empty()) notes.push_back(restart_note_);
   if (!rules_note_.empty()) notes.push_back(rules_note_);
+  // A file that is pinned may be of any release, whatever the config calls it.
+  if (!probe.kubelet_version.empty() && probe.kubelet_version != k3s.version()) {
+    notes.push_back(absl::StrCat("this is K3s ", probe.kubelet_version, "; k3s.version says ",
+                                 k3s.version(), ", whose keys k3s.config was checked against"));
+  }
+  if (probe.certificates_end - deps_.clock.Now() < kRenewal) {
+    notes.push_back(
+        absl::StrCat("certificates of K3s end on ",
+                     absl::FormatTime("%Y-%m-%d", probe.certificates_end, absl::UTCTimeZone()),
+                     ": it renews them when it is restarted, pods keep running"));
+  }
   if (liveness_restarts_ > 0) {
     notes.push_back(
         absl::StrCat("restarted ", liveness_restarts_, " times because it did not answer"));

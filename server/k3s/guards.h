@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "basalt/v1/machine_config.pb.h"
 
 namespace basalt::k3s {
@@ -26,5 +27,11 @@ struct GuardResult {
 
 // `download_bytes`: what has to be stored yet, 0 = unknown or nothing.
 GuardResult CheckGuards(const v1::K3s& k3s, const MachineSize& machine, int64_t download_bytes);
+
+// Embedded etcd loses its leader where a durable write takes too long: FailedPrecondition
+// "guard-etcd-slow-disk". `median` of some writes of etcd's size.
+absl::Status CheckEtcdDisk(const v1::K3s& k3s, absl::Duration median);
+// Is that to be measured: K3s is to run embedded etcd, and nothing says to let it be?
+bool WantsEtcdDisk(const v1::K3s& k3s);
 
 }  // namespace basalt::k3s

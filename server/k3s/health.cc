@@ -99,6 +99,7 @@ void Health::OnProbe(const ProbeResult& result, absl::Duration now) {
   probe_ = result;
   if (probe_.ca_hash.empty()) probe_.ca_hash = last.ca_hash;
   if (probe_.kubelet_version.empty()) probe_.kubelet_version = last.kubelet_version;
+  probe_.certificates_end = std::min(probe_.certificates_end, last.certificates_end);
   probe_.is_double = probe_.is_double || last.is_double;
   if (seen >= rung_) {
     rung_ = seen;

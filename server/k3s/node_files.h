@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 
 namespace basalt::k3s {
 
@@ -53,6 +54,8 @@ class NodeFiles {
   // below it. `owns_namespaces`: also what K3s keeps elsewhere (full_stop.h): only where no other
   // node can be. Data is kept.
   virtual absl::Status CleanUp(const std::string& data_dir, bool owns_namespaces) = 0;
+  // How long a durable write takes on the file system of `dir`: the median of some. Leaves nothing.
+  virtual absl::StatusOr<absl::Duration> MeasureDisk(const std::string& dir) = 0;
   // "" when the port can be bound on the address now; else why not.
   virtual std::string PortTaken(const std::string& address, int port) = 0;
   // The first of the machine's resolv.conf files that pods can use; "" when none is.

@@ -1,5 +1,6 @@
 #include "server/k3s/node_probe.h"
 
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
@@ -8,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "api/coded_status.h"
 #include "machineconfig/base/digest.h"
+#include "machineconfig/sign/x509.h"
 #include "server/k3s/http_call.h"
 
 namespace basalt::k3s {
@@ -58,6 +60,18 @@ bool Healthy(const ProbeTarget& target, int port, const char* what, ProbeResult*
   return false;
 }
 
+absl::Time CertificatesEnd(const ProbeTarget& target) {
+  std::vector<std::string> certificates;
+  for (const char* name : {"client-kubelet", "serving-kubelet", "client-kube-proxy"})
+    certificates.push_back(ReadFile(absl::StrCat(target.data_dir, "/agent/", name, ".crt")));
+  if (target.server) {
+    for (const char* name : {"client-admin", "serving-kube-apiserver", "client-kube-apiserver",
+                             "client-controller", "client-scheduler"})
+      certificates.push_back(ReadFile(absl::StrCat(target.data_dir, "/server/tls/", name, ".crt")));
+  }
+  return EarliestEnd(certificates);
+}
+
 class RealProbe : public NodeProbe {
  public:
   ProbeResult Probe(const ProbeTarget& target) override {
@@ -91,6 +105,7 @@ class RealProbe : public NodeProbe {
                       Healthy(target, 10256, "kube-proxy", &result);
     }
     if (!result.readyz) return result;
+    result.certificates_end = CertificatesEnd(target);
     HttpCall node = ApiCall(target);
     node.path = absl::StrCat("/api/v1/nodes/", target.node_name);
     answer = Send(node);
@@ -177,6 +192,15 @@ bool ReadNode(const std::string& text, ProbeResult* result) {
   } catch (const json::exception&) {
     return false;
   }
+}
+
+absl::Time EarliestEnd(const std::vector<std::string>& certificates) {
+  absl::Time end = absl::InfiniteFuture();
+  for (const std::string& pem : certificates) {
+    absl::StatusOr<sign::CertificateInfo> read = sign::ReadCertificate(pem);
+    if (read.ok()) end = std::min(end, read->not_after);
+  }
+  return end;
 }
 
 std::string PatchJson(const LabelPatch& patch) {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -36,6 +37,8 @@ struct ProbeResult {
   std::string ca_hash;                          // of a server
   bool is_double = false;                       // it says that it is the test double
   std::map<std::string, std::string> labels;    // of the Node
+  // When the first of its certificates ends. K3s renews them at a start, in their last 90 days.
+  absl::Time certificates_end = absl::InfiniteFuture();
 };
 
 // Label changes: a value sets, nullopt removes.
@@ -57,6 +60,8 @@ std::string LocalAddress(const std::string& address);
 
 // Reads the parts that count of a v1.Node; false when it is none.
 bool ReadNode(const std::string& json, ProbeResult* result);
+// The earliest end of these PEM certificates; those that cannot be read do not count.
+absl::Time EarliestEnd(const std::vector<std::string>& certificates);
 std::string PatchJson(const LabelPatch& patch);
 
 }  // namespace basalt::k3s

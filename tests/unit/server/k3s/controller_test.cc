@@ -116,6 +116,10 @@ class FakeFiles : public NodeFiles {
     owned = owns;
     return absl::OkStatus();
   }
+  absl::StatusOr<absl::Duration> MeasureDisk(const std::string&) override {
+    ++measured;
+    return disk;
+  }
   std::string PortTaken(const std::string&, int port) override {
     return port == taken ? "port taken" : "";
   }
@@ -127,6 +131,8 @@ class FakeFiles : public NodeFiles {
   std::vector<std::set<std::string>> kept_trees;
   int cleanups = 0;
   bool owned = false;
+  absl::Duration disk = absl::Milliseconds(2);
+  int measured = 0;
   int taken = 0;
 };
 
@@ -330,6 +336,22 @@ TEST_F(ControllerTest, ATakenPortIsNamedBeforeAFirstStartOnly) {
   EXPECT_TRUE(Prepare(ServerConfig()).ok());
 }
 
+TEST_F(ControllerTest, EtcdIsRefusedOnASlowDiskUnlessThatIsMeant) {
+  v1::MachineConfig config = ServerConfig();
+  files_->disk = absl::Milliseconds(70);
+  EXPECT_TRUE(Prepare(config).ok()) << "SQLite";
+  EXPECT_EQ(files_->measured, 0);
+  config.mutable_k3s()->mutable_cluster()->set_init(true);
+  EXPECT_EQ(api::Reason(Prepare(config)), "guard-etcd-slow-disk");
+  v1::GuardOverride* override = config.mutable_k3s()->add_overrides();
+  override->set_guard("etcdFsync");
+  override->set_reason("a lab");
+  EXPECT_TRUE(Prepare(config).ok());
+  config.mutable_k3s()->clear_overrides();
+  files_->disk = absl::Milliseconds(2);
+  EXPECT_TRUE(Prepare(config).ok());
+}
+
 TEST_F(ControllerTest, LabelsAreSetAndThoseOfOursRemovedLive) {
   v1::MachineConfig config = ServerConfig();
   (*config.mutable_k3s()->mutable_node()->mutable_labels())["old"] = "1";
@@ -481,6 +503,23 @@ TEST_F(ControllerTest, NoTreeIsRemovedWhileK3sMayBeMakingOne) {
   controller_->CollectGarbage({&config});
   executor_.RunUntilIdle();
   EXPECT_TRUE(files_->kept_trees.empty());
+}
+
+TEST_F(ControllerTest, CertificatesThatEndSoonAreSaid) {
+  probe_->result.certificates_end = clock_.Now() + absl::Hours(24 * 91);
+  StartAndReady(ServerConfig());
+  EXPECT_EQ(Status().message(), "");
+  executor_.Advance(absl::Hours(25));
+  EXPECT_NE(Status().message().find("certificates of K3s end on "), std::string::npos);
+}
+
+TEST_F(ControllerTest, AReleaseThatIsNotTheOneOfTheConfigIsSaid) {
+  probe_->result.kubelet_version = "v1.30.4+k3s1";
+  StartAndReady(ServerConfig());
+  EXPECT_EQ(Status().message(), "");
+  probe_->result.kubelet_version = "v1.21.2+k3s1";
+  executor_.Advance(absl::Minutes(1));
+  EXPECT_NE(Status().message().find("this is K3s v1.21.2+k3s1"), std::string::npos);
 }
 
 TEST_F(ControllerTest, T2_AClockSetForwardMakesNoReadyNodeUnready) {

@@ -18,6 +18,9 @@ TEST(JoinFailures, EachOfK3sWordsHasItsCode) {
       {"level=fatal msg=\"bootstrap data already found and encrypted with different token\"",
        "token-changed"},
       {"level=fatal msg=\"flag provided but not defined: -x\"", "k3s-bad-flag"},
+      {"level=fatal msg=\"starting kubernetes: preparing server: failed to validate server "
+       "configuration: critical configuration value mismatch between servers\"",
+       "cluster-flags-differ"},
       {"level=fatal msg=\"listen tcp :6443: bind: address already in use\"", "port-in-use"},
       {"level=fatal msg=\"write: no space left on device\"", "disk-full"}};
   for (const auto& [line, code] : cases) {

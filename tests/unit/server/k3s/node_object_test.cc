@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "machineconfig/sign/x509.h"
 #include "server/k3s/node_files.h"
 #include "server/k3s/node_probe.h"
 
@@ -54,6 +55,21 @@ TEST(TreeRecord, RoundTripsAndDamageIsFound) {
     bad[i] ^= 1;
     EXPECT_FALSE(DecodeTree(bad).ok()) << i;
   }
+}
+
+TEST(Probe, TheFirstCertificateThatEndsCounts) {
+  const absl::Time now = absl::FromUnixSeconds(1790000000);
+  const sign::PrivateKey key = sign::PrivateKey::GenerateEd25519();
+  std::vector<std::string> certificates = {"", "not a certificate"};
+  EXPECT_EQ(EarliestEnd(certificates), absl::InfiniteFuture());
+  for (int days : {365, 30, 200}) {
+    sign::CertificateSpec spec;
+    spec.common_name = "kubelet";
+    spec.not_before = now;
+    spec.not_after = now + absl::Hours(24) * days;
+    certificates.push_back(*sign::SelfSign(spec, key));
+  }
+  EXPECT_EQ(EarliestEnd(certificates), now + absl::Hours(24 * 30));
 }
 
 TEST(Probe, LoopbackPortsAreOnTheNodesOwnLoopbackAddress) {
