@@ -109,8 +109,10 @@ void ApplyMachine::StartPrepare() {
 void ApplyMachine::StartExecute() {
   Pending& p = *pending_;
   ForgetConverge();
-  for (const Condition& condition : controllers_.Observe()) {
-    if (condition.holds) p.held.insert(condition.type);
+  if (state_.committed != nullptr) {
+    p.held = baseline_.Held(controllers_.Observe(), Now(), [this](const std::string& type) {
+      return controllers_.Deadline(*state_.committed->config, type);
+    });
   }
   absl::Status status = Move(ApplyEventKind::kOk);
   if (!status.ok()) {
@@ -166,6 +168,10 @@ void ApplyMachine::EnterVerifying() {
 }
 
 void ApplyMachine::OnObservation() {
+  // While a config is on trial its conditions are the gate's, not the baseline's.
+  if (pending_ == nullptr || pending_->state <= v1::APPLY_STATE_STAGED) {
+    baseline_.Observe(controllers_.Observe(), Now());
+  }
   Judge();
   publish_();
 }
@@ -260,6 +266,8 @@ void ApplyMachine::Committed() {
   for (const char* alarm : {"GenerationDamaged", "AllGenerationsBad", "JournalDamaged"}) {
     state_.ClearAlarm(alarm);
   }
+  baseline_ = Baseline();
+  baseline_.Observe(controllers_.Observe(), Now());
   // The same meaning once more has asked nothing of the controllers.
   if (!pending_->plan.unchanged()) state_.ClearAlarm("NotConverged");
   CheckCommittedSigners(state_);

@@ -106,6 +106,7 @@ class ApplyMachine {
   void Converge();
   void ConvergeAtStart();
   void AfterConverge(absl::Status status);
+  void ExpectCommitted();
   void ScheduleConverge();
   void RetryConverge();
   void Resume(const stored::InFlight& was);
@@ -129,6 +130,7 @@ class ApplyMachine {
   ControllerSet& controllers_;
   std::function<void()> publish_;
   std::unique_ptr<Pending> pending_;
+  Baseline baseline_;
   std::optional<Submission> next_;  // supersedes the pending one
   Executor::TimerId timer_ = 0;
   Executor::TimerId converge_timer_ = 0;

@@ -76,6 +76,8 @@ void ApplyMachine::AfterRevert(absl::Status status) {
   }
   if (status.ok()) {
     state_.ClearAlarm("RevertFailed");
+    baseline_.Expect(p.held, Now());
+    baseline_.Observe(controllers_.Observe(), Now());
     Finish(p.message);
     return;
   }
@@ -137,10 +139,22 @@ void ApplyMachine::Converge() {
   });
 }
 
+// It was healthy when it was committed, so it will be again.
+void ApplyMachine::ExpectCommitted() {
+  if (state_.committed == nullptr || !state_.committed->stored.entry().result_code().empty())
+    return;
+  std::set<std::string> types;
+  const std::vector<Condition> conditions = controllers_.Observe();
+  for (const Condition& condition : conditions) types.insert(condition.type);
+  baseline_.Expect(types, Now());
+  baseline_.Observe(conditions, Now());
+}
+
 void ApplyMachine::AfterConverge(absl::Status status) {
   if (status.ok()) {
     state_.ClearAlarm("NotConverged");
     converge_attempts_ = 0;
+    ExpectCommitted();
     publish_();
     return;
   }

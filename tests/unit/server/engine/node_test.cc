@@ -91,6 +91,31 @@ TEST_F(NodeTest, AConditionThatHeldAndFailsTakesTheNodeBackAndBarsTheDocument) {
   EXPECT_EQ(api::Reason(h.Apply(bad)->error), "barred-digest");
 }
 
+// The node is still on its way back up: that is no licence for the next bad config.
+TEST_F(NodeTest, ASecondBadConfigRightAfterARevertGoesBackToo) {
+  h.Apply({.generation = 1});
+  h.world.unhealthy = {"v1.31.0+k3s1", "v1.32.0+k3s1"};
+  auto first = h.Apply({.generation = 2, .version = "v1.31.0+k3s1"});
+  h.world.unhealthy.insert("v1.30.4+k3s1");  // the good one takes its time
+  h.executor->Advance(absl::Seconds(121));
+  ASSERT_EQ(first->last().state(), v1::APPLY_STATE_REVERTED);
+  auto second = h.Apply({.generation = 3, .version = "v1.32.0+k3s1"});
+  h.executor->Advance(absl::Seconds(121));
+  EXPECT_EQ(second->last().state(), v1::APPLY_STATE_REVERTED);
+  EXPECT_EQ(h.ActiveGeneration(), 1);
+}
+
+TEST_F(NodeTest, ABadConfigRightAfterABootGoesBackToo) {
+  h.Apply({.generation = 1});
+  h.Reboot();
+  h.world.unhealthy = {"v1.30.4+k3s1", "v1.31.0+k3s1"};
+  ASSERT_TRUE(h.Start().ok());
+  auto bad = h.Apply({.generation = 2, .version = "v1.31.0+k3s1"});
+  h.executor->Advance(absl::Seconds(121));
+  EXPECT_EQ(bad->last().state(), v1::APPLY_STATE_REVERTED);
+  EXPECT_EQ(h.ActiveGeneration(), 1);
+}
+
 TEST_F(NodeTest, AConditionThatNeverHeldIsAwaitedAndThenSaidWithTheCommit) {
   h.world.unhealthy.insert("v1.30.4+k3s1");
   auto watcher = h.Apply({.generation = 1});

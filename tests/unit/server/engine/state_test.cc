@@ -103,6 +103,32 @@ TEST(Gate, WhatTheNewConfigDoesNotAskForIsNotMissed) {
   EXPECT_EQ(verdict.kind, GateVerdict::Kind::kPass);
 }
 
+std::vector<Condition> Ready(bool holds, bool hopeless = false) {
+  return {{.type = "Ready", .holds = holds, .hopeless = hopeless}};
+}
+
+TEST(Baseline, WhatIsStillComingUpCountsAsHeldUntilItsDeadline) {
+  const Deadlines deadline = [](const std::string&) { return absl::Seconds(10); };
+  auto held = [&](const Baseline& baseline, const std::vector<Condition>& now, int64_t at) {
+    return baseline.Held(now, absl::Seconds(at), deadline).count("Ready") > 0;
+  };
+  Baseline baseline;
+  baseline.Observe(Ready(false), absl::Seconds(0));
+  EXPECT_FALSE(held(baseline, Ready(false), 1));  // it never held: a first start
+  EXPECT_TRUE(held(baseline, Ready(true), 1));
+  baseline.Observe(Ready(true), absl::Seconds(2));
+  EXPECT_TRUE(held(baseline, Ready(false), 500));  // the change was not even seen
+  baseline.Observe(Ready(false), absl::Seconds(100));
+  baseline.Observe(Ready(false), absl::Seconds(105));
+  EXPECT_TRUE(held(baseline, Ready(false), 109));
+  EXPECT_FALSE(held(baseline, Ready(false, /*hopeless=*/true), 109));
+  EXPECT_FALSE(held(baseline, Ready(false), 110));
+  baseline.Expect({"Ready"}, absl::Seconds(200));
+  baseline.Observe(Ready(false), absl::Seconds(201));
+  EXPECT_TRUE(held(baseline, Ready(false), 209));
+  EXPECT_FALSE(held(baseline, {}, 209));  // the config asks for it no more
+}
+
 stored::Record Committed(const std::string& digest, int64_t generation) {
   stored::Record record;
   record.mutable_ended()->set_digest(digest);
