@@ -89,7 +89,8 @@ Identity ClientPolicy::Identify(const std::string& leaf_pem, absl::Time now) con
   if (!found) {
     identity = Read(leaf_pem);
     absl::MutexLock lock(&mu_);
-    if (index_.count(leaf_pem) == 0) {
+    // A refusal may come of a moment without memory, and must not outlive it.
+    if (identity.refused.ok() && index_.count(leaf_pem) == 0) {
       recent_.emplace_front(leaf_pem, identity);
       index_[leaf_pem] = recent_.begin();
       if (recent_.size() > kMaxCached) {
