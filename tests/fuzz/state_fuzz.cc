@@ -24,6 +24,7 @@ std::string Raw(const Digest& digest, size_t count) {
 
 void ReadJournal(const std::string& bytes) {
   FakeVfs vfs;
+  if (!vfs.MakeDirs("state").ok()) std::abort();
   vfs.Corrupt("state/journal", bytes);
   auto journal = engine::Journal::Open(vfs, "state/journal");
   if (!journal.ok()) return;
