@@ -158,10 +158,15 @@ void ControllerImpl::Prepare(const v1::MachineConfig& to, engine::OnProgress pro
       status = absl::CancelledError("superseded");
     done(std::move(status));
   };
-  CheckDisk(to, [this, epoch, ended, progress = std::move(progress), proxies = Proxies(to.k3s()),
-                 wanted = *std::move(wanted)](absl::Status status) {
+  CheckDisk(to, [this, epoch, ended, version = to.k3s().version(), progress = std::move(progress),
+                 proxies = Proxies(to.k3s()), wanted = *std::move(wanted)](absl::Status status) {
     if (!status.ok() || epoch != prepare_epoch_) return ended(std::move(status));
-    EnsureAll({wanted.begin(), wanted.end()}, proxies, progress, ended);
+    EnsureAll({wanted.begin(), wanted.end()}, proxies, progress,
+              [this, epoch, ended, version,
+               sha256 = wanted.front().artifact.sha256()](absl::Status fetched) {
+                if (!fetched.ok() || epoch != prepare_epoch_) return ended(std::move(fetched));
+                parts_.release->Check(sha256, version, ended);
+              });
   });
 }
 
@@ -544,6 +549,7 @@ std::unique_ptr<K3sController> MakeK3sController(const K3sDeps& deps) {
   parts.probe = MakeNodeProbe();
   parts.files = MakeNodeFiles();
   parts.rules = MakeRuleSweep(deps.executor, deps.supervisor);
+  parts.release = MakeReleaseCheck(deps.executor, deps.supervisor, *parts.store);
   return MakeK3sController(deps, std::move(parts));
 }
 

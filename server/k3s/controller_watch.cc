@@ -49,6 +49,7 @@ ProbeTarget ControllerImpl::Target() const {
 void ControllerImpl::OnServiceEvent(const host::ServiceEvent& event) {
   parts_.store->OnServiceEvent(event);
   parts_.rules->OnServiceEvent(event);
+  parts_.release->OnServiceEvent(event);
   if (event.name != kService && event.kind != host::ServiceEvent::Kind::kLost) return;
   Refresh();
   if (event.kind == host::ServiceEvent::Kind::kReady) ScheduleProbe(absl::ZeroDuration());

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <deque>
-#include <optional>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -14,6 +13,7 @@
 #include "absl/strings/str_join.h"
 #include "server/host/fd.h"
 #include "server/k3s/blocking.h"
+#include "server/k3s/one_shot.h"
 #include "server/k3s/packet_rules.h"
 
 namespace basalt::k3s {
@@ -23,10 +23,6 @@ constexpr char kService[] = "iptables";
 constexpr absl::Duration kLimit = absl::Seconds(30);  // for one tool
 // The tools open it by name; supervised processes get their descriptors from 3 on.
 constexpr char kFile[] = "/proc/self/fd/3";
-
-bool Alive(host::ServiceState state) {
-  return state != host::ServiceState::kStopped && state != host::ServiceState::kFailed;
-}
 
 // One family of one kind: what has to be swept.
 struct Place {
@@ -62,137 +58,84 @@ SweptRules ReadAndSweep(int fd) {
 class RealSweep : public RuleSweep {
  public:
   RealSweep(engine::Executor& executor, host::Supervisor& supervisor)
-      : executor_(executor), supervisor_(supervisor) {}
-  ~RealSweep() override { StopTimer(); }
+      : executor_(executor), tool_(executor, supervisor, kService) {}
 
   void Sweep(std::vector<std::string> dirs, Done done) override {
-    StopTimer();
-    running_.reset();
+    tool_.Forget();
     if (done_) std::exchange(done_, nullptr)("");  // superseded: the new one does all of it
     done_ = std::move(done);
+    ++sweep_;
     notes_.clear();
     places_ = FindPlaces(dirs);
     if (places_.empty()) notes_.push_back("no iptables is here, so its rules were not looked at");
     NextPlace();
   }
 
-  void OnServiceEvent(const host::ServiceEvent& event) override {
-    // The event may be an older one, or was lost: the list says how things are.
-    if (!running_ || (event.name != kService && event.kind != host::ServiceEvent::Kind::kLost))
-      return;
-    absl::StatusOr<std::vector<host::ServiceStatus>> list = supervisor_.List();
-    if (!list.ok()) return;
-    for (const host::ServiceStatus& service : *list) {
-      if (service.name != kService || Alive(service.state)) continue;
-      // One that an earlier noded left is out of the way now.
-      if (running_->waiting) return Run(running_->name, running_->argv, running_->file);
-      if (service.tag == running_->tag) return Ended(service);
-    }
-  }
+  void OnServiceEvent(const host::ServiceEvent& event) override { tool_.OnServiceEvent(event); }
 
  private:
-  struct Running {
-    std::string tag, name;
-    std::vector<std::string> argv;
-    std::shared_ptr<host::UniqueFd> file;
-    bool restore = false;
-    bool waiting = false;  // for the name to be free
-  };
-
-  void StopTimer() {
-    if (timer_ != 0) executor_.CancelTimer(std::exchange(timer_, 0));
-  }
-
   void NextPlace() {
-    running_.reset();
-    StopTimer();
     if (places_.empty()) {
       if (done_) std::exchange(done_, nullptr)(absl::StrJoin(notes_, "; "));
       return;
     }
-    Tool("save", {"-c", "-f", kFile}, "");
+    auto file = MakeFile("");
+    Tool("save", {"-c", "-f", kFile}, file, [this, file] {
+      OnPool<SweptRules>(
+          executor_, [file] { return ReadAndSweep(file->get()); },
+          [this, sweep = sweep_](SweptRules rules) {
+            if (sweep != sweep_) return;
+            if (rules.removed == 0) return PlaceDone();
+            Tool("restore", {"-c", "-w", "5", kFile}, MakeFile(rules.text),
+                 [this] { PlaceDone(); });
+          });
+    });
   }
 
-  void GiveUp(const std::string& why) {
-    notes_.push_back(absl::StrCat("K3s's rules may be left in ", places_.front().name, ": ", why));
+  void PlaceDone() {
     places_.pop_front();
     NextPlace();
   }
 
-  void Tool(const std::string& verb, std::vector<std::string> arguments, const std::string& text) {
+  void GiveUp(const std::string& why) {
+    notes_.push_back(absl::StrCat("K3s's rules may be left in ", places_.front().name, ": ", why));
+    PlaceDone();
+  }
+
+  // Null: no memory for it.
+  static std::shared_ptr<host::UniqueFd> MakeFile(const std::string& text) {
     auto file = std::make_shared<host::UniqueFd>(memfd_create("rules", MFD_CLOEXEC));
-    if (!file->valid() ||
-        pwrite(file->get(), text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) {
-      return GiveUp("no memory for its rules");
-    }
+    bool whole = file->valid() && pwrite(file->get(), text.data(), text.size(), 0) ==
+                                      static_cast<ssize_t>(text.size());
+    return whole ? file : nullptr;
+  }
+
+  void Tool(const std::string& verb, std::vector<std::string> arguments,
+            std::shared_ptr<host::UniqueFd> file, std::function<void()> then) {
+    if (file == nullptr) return GiveUp("no memory for its rules");
     std::string name = absl::StrCat(places_.front().name, "-", verb);
     arguments.insert(arguments.begin(), name);
-    Run(name, std::move(arguments), std::move(file));
-  }
-
-  void Run(const std::string& name, std::vector<std::string> argv,
-           std::shared_ptr<host::UniqueFd> file) {
-    Running next{.tag = absl::StrCat(getpid(), "-", ++last_id_),
-                 .name = name,
-                 .argv = argv,
-                 .file = file,
-                 .restore = !absl::StrContains(name, "-save")};
-    host::ServiceSpec spec;
-    spec.name = kService;
-    spec.tag = next.tag;
-    spec.argv = std::move(argv);
-    spec.env = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"};
-    spec.exec_fd = host::UniqueFd(open(places_.front().tool.c_str(), O_RDONLY | O_CLOEXEC));
-    spec.fds.push_back(host::UniqueFd(fcntl(file->get(), F_DUPFD_CLOEXEC, 3)));
-    spec.stop_grace = absl::Seconds(1);
-    const bool again = running_ && running_->waiting;
-    running_ = std::move(next);
-    absl::Status status = supervisor_.Start(std::move(spec));
-    if (absl::IsAlreadyExists(status) && !again && supervisor_.Stop(kService).ok()) {
-      running_->waiting = true;
-    } else if (!status.ok()) {
-      return GiveUp(std::string(status.message()));
-    }
-    StopTimer();
-    timer_ = executor_.After(kLimit, [this] {
-      timer_ = 0;
-      // Ignoring failure: it has ended by itself then, and its event was lost.
-      (void)supervisor_.Stop(kService);
-      GiveUp(absl::StrCat(running_->name, " does not end"));
-    });
-  }
-
-  void Ended(const host::ServiceStatus& service) {
-    StopTimer();
-    Running ended = *std::exchange(running_, std::nullopt);
-    if (service.signal != 0 || service.exit_code != 0) {
-      std::string said = supervisor_.Output(kService, 1024).value_or("");
-      absl::StripAsciiWhitespace(&said);
-      return GiveUp(absl::StrCat(ended.name, " failed: ", said));
-    }
-    if (ended.restore) {
-      places_.pop_front();
-      return NextPlace();
-    }
-    uint64_t id = last_id_;
-    OnPool<SweptRules>(
-        executor_, [file = ended.file] { return ReadAndSweep(file->get()); },
-        [this, id](SweptRules rules) {
-          if (id != last_id_ || places_.empty()) return;
-          if (rules.removed > 0) return Tool("restore", {"-c", "-w", "5", kFile}, rules.text);
-          places_.pop_front();
-          NextPlace();
-        });
+    auto program =
+        std::make_shared<host::UniqueFd>(open(places_.front().tool.c_str(), O_RDONLY | O_CLOEXEC));
+    tool_.Run({.program = std::move(program),
+               .argv = std::move(arguments),
+               .env = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"},
+               .fds = {std::move(file)}},
+              kLimit, [this, name, then = std::move(then)](absl::StatusOr<OneShotResult> result) {
+                if (absl::IsDeadlineExceeded(result.status()))
+                  return GiveUp(absl::StrCat(name, " does not end"));
+                if (!result.ok()) return GiveUp(std::string(result.status().message()));
+                if (result->signal == 0 && result->exit_code == 0) return then();
+                GiveUp(absl::StrCat(name, " failed: ", absl::StripAsciiWhitespace(result->output)));
+              });
   }
 
   engine::Executor& executor_;
-  host::Supervisor& supervisor_;
+  OneShot tool_;
   Done done_;
   std::deque<Place> places_;
   std::vector<std::string> notes_;
-  std::optional<Running> running_;
-  engine::Executor::TimerId timer_ = 0;
-  uint64_t last_id_ = 0;
+  uint64_t sweep_ = 0;
 };
 
 }  // namespace

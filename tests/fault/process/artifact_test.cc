@@ -107,6 +107,18 @@ TEST_F(Artifacts, S11_ADownloaderThatLiesIsFoundOut) {
   EXPECT_EQ(node_->noded_pid(), pid) << "noded did not live through it";
 }
 
+// The right bytes by their digest, and not what the config says that they are.
+TEST_F(Artifacts, S5_AnArtifactThatIsAnotherReleaseOrNoK3sChangesNothing) {
+  NodeConfig mixed = WithRestart(2, "mixed");
+  mixed.version = "v1.31.0+k3s1";
+  ExpectRefused(mixed, "wrong-k3s-release");
+  const std::string other = ReadAll("/bin/true");
+  NodeConfig stranger = WithRestart(3, "stranger");
+  stranger.url = "file:///bin/true";
+  stranger.sha256 = Sha256(other).Hex();
+  ExpectRefused(stranger, "k3s-not-runnable");
+}
+
 TEST_F(Artifacts, ACutOffDownloadGoesOnWhereItStopped) {
   const std::string good = Artifact();
   ScriptedServer server([&](const ScriptedServer::Connection& c) {

@@ -76,7 +76,7 @@ std::string Owner::Yaml(const NodeConfig& c) const {
       "\napi:\n  clientCas:\n    - name: owner\n      roles: [admin]\n      certificate: |\n",
       Indent(ca_pem_, 8), Lines(c.api));
   if (!c.with_k3s) return yaml;
-  absl::StrAppend(&yaml, "k3s:\n  role: ", c.role, "\n  version: v1.30.4+k3s1\n");
+  absl::StrAppend(&yaml, "k3s:\n  role: ", c.role, "\n  version: ", c.version, "\n");
   if (c.role == "server") {
     absl::StrAppend(&yaml, "  token: ", c.server_token,
                     "\n  agentToken: nmlkjihgfedcba9876543210\n");

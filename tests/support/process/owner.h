@@ -17,6 +17,7 @@ struct NodeConfig {
   std::string metadata;         // more lines below `metadata:`, two spaces deep
   std::string api;              // more lines below `api:`, two spaces deep
   bool with_k3s = false;        // false: `k3s` is absent
+  std::string version = "v1.30.4+k3s1";  // what the double says that it is
   std::string role = "server";  // or "agent", which needs `cluster: {server: ...}` in `k3s`
   std::string k3s;              // more lines below `k3s:`, two spaces deep
   std::string env;              // of the double: more items of `k3s.env`, four spaces deep

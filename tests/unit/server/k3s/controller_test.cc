@@ -148,6 +148,18 @@ class FakeSweep : public RuleSweep {
   std::string note;
 };
 
+class FakeReleaseCheck : public ReleaseCheck {
+ public:
+  void Check(const std::string& sha256, const std::string& version, engine::Done done) override {
+    asked.push_back(absl::StrCat(sha256.substr(0, 4), " ", version));
+    done(result);
+  }
+  void OnServiceEvent(const host::ServiceEvent&) override {}
+
+  std::vector<std::string> asked;
+  absl::Status result;
+};
+
 class ControllerTest : public ::testing::Test {
  protected:
   ControllerTest() {
@@ -170,6 +182,9 @@ class ControllerTest : public ::testing::Test {
     auto rules = std::make_unique<FakeSweep>();
     rules_ = rules.get();
     parts.rules = std::move(rules);
+    auto release = std::make_unique<FakeReleaseCheck>();
+    release_ = release.get();
+    parts.release = std::move(release);
     controller_ = MakeK3sController({.executor = executor_,
                                      .vfs = vfs_,
                                      .clock = clock_,
@@ -220,6 +235,7 @@ class ControllerTest : public ::testing::Test {
   std::shared_ptr<FakeFiles> files_ = std::make_shared<FakeFiles>();
   FakeStore* store_ = nullptr;
   FakeSweep* rules_ = nullptr;
+  FakeReleaseCheck* release_ = nullptr;
   std::unique_ptr<K3sController> controller_;
   uint64_t seq_ = 0;
 };
@@ -441,6 +457,21 @@ TEST_F(ControllerTest, TheNewestExecuteWins) {
   EXPECT_TRUE(absl::IsCancelled(one)) << one;
   EXPECT_TRUE(two.ok()) << two;
   EXPECT_NE(vfs_.Read("etc/rancher/k3s/config.yaml")->find("second"), std::string::npos);
+}
+
+TEST_F(ControllerTest, S5_ABinaryOfAnotherReleaseIsRefusedBeforeAnythingIsTouched) {
+  StartAndReady(ServerConfig());
+  release_->result = api::Coded(absl::StatusCode::kFailedPrecondition, "wrong-k3s-release", "no");
+  EXPECT_EQ(api::Reason(Prepare(ServerConfig())), "wrong-k3s-release");
+  ASSERT_EQ(release_->asked.size(), 1u);
+  EXPECT_EQ(release_->asked[0],
+            absl::StrCat(ServerConfig().k3s().artifacts().amd64().sha256().substr(0, 4), " ",
+                         ServerConfig().k3s().version()));
+  EXPECT_TRUE(supervisor_.stopped().empty());
+  // Bytes that are not there are not asked what they are.
+  store_->ensure = absl::UnavailableError("offline");
+  EXPECT_TRUE(absl::IsUnavailable(Prepare(ServerConfig())));
+  EXPECT_EQ(release_->asked.size(), 1u);
 }
 
 TEST_F(ControllerTest, WaitsForAClockThatIsRight) {
