@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "api/coded_status.h"
+#include "client/commands/cluster_flags.h"
 #include "client/commands/commands.h"
 #include "client/output/errors.h"
 #include "client/output/messages.h"
@@ -144,9 +145,11 @@ void PrintDetails(Io& io, const NodeStatus& s) {
     if (!condition.message().empty()) io.out << ": " << Escape(condition.message());
     io.out << "\n";
   }
+  // One that is ready may have something to say too: that its certificates end, for example.
+  if (s.has_k3s && !s.k3s.message().empty()) {
+    io.out << "  " << s.node.name << ": K3s: " << Escape(s.k3s.message()) << "\n";
+  }
   if (s.has_k3s && !s.k3s.ready()) {
-    if (!s.k3s.message().empty())
-      io.out << "  " << s.node.name << ": K3s: " << Escape(s.k3s.message()) << "\n";
     for (const std::string& line : s.k3s.last_lines()) io.out << "    | " << Escape(line) << "\n";
   }
   if (!s.config.last_error().empty()) {
@@ -156,6 +159,25 @@ void PrintDetails(Io& io, const NodeStatus& s) {
   }
   if (s.k3s.is_double() || s.machine.k3s_double()) {
     io.out << "  " << s.node.name << ": this K3s is the DOUBLE, a stand-in that runs no pods\n";
+  }
+}
+
+std::vector<FlagDifference> Differences(const std::vector<NodeStatus>& all) {
+  std::vector<ServerFlags> servers;
+  for (const NodeStatus& s : all) {
+    const auto& flags = s.k3s.cluster_flags();
+    servers.push_back({s.node.name, {flags.begin(), flags.end()}});
+  }
+  return CompareFlags(servers);
+}
+
+void PrintDifferences(Io& io, const std::vector<FlagDifference>& differences) {
+  for (const FlagDifference& difference : differences) {
+    io.out << "  " << Yellow(io, "servers differ") << " in " << Escape(difference.key) << ":";
+    for (const auto& [server, value] : difference.values) {
+      io.out << " " << server << " " << (value.empty() ? "(default)" : Escape(value));
+    }
+    io.out << "; K3s wants it equal on all servers of a cluster\n";
   }
 }
 
@@ -183,6 +205,10 @@ absl::StatusOr<int> RunStatus(Session& session, const StatusOptions& options) {
     nlohmann::ordered_json out;
     out["nodes"] = nlohmann::ordered_json::array();
     for (const NodeStatus& status : all) out["nodes"].push_back(Json(status));
+    out["serversDiffer"] = nlohmann::ordered_json::array();
+    for (const FlagDifference& difference : Differences(all)) {
+      out["serversDiffer"].push_back({{"key", difference.key}, {"values", difference.values}});
+    }
     const std::string text =
         out.dump(2, ' ', true, nlohmann::ordered_json::error_handler_t::replace);
     io.out << (io.json() ? text + "\n" : JsonToYaml(text));
@@ -215,6 +241,7 @@ absl::StatusOr<int> RunStatus(Session& session, const StatusOptions& options) {
   PrintTable(io, table);
   if (io.format == Format::kName) return exit_code;
   for (const NodeStatus& status : all) PrintDetails(io, status);
+  PrintDifferences(io, Differences(all));
   for (const NodeStatus& status : all) {
     if (!status.error.ok()) PrintError(io, status.error);
   }

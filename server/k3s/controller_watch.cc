@@ -10,6 +10,7 @@
 #include "absl/strings/str_split.h"
 #include "api/coded_status.h"
 #include "server/k3s/blocking.h"
+#include "server/k3s/cluster_flags.h"
 #include "server/k3s/controller_impl.h"
 #include "server/k3s/kubeconfig.h"
 
@@ -288,6 +289,7 @@ std::vector<v1::Resource> ControllerImpl::Resources() const {
   status.set_is_double(probe.is_double);
   status.set_config_digest(rendered_.config_digest);
   status.set_pid(health_.pid());
+  for (const auto& [key, value] : ClusterFlags(k3s)) (*status.mutable_cluster_flags())[key] = value;
   return {resource};
 }
 
