@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 
 namespace basalt::host {
 
@@ -48,6 +49,10 @@ class Platform {
   virtual std::string Unimplemented(const std::string& section) const = 0;
   virtual absl::Status Reboot() = 0;  // Unimplemented in the sandbox
 };
+
+// An SD card or eMMC, from what /sys/dev/block/MAJOR:MINOR points to:
+// "../../devices/platform/.../mmc_host/mmc0/mmc0:aaaa/block/mmcblk0/mmcblk0p2".
+bool IsFlashDevice(absl::string_view device);
 
 struct SandboxOptions {
   std::string root;         // absolute

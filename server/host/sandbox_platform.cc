@@ -1,12 +1,15 @@
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <thread>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -46,6 +49,16 @@ ino_t NamespaceOf(const char* process, const char* kind) {
   return stat(absl::StrCat("/proc/", process, "/ns/", kind).c_str(), &info) == 0 ? info.st_ino : 0;
 }
 
+// Does this directory lie on an SD card or eMMC? Partitions of one are below the card's own device.
+bool OnFlash(const std::string& directory) {
+  struct stat info {};
+  if (stat(directory.c_str(), &info) != 0) return false;
+  std::error_code error;
+  const std::string device = std::filesystem::read_symlink(
+      absl::StrCat("/sys/dev/block/", major(info.st_dev), ":", minor(info.st_dev)), error);
+  return !error && IsFlashDevice(device);
+}
+
 std::string Architecture() {
   utsname name{};
   uname(&name);
@@ -62,6 +75,7 @@ class SandboxPlatform : public Platform {
     paths_ = {.root = options.root, .state = "state", .data = "data", .run = "run", .etc = "etc"};
     hardware_.architecture = Architecture();
     hardware_.memory_total = NominalMemory(MemTotal());
+    hardware_.data_on_flash = OnFlash(options.root);
     hardware_.cpus = static_cast<int>(std::thread::hardware_concurrency());
   }
   std::string name() const override { return "sandbox"; }
@@ -100,6 +114,8 @@ absl::Status CheckOwnNamespaces() {
   }
   return absl::OkStatus();
 }
+
+bool IsFlashDevice(absl::string_view device) { return absl::StrContains(device, "/mmc_host/"); }
 
 std::unique_ptr<Platform> MakeSandbox(const SandboxOptions& options) {
   return std::make_unique<SandboxPlatform>(options);
