@@ -132,21 +132,25 @@ std::string ListenAddress(host::Vfs& vfs, const std::string& wanted) {
   return wanted;
 }
 
+absl::Status KeepEndpoint(host::Vfs& vfs, const std::string& endpoint) {
+  absl::StatusOr<std::string> kept = vfs.Read(kEndpointFile, 256);
+  return kept.ok() && *kept == endpoint ? absl::OkStatus() : vfs.Replace(kEndpointFile, endpoint);
+}
+
+absl::Status WriteEndpoint(host::Vfs& vfs, const std::string& endpoint) {
+  return vfs.ReplaceVolatile("run/endpoint", absl::StrCat(endpoint, "\n"), 0644);
+}
+
 absl::Status WriteRunFiles(host::Vfs& vfs, const std::string& endpoint,
                            const std::string& machine_id) {
-  if (absl::StatusOr<std::string> kept = vfs.Read(kEndpointFile, 256);
-      !kept.ok() || *kept != endpoint) {
-    if (absl::Status status = vfs.Replace(kEndpointFile, endpoint); !status.ok()) return status;
-  }
   const std::pair<const char*, std::string> files[] = {{"run/fingerprint", machine_id},
-                                                       {"run/noded.pid", absl::StrCat(getpid())},
-                                                       {"run/endpoint", endpoint}};
+                                                       {"run/noded.pid", absl::StrCat(getpid())}};
   for (const auto& [path, text] : files) {
     if (absl::Status status = vfs.ReplaceVolatile(path, absl::StrCat(text, "\n"), 0644);
         !status.ok())
       return status;
   }
-  return absl::OkStatus();
+  return WriteEndpoint(vfs, endpoint);  // last: whoever waits for it finds the others
 }
 
 absl::StatusOr<host::UniqueFd> TerminationFd() {
@@ -303,8 +307,12 @@ absl::Status Serve(const ServeOptions& options) {
       // Before the server is up there is nothing to switch: it starts with the policy of that
       // moment.
       .set_api_policy =
-          [&server](const engine::ApiPolicy& policy) {
-            return server ? server->SetPolicy(policy) : absl::OkStatus();
+          [&server, &vfs](const engine::ApiPolicy& policy) {
+            if (!server) return absl::OkStatus();
+            absl::Status status = server->SetPolicy(policy);
+            // Ignoring a failure: it is a convenience on this machine, the API has moved already.
+            if (status.ok()) WriteEndpoint(**vfs, server->endpoints().front()).IgnoreError();
+            return status;
           },
       .endpoints = [&server] { return server ? server->endpoints() : std::vector<std::string>(); },
       .kubeconfig = [&k3s](absl::Duration validity) { return k3s->Kubeconfig(validity); },
@@ -326,8 +334,13 @@ absl::Status Serve(const ServeOptions& options) {
                        node->api_policy(), *node);
   if (!started.ok()) return started.status();
   server = *std::move(started);
+  // Where a config moved the API is the config's to say; the pick is of the command line.
+  absl::Status kept = node->api_policy().api.listen().empty()
+                          ? KeepEndpoint(**vfs, server->endpoints().front())
+                          : absl::OkStatus();
   if (absl::Status status =
-          WriteRunFiles(**vfs, server->endpoints().front(), identity->machine_id());
+          kept.ok() ? WriteRunFiles(**vfs, server->endpoints().front(), identity->machine_id())
+                    : kept;
       !status.ok()) {
     server->Shutdown(absl::ZeroDuration());
     server.reset();  // before the node that it calls

@@ -1,4 +1,5 @@
 // What a start can meet: each has its code and one try, and nothing is harmed.
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
@@ -141,6 +142,44 @@ TEST_F(Start, I9_WithoutStandardDescriptorsItStartsAndAStormOfSigtermsEndsItInOr
   ASSERT_EQ(waitpid(pid, &status, 0), pid);
   EXPECT_TRUE(WIFEXITED(status));
   std::cout << "I9: cases 1, passes 1, skips 0\n";
+}
+
+// A port of this address that was free a moment ago.
+int FreePort(const std::string& address) {
+  host::UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in where{};
+  where.sin_family = AF_INET;
+  inet_pton(AF_INET, address.c_str(), &where.sin_addr);
+  socklen_t size = sizeof where;
+  EXPECT_EQ(bind(fd.get(), reinterpret_cast<sockaddr*>(&where), size), 0);
+  EXPECT_EQ(getsockname(fd.get(), reinterpret_cast<sockaddr*>(&where), &size), 0);
+  return ntohs(where.sin_port);
+}
+
+TEST(Endpoint, TheOneThatWasPickedIsKeptThroughConfigsThatMoveTheApi) {
+  NodeProcess node(TheOwner());
+  ASSERT_TRUE(node.Start().ok());
+  const std::string picked = node.endpoint();
+  const std::string moved = absl::StrCat(node.address(), ":", FreePort(node.address()));
+  auto expect_at = [&](const std::string& where) {
+    EXPECT_EQ(node.endpoint(), where);
+    const pid_t noded = node.noded_pid();
+    node.KillNoded();
+    ASSERT_TRUE(node.AwaitNoded(noded)) << node.Log();
+    EXPECT_EQ(node.endpoint(), where) << "after a crash";
+    EXPECT_TRUE((*node.Connect())->Hello(absl::Seconds(30)).ok());
+  };
+  auto apply = [&](int64_t generation, const std::string& api) {
+    auto end = node.Apply(NodeConfig{.generation = generation, .api = api});
+    ASSERT_TRUE(end.ok()) << end.status() << node.Log();
+    ASSERT_EQ(end->state(), v1::APPLY_STATE_COMMITTED) << end->message();
+  };
+  apply(1, "");
+  expect_at(picked);
+  apply(2, absl::StrCat("  listen: [\"", moved, "\"]\n"));
+  expect_at(moved);
+  apply(3, "");
+  expect_at(picked);
 }
 
 }  // namespace
