@@ -139,9 +139,9 @@ nlohmann::ordered_json Json(const NodeStatus& s) {
 void PrintDetails(Io& io, const NodeStatus& s) {
   if (!s.error.ok() || !s.configured) return;
   for (const v1::Condition& condition : s.machine.conditions()) {
-    if (condition.holds()) continue;
+    if (condition.holds() != condition.alarm()) continue;
     io.out << "  " << s.node.name << ": " << Yellow(io, Escape(condition.type()))
-           << " does not hold: " << Escape(condition.reason());
+           << (condition.alarm() ? ": " : " does not hold: ") << Escape(condition.reason());
     if (!condition.message().empty()) io.out << ": " << Escape(condition.message());
     io.out << "\n";
   }
@@ -199,7 +199,7 @@ absl::StatusOr<int> RunStatus(Session& session, const StatusOptions& options) {
   int exit_code = 0;
   const std::vector<NodeStatus> all = AskAll(session, nodes);
   for (const NodeStatus& status : all) {
-    if (!status.error.ok()) exit_code = 1;
+    if (!status.error.ok() || status.machine.stage() == "degraded") exit_code = 1;
   }
   if (io.json() || io.format == Format::kYaml) {
     nlohmann::ordered_json out;

@@ -307,6 +307,18 @@ absl::StatusOr<v1::ConfirmReply> ApplyMachine::Confirm(const std::string& digest
     return api::Coded(absl::StatusCode::kFailedPrecondition, "nothing-to-confirm",
                       "no such document awaits a confirmation", "nodectl status shows what does");
   }
+  // The gate was passed before the wait: what has failed since would be committed with it.
+  pending_->unhealthy.clear();
+  for (const Condition& condition : controllers_.Observe()) {
+    if (condition.holds) continue;
+    if (pending_->held.count(condition.type) > 0) {
+      return api::Coded(
+          absl::StatusCode::kFailedPrecondition, "not-healthy",
+          absl::StrCat(condition.type, " held before and does not now: ", condition.message),
+          "confirm again when it holds, or go back: nodectl cancel");
+    }
+    pending_->unhealthy.push_back(condition);
+  }
   v1::ConfirmReply reply;
   reply.set_generation(pending_->entry.generation());
   if (absl::Status status = Commit(); !status.ok()) return status;

@@ -18,7 +18,8 @@ absl::Duration Backoff(int attempt) {
 
 void ApplyMachine::Fail(const absl::Status& status, bool bars) {
   std::string code = api::Reason(status);
-  if (absl::IsDataLoss(status)) {
+  // Other bytes than a digest says are DataLoss too, and no fault of this disk.
+  if (code == "not-durable" || state_.journal.degraded()) {
     state_.Alarm("StateNotDurable", "WriteFailed", std::string(status.message()));
   }
   Fail(code.empty() ? "apply-failed" : code, std::string(status.message()), api::Hint(status),

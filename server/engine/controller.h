@@ -65,6 +65,10 @@ class Controller {
   // too.
   virtual void Execute(const v1::MachineConfig* to, Done done) = 0;
 
+  // After an Execute without a config: removes what it keeps on disk, for a reset. May be repeated
+  // after a crash.
+  virtual void Erase(Done done) = 0;
+
   // Conditions that the config asks for, as they are now.
   virtual std::vector<Condition> Observe() const = 0;
   // How long after Execute a condition may take: k3s.health.

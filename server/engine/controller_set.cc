@@ -91,6 +91,16 @@ void ControllerSet::ExecuteFrom(size_t index) {
                                });
 }
 
+void ControllerSet::Erase(Done done) { EraseFrom(0, std::move(done)); }
+
+void ControllerSet::EraseFrom(size_t index, Done done) {
+  if (index == controllers_.size()) return done(absl::OkStatus());
+  controllers_[index]->Erase([this, index, done = std::move(done)](absl::Status status) {
+    if (!status.ok()) return done(std::move(status));
+    EraseFrom(index + 1, done);
+  });
+}
+
 std::vector<Condition> ControllerSet::Observe() const {
   std::vector<Condition> all;
   for (const Controller* controller : controllers_) {

@@ -27,6 +27,9 @@ class ControllerSet {
   // controller that fails.
   void Execute(ConfigPtr to, Done done);
 
+  // Of each controller in turn; stops at the first that fails.
+  void Erase(Done done);
+
   std::vector<Condition> Observe() const;
   absl::Duration Deadline(const v1::MachineConfig& to, const std::string& condition) const;
   std::vector<v1::Resource> Resources() const;
@@ -41,6 +44,7 @@ class ControllerSet {
   void PrepareFrom(size_t index, uint64_t serial, ConfigPtr to, OnProgress progress, Done done);
   void RunNextExecute();
   void ExecuteFrom(size_t index);
+  void EraseFrom(size_t index, Done done);
 
   std::vector<Controller*> controllers_;
   uint64_t prepare_serial_ = 0;

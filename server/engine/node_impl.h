@@ -71,6 +71,7 @@ class NodeImpl : public Node {
   void Reset(const std::string& digest, const v1::Action& action,
              Reply<v1::ApplyActionReply> reply);
   void FinishReset(Reply<v1::ApplyActionReply> reply);
+  void AfterErase(absl::Status status, const Reply<v1::ApplyActionReply>& reply);
   void Publish() { publisher_->Publish(); }
 
   NodeDeps deps_;

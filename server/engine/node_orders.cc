@@ -151,33 +151,40 @@ void NodeImpl::FinishReset(Reply<v1::ApplyActionReply> reply) {
   state_->committed.reset();
   state_->previous.reset();
   controllers_.Execute(nullptr, [this, reply](absl::Status status) {
-    if (status.ok()) status = state_->store.RemoveAll();
-    if (status.ok()) {
-      stored::Record record;
-      record.set_unix(state_->Unix());
-      record.set_reset_done(true);
-      status = state_->journal.Write(record, /*sync=*/true);
-    }
-    if (!status.ok()) {
-      state_->Alarm("ResetFailed", "Retrying", std::string(status.message()));
-      deps_.executor.After(absl::Seconds(30), [this] { FinishReset([](auto) {}); });
-      Publish();
-      reply(api::Annotate(status, "the reset has begun and is tried again"));
-      return;
-    }
-    state_->alarms.clear();
+    if (!status.ok()) return AfterErase(std::move(status), reply);
+    controllers_.Erase(
+        [this, reply](absl::Status erased) { AfterErase(std::move(erased), reply); });
+  });
+}
+
+void NodeImpl::AfterErase(absl::Status status, const Reply<v1::ApplyActionReply>& reply) {
+  if (status.ok()) status = state_->store.RemoveAll();
+  if (status.ok()) {
+    stored::Record record;
+    record.set_unix(state_->Unix());
+    record.set_reset_done(true);
+    status = state_->journal.Write(record, /*sync=*/true);
+  }
+  if (!status.ok()) {
+    state_->Alarm("ResetFailed", "Retrying", std::string(status.message()));
+    deps_.executor.After(absl::Seconds(30), [this] { FinishReset([](auto) {}); });
     Publish();
-    v1::ApplyActionReply out;
-    out.set_message("the node has no config; trust, epoch and floor are kept");
-    reply(std::move(out));
-    deps_.executor.After(kFarewell, [this] {
-      // A document that came meanwhile brings its own policy.
-      if (machine_->pending() != nullptr || state_->committed_config() != nullptr) return;
-      if (absl::Status closed = deps_.set_api_policy(ApiPolicy()); !closed.ok()) {
-        state_->Alarm("ResetFailed", "ApiPolicy", std::string(closed.message()));
-        Publish();
-      }
-    });
+    reply(api::Annotate(status, "the reset has begun and is tried again"));
+    return;
+  }
+  state_->alarms.clear();
+  Publish();
+  v1::ApplyActionReply out;
+  out.set_message(
+      "the node has no config; its K3s and data are gone; trust, epoch and floor are kept");
+  reply(std::move(out));
+  deps_.executor.After(kFarewell, [this] {
+    // A document that came meanwhile brings its own policy.
+    if (machine_->pending() != nullptr || state_->committed_config() != nullptr) return;
+    if (absl::Status closed = deps_.set_api_policy(ApiPolicy()); !closed.ok()) {
+      state_->Alarm("ResetFailed", "ApiPolicy", std::string(closed.message()));
+      Publish();
+    }
   });
 }
 

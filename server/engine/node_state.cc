@@ -33,6 +33,7 @@ void NodeState::Alarm(const std::string& type, const std::string& reason,
   if (condition.reason() == reason && condition.message() == message) return;
   condition.set_type(type);
   condition.set_holds(true);
+  condition.set_alarm(true);
   condition.set_reason(reason);
   condition.set_message(message);
   condition.mutable_since()->set_seconds(Unix());

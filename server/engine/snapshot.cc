@@ -67,6 +67,7 @@ v1::Resource Publisher::Machine(const std::vector<Condition>& observed,
     v1::Condition& out = now["TimeUnverified"];
     out.set_type("TimeUnverified");
     out.set_holds(true);
+    out.set_alarm(true);
     out.set_reason("ClockNotSynced");
     out.set_message(
         "the clock is not synchronised; times of documents are checked against the "

@@ -370,6 +370,22 @@ void ControllerImpl::FullStop(uint64_t epoch, engine::Done done) {
            }));
 }
 
+// Removing K3s from a config keeps its data, for the day that it comes back; a reset does not.
+void ControllerImpl::Erase(engine::Done done) {
+  parts_.store->Cancel();
+  std::vector<std::string> places;
+  for (const char* place :
+       {kDataDir, "data/store", "etc/rancher/k3s", "etc/rancher/node", kTreesDir, kOwnedLabelsPath,
+        kTokenPath, kAgentTokenPath, kKubeconfigPath}) {
+    places.push_back(Abs(place));
+  }
+  for (const char* name : {"ca.crt", "client.crt", "client.key"})
+    places.push_back(Abs(absl::StrCat(kDatastorePrefix, name)));
+  OnPool<absl::Status>(
+      deps_.executor, [files = parts_.files, places] { return files->Erase(places); },
+      std::move(done));
+}
+
 void ControllerImpl::LinkImages(uint64_t epoch, Next next) {
   std::map<std::string, std::string> links;
   for (const auto& [name, sha256] : rendered_.images) links[name] = parts_.store->Path(sha256);

@@ -32,6 +32,7 @@ class ControllerImpl : public K3sController {
                engine::Done done) override;
   void CancelPrepare() override;
   void Execute(const v1::MachineConfig* to, engine::Done done) override;
+  void Erase(engine::Done done) override;
   std::vector<engine::Condition> Observe() const override;
   absl::Duration Deadline(const v1::MachineConfig& to, const std::string& condition) const override;
   void SetOnChange(std::function<void()> on_change) override { on_change_ = std::move(on_change); }

@@ -175,6 +175,26 @@ class RealFiles : public NodeFiles {
     }
   }
 
+  absl::Status Erase(const std::vector<std::string>& places) override {
+    std::set<std::string> parents;
+    for (const std::string& place : places) {
+      std::error_code error;
+      fs::remove_all(place, error);
+      if (error) {
+        return absl::UnavailableError(absl::StrCat("cannot remove ", place, ": ", error.message()));
+      }
+      parents.insert(fs::path(place).parent_path());
+    }
+    for (const std::string& parent : parents) {
+      host::UniqueFd dir(open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+      // Ignoring one that is not there: it has nothing to keep.
+      if (dir.valid() && fsync(dir.get()) != 0) {
+        return absl::DataLossError(absl::StrCat("fsync ", parent, ": ", std::strerror(errno)));
+      }
+    }
+    return absl::OkStatus();
+  }
+
   absl::Status CleanUp(const std::string& data_dir, bool owns_namespaces) override {
     return FullStop(data_dir, owns_namespaces);
   }

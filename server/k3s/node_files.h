@@ -50,6 +50,8 @@ class NodeFiles {
   // Removes every tree but these and those that a process runs from: the shims of pods that an
   // earlier release started need theirs as long as the pods live.
   virtual void KeepTrees(const std::string& data_dir, const std::set<std::string>& keep) = 0;
+  // Removes these and all that is below them, following no link, and makes that durable.
+  virtual absl::Status Erase(const std::vector<std::string>& places) = 0;
   // Ends every process that runs from `data_dir`, and what it started, and unmounts what is mounted
   // below it. `owns_namespaces`: also what K3s keeps elsewhere (full_stop.h): only where no other
   // node can be. Data is kept.

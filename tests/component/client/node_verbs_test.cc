@@ -39,6 +39,30 @@ TEST_F(NodeVerbs, StatusGoesOnWhenOneNodeIsGone) {
   EXPECT_THAT(ran.err, HasSubstr("gone: unreachable"));
 }
 
+TEST_F(NodeVerbs, D8_StatusSaysWhyANodeIsDegradedAndExitsWithOne) {
+  v1::Resource machine;
+  machine.set_kind("MachineStatus");
+  machine.set_name("machine");
+  machine.mutable_machine_status()->set_stage("degraded");
+  v1::Condition& fell_back = *machine.mutable_machine_status()->add_conditions();
+  fell_back.set_type("GenerationDamaged");
+  fell_back.set_holds(true);
+  fell_back.set_alarm(true);
+  fell_back.set_message("generation 6 is in force");
+  v1::Condition& fine = *machine.mutable_machine_status()->add_conditions();
+  fine.set_type("K3sReady");
+  fine.set_holds(true);
+  api_.PutResource(machine);
+  StartNode(/*configured=*/true);
+  PinNode();
+  ASSERT_EQ(Run({"apply", "-f", WriteConfig(), "--allow-plaintext"}).exit_code, 0);
+  Ran ran = Run({"status"});
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_THAT(ran.out, HasSubstr("GenerationDamaged"));
+  EXPECT_THAT(ran.out, HasSubstr("generation 6 is in force"));
+  EXPECT_THAT(ran.out, Not(HasSubstr("K3sReady")));
+}
+
 TEST_F(NodeVerbs, GetShowsAnnotatedColumnsAndJsonThatNeedsNoDefaults) {
   v1::Resource k3s;
   k3s.set_kind("K3sStatus");

@@ -58,6 +58,9 @@ class Artifacts : public ::testing::Test {
     auto status = node_->AwaitSettled();
     ASSERT_TRUE(status.ok()) << status.status();
     EXPECT_EQ(status->generation(), 1);
+    auto machine = (*node_->Connect())->Get("MachineStatus", "machine");
+    ASSERT_TRUE(machine.ok()) << machine.status();
+    EXPECT_EQ(machine->machine_status().stage(), "running");
     auto service = node_->Service("k3s");
     ASSERT_TRUE(service.ok()) << service.status();
     EXPECT_EQ(service->pid(), before_.pid());

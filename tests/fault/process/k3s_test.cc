@@ -205,7 +205,17 @@ TEST(K3sProcess, AResetLeavesNoProcessThatK3sStarted) {
   ASSERT_TRUE(hello.ok()) << hello.status();
   EXPECT_EQ(hello->state(), "no-config");
   EXPECT_EQ(hello->floor_generation(), 1);
-  EXPECT_FALSE(fs::exists(node.Path("etc/rancher/k3s/config.yaml")));
+  // Nothing of K3s and none of its secrets: the next owner of the name brings other tokens.
+  for (const char* place : {"etc/rancher/k3s", "etc/rancher/node", "data/k3s", "data/store",
+                            "state/k3s-trees", "run/k3s-token"}) {
+    EXPECT_FALSE(fs::exists(node.Path(place))) << place;
+  }
+  NodeConfig again = WithLabel(2, "again");
+  again.server_token = "zyxwvutsrqponmlkjihgfe";
+  auto end = node.Apply(node.Sign(again));
+  ASSERT_TRUE(end.ok()) << end.status();
+  EXPECT_EQ(end->state(), v1::APPLY_STATE_COMMITTED);
+  EXPECT_EQ(end->error_code(), "") << end->message();
 }
 
 }  // namespace

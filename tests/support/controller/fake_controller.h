@@ -15,6 +15,7 @@ namespace basalt::testing {
 // What stays when noded dies.
 struct FakeWorld {
   std::string running;              // version; "" = nothing runs
+  int erased = 0;                   // how often its data were
   int changes = 0;                  // how often an execute found something to do
   std::set<std::string> unhealthy;  // versions that never get ready
   std::set<std::string> hopeless;   // and say so at once
@@ -32,6 +33,10 @@ class FakeController : public engine::Controller {
                engine::Done done) override;
   void CancelPrepare() override { held_prepare = nullptr; }
   void Execute(const v1::MachineConfig* to, engine::Done done) override;
+  void Erase(engine::Done done) override {
+    ++world_.erased;
+    done(erase_result);
+  }
   std::vector<engine::Condition> Observe() const override;
   absl::Duration Deadline(const v1::MachineConfig&, const std::string&) const override {
     return absl::Seconds(120);
@@ -43,6 +48,7 @@ class FakeController : public engine::Controller {
   // The world changed behind its back.
   void Changed() { on_change_(); }
 
+  absl::Status erase_result;
   absl::Status prepare_result;  // of every prepare
   int prepares = 0;
   std::vector<absl::Status> execute_results;  // of the next executes, one each; then OK

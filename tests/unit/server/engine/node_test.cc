@@ -137,6 +137,18 @@ TEST_F(NodeTest, AHopelessConditionIsNotWaitedFor) {
   EXPECT_EQ(watcher->last().state(), v1::APPLY_STATE_REVERTED);
 }
 
+// Bytes that are not what a digest says are DataLoss, and no word about this disk.
+TEST_F(NodeTest, AnArtifactWithOtherBytesDoesNotMakeTheNodeIll) {
+  h.Apply({.generation = 1});
+  h.controller->prepare_result =
+      api::Coded(absl::StatusCode::kDataLoss, "artifact-digest-mismatch", "other bytes");
+  auto watcher = h.Apply({.generation = 2, .version = "v1.31.0+k3s1"});
+  ASSERT_TRUE(watcher->over());
+  EXPECT_EQ(h.ActiveGeneration(), 1);
+  EXPECT_EQ(h.MachineStatus().stage(), "running");
+  EXPECT_FALSE(h.HasCondition("StateNotDurable"));
+}
+
 TEST_F(NodeTest, AFailedDownloadLeavesTheNodeAndDoesNotBarTheDocument) {
   h.Apply({.generation = 1});
   v1::SignedDocument next = h.Sign({.generation = 2, .version = "v1.31.0+k3s1"});
@@ -234,6 +246,28 @@ TEST_F(NodeTest, TryIsKeptWhenConfirmed) {
   EXPECT_EQ(confirmed, 2);
   EXPECT_EQ(watcher->last().state(), v1::APPLY_STATE_COMMITTED);
   h.executor->Advance(absl::Hours(1));
+  EXPECT_EQ(h.ActiveGeneration(), 2);
+}
+
+TEST_F(NodeTest, WhatFailedWhileItWaitedIsNotConfirmed) {
+  h.Apply({.generation = 1});
+  auto watcher = h.Apply({.generation = 2,
+                          .version = "v1.31.0+k3s1",
+                          .extra_metadata = "  apply: {mode: try, confirmWithin: 5m}\n"});
+  ASSERT_EQ(watcher->last().state(), v1::APPLY_STATE_AWAITING_CONFIRM);
+  absl::Status answer;
+  auto confirm = [&] {
+    h.node->Confirm(h.operator_caller, {},
+                    [&](absl::StatusOr<v1::ConfirmReply> reply) { answer = reply.status(); });
+    h.executor->RunUntilIdle();
+  };
+  h.world.unhealthy.insert("v1.31.0+k3s1");
+  confirm();
+  EXPECT_EQ(api::Reason(answer), "not-healthy");
+  EXPECT_EQ(watcher->last().state(), v1::APPLY_STATE_AWAITING_CONFIRM);
+  h.world.unhealthy.clear();
+  confirm();
+  EXPECT_TRUE(answer.ok()) << answer;
   EXPECT_EQ(h.ActiveGeneration(), 2);
 }
 
@@ -539,6 +573,7 @@ TEST_F(NodeTest, ResetTakesEverythingButTrustAndFloorAndIsObeyedOnce) {
   ASSERT_TRUE(result.ok()) << result;
   EXPECT_EQ(h.ActiveGeneration(), 0);
   EXPECT_EQ(h.world.running, "");
+  EXPECT_EQ(h.world.erased, 1);
   EXPECT_EQ(h.node->Hello({}).floor_generation(), 7);
   ASSERT_TRUE(h.Start().ok());
   EXPECT_EQ(h.node->Hello({}).floor_generation(), 7);

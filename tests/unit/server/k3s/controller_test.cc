@@ -111,6 +111,10 @@ class FakeFiles : public NodeFiles {
     kept_trees.push_back(keep);
   }
   std::vector<std::string> Trees(const std::string&) override { return {std::string(64, 'd')}; }
+  absl::Status Erase(const std::vector<std::string>& places) override {
+    erased = places;
+    return absl::OkStatus();
+  }
   absl::Status CleanUp(const std::string&, bool owns) override {
     ++cleanups;
     owned = owns;
@@ -127,7 +131,7 @@ class FakeFiles : public NodeFiles {
   std::vector<std::string> Addresses() override { return {}; }
 
   absl::Status tree;
-  std::vector<std::string> changed, removed;
+  std::vector<std::string> changed, removed, erased;
   std::vector<std::set<std::string>> kept_trees;
   int cleanups = 0;
   bool owned = false;
