@@ -1,5 +1,8 @@
 #include "client/commands/cli.h"
 
+#include <poll.h>
+#include <unistd.h>
+
 #include <functional>
 #include <iostream>
 
@@ -104,21 +107,37 @@ class Parser {
   void Applying(CLI::App* verb, ApplyOptions& o) {
     Node(verb, o.node);
     Signing(verb, o.signing);
-    verb->add_option("--timeout", words_.timeout,
-                     "Ends the wait, not the apply: 2m, 90s (default: 10m)")
+    TimeoutOption(verb, "Ends the wait, not the apply: 2m, 90s (default: 10m)");
+    verb->add_flag("--dry-run", o.dry_run, "Show the plan of the signed document, apply nothing");
+    verb->add_flag("--yes,-y", o.yes, "Do not ask, whatever the effect");
+    verb->add_flag("--supersede", o.supersede, "Revert what is pending first (operators)");
+    Output(verb);
+  }
+  // The words of apply, so that `plan` in the place of `apply` is a command line as well.
+  void Planning(CLI::App* verb, PlanOptions& o) {
+    Files(verb, o.files);
+    Node(verb, o.node);
+    verb->add_option("--key", o.keys, "As in apply; without effect: a plan signs nothing")
+        ->type_name("FILE")
+        ->allow_extra_args(false);
+    TimeoutOption(verb, "How long each node may take: 2m, 90s (default: 110s)");
+    verb->add_flag("--dry-run", o.dry_run, "As in apply; without effect: a plan changes nothing");
+    verb->add_flag("--yes,-y", o.yes, "As in apply; without effect: nothing is asked");
+  }
+  void TimeoutOption(CLI::App* verb, const std::string& what) {
+    verb->add_option("--timeout", words_.timeout, what)
         ->type_name("DURATION")
         ->check([](const std::string& word) -> std::string {
           absl::Duration value;
           if (absl::ParseDuration(word, &value) && value > absl::ZeroDuration()) return "";
           return absl::StrCat("'", word, "' is not a duration: like 2m or 90s");
         });
-    verb->add_flag("--dry-run", o.dry_run, "Show the plan of the signed document, apply nothing");
-    verb->add_flag("--yes,-y", o.yes, "Do not ask, whatever the effect");
-    verb->add_flag("--supersede", o.supersede, "Revert what is pending first (operators)");
-    Output(verb);
   }
   void Timeout(ApplyOptions& o) const {
     if (!words_.timeout.empty()) absl::ParseDuration(words_.timeout, &o.timeout);  // checked above
+  }
+  void Timeout(PlanOptions& o) const {
+    if (!words_.timeout.empty()) absl::ParseDuration(words_.timeout, &o.timeout.emplace());
   }
 
   void Owner() {
@@ -217,9 +236,11 @@ class Parser {
     CLI::App* v = Verb(app_, "plan", "Show what would change on a node",
                        "  nodectl plan -f n1.yaml\n"
                        "  nodectl plan -f n1.json -n n1 --detailed-exitcode",
-                       [&w](Session& s) { return RunPlan(s, w.plan); });
-    Files(v, w.plan.files);
-    Node(v, w.plan.node);
+                       [this](Session& s) {
+                         Timeout(words_.plan);
+                         return RunPlan(s, words_.plan);
+                       });
+    Planning(v, w.plan);
     v->add_flag("--detailed-exitcode", w.plan.detailed_exit_code,
                 "0: no changes, 2: changes, 1: error");
     Output(v);
@@ -227,12 +248,12 @@ class Parser {
     v = Verb(app_, "diff", "Show only the changes; exit 0: none, 1: some, more: error",
              "  nodectl diff -f n1.yaml\n"
              "  nodectl diff -f nodes/ || echo changes",
-             [&w](Session& s) {
-               w.diff.diff = true;
-               return RunPlan(s, w.diff);
+             [this](Session& s) {
+               words_.diff.diff = true;
+               Timeout(words_.diff);
+               return RunPlan(s, words_.diff);
              });
-    Files(v, w.diff.files);
-    Node(v, w.diff.node);
+    Planning(v, w.diff);
     Output(v);
 
     v = Verb(app_, "apply", "Sign when needed, show the plan, deliver, wait until it is healthy",
@@ -430,6 +451,13 @@ absl::Status UsageError(const Meant& meant, const std::string& what) {
                                  : absl::StrCat("did you mean `", meant.words, " ", near, "`?"));
 }
 
+// Standard output is a pipe, and nobody holds its other end. Asked of the kernel: the errno of the
+// write that failed was lost in the stream.
+bool ReaderLeft() {
+  pollfd out{.fd = STDOUT_FILENO, .events = POLLOUT, .revents = 0};
+  return poll(&out, 1, 0) == 1 && (out.revents & POLLERR) != 0;
+}
+
 // `nodectl help VERB`, as other tools have it.
 std::vector<char*> WithHelp(int argc, char** argv) {
   std::vector<char*> out(argv, argv + argc);
@@ -472,7 +500,8 @@ int RunCommandLine(int argc, char** argv) {
     absl::StatusOr<int> code = parser.action()(session);
     if (code.ok()) {
       io.out.flush();
-      if (io.out.good()) return *code;
+      // Who reads no further (`| head -2`) has what they wanted.
+      if (io.out.good() || ReaderLeft()) return *code;
       io.err << "error: output-error: standard output cannot be written: is the disk full?\n";
       return 1;
     }

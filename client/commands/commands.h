@@ -3,6 +3,7 @@
 // codes.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -77,6 +78,11 @@ absl::StatusOr<int> RunVerify(Session& session, const VerifyOptions& options);
 struct PlanOptions {
   std::vector<std::string> files;
   std::string node;
+  // The words of apply, so that one command line fits both. Nothing is signed: keys have no effect.
+  std::vector<std::string> keys;
+  std::optional<absl::Duration> timeout;  // for each node; absent: as long as each call may take
+  bool dry_run = false;                   // it always is
+  bool yes = false;                       // nothing is asked
   bool detailed_exit_code = false;
   bool diff = false;  // kubectl's form and exit codes
 };

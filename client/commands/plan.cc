@@ -1,4 +1,6 @@
 // nodectl plan and diff: what a document would change on a node.
+#include <algorithm>
+
 #include "client/commands/commands.h"
 #include "client/commands/inputs.h"
 #include "client/commands/planning.h"
@@ -38,6 +40,19 @@ void Print(Io& io, const std::string& node, const std::string& file, const v1::P
   }
 }
 
+// One node: Hello, then the plan, within the timeout together.
+absl::StatusOr<v1::PlanReply> PlanOf(Session& session, NodeClient& client, const Input& input,
+                                     const Document& document,
+                                     const std::optional<absl::Duration>& timeout) {
+  const absl::Time end = absl::Now() + timeout.value_or(absl::InfiniteDuration());
+  absl::StatusOr<v1::HelloReply> hello =
+      client.Hello(std::min(kHelloTimeout, timeout.value_or(kHelloTimeout)));
+  if (!hello.ok()) return hello.status();
+  const absl::Duration left = timeout ? end - absl::Now() : kPlanTimeout;
+  return document.is_signed ? PlanSigned(client, document.envelope, left)
+                            : PlanSource(session, client, *hello, input, document.config, left);
+}
+
 }  // namespace
 
 absl::StatusOr<int> RunPlan(Session& session, const PlanOptions& options) {
@@ -53,15 +68,12 @@ absl::StatusOr<int> RunPlan(Session& session, const PlanOptions& options) {
     if (!node.ok()) return node.status();
     absl::StatusOr<std::unique_ptr<NodeClient>> client = session.ConnectTo(*node);
     if (!client.ok()) return client.status();
-    absl::StatusOr<v1::HelloReply> hello = (*client)->Hello(absl::Seconds(20));
-    if (!hello.ok()) return AtNode(hello.status(), node->name);
     if (document->is_signed) {
       absl::Status good = CheckEnvelope(session, *document, *node);
       if (!good.ok()) return AtNode(good, node->name);
     }
     absl::StatusOr<v1::PlanReply> plan =
-        document->is_signed ? PlanSigned(**client, document->envelope)
-                            : PlanSource(session, **client, *hello, input, document->config);
+        PlanOf(session, **client, input, *document, options.timeout);
     if (!plan.ok()) return AtNode(plan.status(), node->name);
     changes = changes || !plan->unchanged();
     Print(session.io(), node->name, input.file, *plan, options.diff, inputs->size() > 1);

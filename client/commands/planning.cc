@@ -75,10 +75,11 @@ absl::Status CheckTarget(const Document& document, const InventoryNode& node) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<v1::PlanReply> PlanSigned(NodeClient& client, const v1::SignedDocument& document) {
+absl::StatusOr<v1::PlanReply> PlanSigned(NodeClient& client, const v1::SignedDocument& document,
+                                         absl::Duration timeout) {
   v1::PlanRequest request;
   *request.mutable_signed_() = document;
-  return client.Plan(request);
+  return client.Plan(request, timeout);
 }
 
 absl::StatusOr<v1::MachineConfig> FindSigned(const Context& context, const std::string& node,
@@ -105,13 +106,13 @@ absl::StatusOr<v1::MachineConfig> FindSigned(const Context& context, const std::
 
 absl::StatusOr<v1::PlanReply> PlanSource(Session& session, NodeClient& client,
                                          const v1::HelloReply& hello, const Input& input,
-                                         const v1::MachineConfig& config) {
+                                         const v1::MachineConfig& config, absl::Duration timeout) {
   if (hello.state() != "configured") {
     return ToPlan(diff::Diff(nullptr, schema::Resolve(config)));
   }
   v1::PlanRequest request;
   request.set_unsigned_yaml(input.text);
-  absl::StatusOr<v1::PlanReply> plan = client.Plan(request);
+  absl::StatusOr<v1::PlanReply> plan = client.Plan(request, timeout);
   if (!plan.ok() || !HasUncompared(*plan)) return plan;
   absl::StatusOr<const Context*> context = session.context();
   if (!context.ok()) return context.status();

@@ -22,8 +22,6 @@ namespace basalt::client {
 namespace {
 
 constexpr absl::Duration kShort = absl::Seconds(20);
-// A plan hashes what is stored and may read a disk that is slow.
-constexpr absl::Duration kPlan = absl::Seconds(90);
 constexpr int kMaxMessage = 8 << 20;
 
 // What the last handshake found: gRPC would bury it in "failed to connect to all addresses".
@@ -94,14 +92,16 @@ class GrpcNodeClient : public NodeClient {
   absl::StatusOr<v1::HelloReply> Hello(absl::Duration timeout) override {
     return Call<v1::HelloReply>(*node_, &v1::NodeService::Stub::Hello, v1::HelloRequest(), timeout);
   }
-  absl::StatusOr<v1::PlanReply> Plan(const v1::PlanRequest& request) override {
-    return Call<v1::PlanReply>(*node_, &v1::NodeService::Stub::Plan, request, kPlan);
+  absl::StatusOr<v1::PlanReply> Plan(const v1::PlanRequest& request,
+                                     absl::Duration timeout) override {
+    return Call<v1::PlanReply>(*node_, &v1::NodeService::Stub::Plan, request, timeout);
   }
   absl::StatusOr<v1::ApplyTrustReply> ApplyTrust(const v1::ApplyTrustRequest& request) override {
     return Call<v1::ApplyTrustReply>(*node_, &v1::NodeService::Stub::ApplyTrust, request, kShort);
   }
   absl::StatusOr<v1::ApplyActionReply> ApplyAction(const v1::ApplyActionRequest& request) override {
-    return Call<v1::ApplyActionReply>(*node_, &v1::NodeService::Stub::ApplyAction, request, kPlan);
+    return Call<v1::ApplyActionReply>(*node_, &v1::NodeService::Stub::ApplyAction, request,
+                                      kPlanTimeout);
   }
   absl::Status Return(const std::string& token) override {
     v1::ReturnRequest request;
@@ -116,7 +116,7 @@ class GrpcNodeClient : public NodeClient {
   absl::StatusOr<v1::CancelReply> Cancel(const std::string& digest) override {
     v1::CancelRequest request;
     request.set_digest(digest);
-    return Call<v1::CancelReply>(*node_, &v1::NodeService::Stub::Cancel, request, kPlan);
+    return Call<v1::CancelReply>(*node_, &v1::NodeService::Stub::Cancel, request, kPlanTimeout);
   }
   absl::StatusOr<v1::HistoryReply> History(int limit) override {
     v1::HistoryRequest request;
@@ -160,7 +160,7 @@ class GrpcNodeClient : public NodeClient {
     grpc::ClientContext context;
     // Following ends when the user ends it; a day is longer than the node keeps a stream.
     context.set_deadline(
-        absl::ToChronoTime(absl::Now() + (request.follow() ? absl::Hours(24) : kPlan)));
+        absl::ToChronoTime(absl::Now() + (request.follow() ? absl::Hours(24) : kPlanTimeout)));
     return Drain<v1::LogsReply>(context, node_->Logs(&context, request),
                                 [&](const v1::LogsReply& reply) { return on_data(reply.data()); });
   }

@@ -29,12 +29,17 @@ struct Dial {
   bool trust_any = false;  // `pin --tofu`: any identity, only to look at it; Hello alone is allowed
 };
 
+// A plan hashes what is stored and may read a disk that is slow.
+inline constexpr absl::Duration kPlanTimeout = absl::Seconds(90);
+inline constexpr absl::Duration kHelloTimeout = absl::Seconds(20);
+
 class NodeClient {
  public:
   virtual ~NodeClient() = default;
 
   virtual absl::StatusOr<v1::HelloReply> Hello(absl::Duration timeout) = 0;
-  virtual absl::StatusOr<v1::PlanReply> Plan(const v1::PlanRequest& request) = 0;
+  virtual absl::StatusOr<v1::PlanReply> Plan(const v1::PlanRequest& request,
+                                             absl::Duration timeout) = 0;
   // Calls `on_event` for each event; false from it ends the call. OK when the stream ended well,
   // which need not have brought a final event.
   virtual absl::Status Apply(const v1::ApplyRequest& request, absl::Time deadline,

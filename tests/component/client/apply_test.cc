@@ -261,6 +261,27 @@ TEST_F(Apply, ExitCodesOfPlanAndDiff) {
   EXPECT_EQ(api_.CallCount("Plan"), 0);
 }
 
+TEST_F(ApplyAgain, PlanAndDiffTakeTheWordsOfApply) {
+  for (const char* verb : {"plan", "diff"}) {
+    Ran ran = Run({verb, "-f", file_, "--key", lab_ + "/keys/config.key", "--timeout", "2m",
+                   "--dry-run", "--yes"});
+    EXPECT_EQ(ran.exit_code, 0) << verb << ran.both();
+    EXPECT_EQ(Run({verb, "-f", file_, "--timeout", "soon"}).exit_code, 2);
+    Ran help = Run({verb, "--help"});
+    for (const char* word : {"--key", "--timeout", "--dry-run", "--yes"}) {
+      EXPECT_THAT(help.out, HasSubstr(word)) << verb;
+    }
+  }
+  EXPECT_EQ(api_.CallCount("Apply"), 1);
+}
+
+TEST_F(ApplyAgain, TimeoutEndsAPlanThatTheNodeDoesNotAnswer) {
+  api_.Hold("Plan");
+  Ran ran = Run({"plan", "-f", file_, "--timeout", "2s"});
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_THAT(ran.err, HasSubstr("timeout"));
+}
+
 TEST_F(Apply, ResetNeedsYesInAPipe) {
   Ran unasked = Run({"reset", "-n", "n1"});
   EXPECT_EQ(unasked.exit_code, 1);

@@ -1,6 +1,8 @@
 // What is read from nodes, with and without a config.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "api/coded_status.h"
@@ -207,6 +209,26 @@ TEST_F(NodeVerbs, OutputThatCannotBeWrittenIsAnError) {
   const std::string command = std::string(NODECTL) + " version >/dev/full 2>" + Path("full.err");
   EXPECT_NE(system(command.c_str()), 0);
   EXPECT_THAT(Read(Path("full.err")), HasSubstr("output-error"));
+}
+
+// `nodectl completion bash | head -2`: more than a pipe takes, and a reader that has left.
+TEST_F(NodeVerbs, ReaderThatLeavesEarlyIsNoError) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  close(ends[0]);
+  const std::string err = Path("left.err");
+  const pid_t pid = fork();
+  if (pid == 0) {
+    dup2(ends[1], STDOUT_FILENO);
+    dup2(open(err.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644), STDERR_FILENO);
+    execl(NODECTL, NODECTL, "completion", "bash", nullptr);
+    _exit(127);
+  }
+  close(ends[1]);
+  int status = -1;
+  ASSERT_EQ(waitpid(pid, &status, 0), pid);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(Read(Path("left.err")), "");
 }
 
 TEST_F(NodeVerbs, VersionNeedsNoContext) {

@@ -53,7 +53,7 @@ class FakeClient : public NodeClient {
   absl::StatusOr<v1::HelloReply> Hello(absl::Duration) override {
     return absl::UnimplementedError("");
   }
-  absl::StatusOr<v1::PlanReply> Plan(const v1::PlanRequest&) override {
+  absl::StatusOr<v1::PlanReply> Plan(const v1::PlanRequest&, absl::Duration) override {
     return absl::UnimplementedError("");
   }
   absl::StatusOr<v1::ApplyTrustReply> ApplyTrust(const v1::ApplyTrustRequest&) override {
