@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <map>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "api/coded_status.h"
@@ -12,6 +13,7 @@
 #include "client/commands/inputs.h"
 #include "client/commands/planning.h"
 #include "client/commands/signing.h"
+#include "client/context/files.h"
 #include "client/fleet/apply_session.h"
 #include "client/output/errors.h"
 #include "client/output/messages.h"
@@ -90,7 +92,7 @@ class Delivery {
     if (!hello.ok()) return hello.status();
 
     v1::SignedDocument envelope = document.envelope;
-    int64_t generation = document.config.metadata().generation();
+    v1::MachineConfig config = document.config;
     if (!document.is_signed) {
       if (absl::Status s = CheckTarget(document, node_); !s.ok()) return s;
       bool unchanged = false;
@@ -106,10 +108,9 @@ class Delivery {
       if (!trust.ok()) return trust.status();
       absl::Status good = VerifyLocally(**trust, made->document, made->config);
       if (!good.ok()) return good;
-      if (absl::Status s = KeepCopy(session_, *made); !s.ok()) return s;
       report_.Signed(made->filled_in, made->digest);
       envelope = made->document;
-      generation = made->config.metadata().generation();
+      config = made->config;
     }
     absl::StatusOr<v1::PlanReply> plan = PlanSigned(**client, envelope);
     if (!plan.ok()) return plan.status();
@@ -125,7 +126,7 @@ class Delivery {
                                   options_.yes);
       if (!sure.ok()) return sure;
     }
-    return Wait(*std::move(client), envelope, generation);
+    return Wait(*std::move(client), envelope, config);
   }
 
   // A source whose meaning equals what runs: nothing is signed and nothing is sent.
@@ -158,24 +159,69 @@ class Delivery {
   }
 
   absl::Status Wait(std::unique_ptr<NodeClient> client, const v1::SignedDocument& envelope,
-                    int64_t generation) {
+                    const v1::MachineConfig& config) {
     v1::ApplyRequest request;
     *request.mutable_document() = envelope;
     request.set_supersede(options_.supersede);
-    const ApplyObserver observer{[this](const v1::ApplyEvent& event) { report_.Event(event); },
-                                 [this](const std::string& note) { report_.Note(note); }};
+    bool kept = false;
+    const ApplyObserver observer{
+        [&](const v1::ApplyEvent& event) {
+          report_.Event(event);
+          awaits_confirm_ = event.state() == v1::APPLY_STATE_AWAITING_CONFIRM;
+          const bool taken = event.unchanged() || event.state() >= v1::APPLY_STATE_PERSISTED;
+          if (taken && !std::exchange(kept, true)) Keep(config, envelope);
+        },
+        [this](const std::string& note) { report_.Note(note); },
+        [this](const std::string& endpoint) { Move(endpoint); }};
     const InterruptNotice notice(node_.name);
-    absl::StatusOr<v1::ApplyEvent> last =
-        RunApply(std::move(client), request, absl::Now() + options_.timeout, observer, Pause);
+    absl::StatusOr<v1::ApplyEvent> last = RunApply(std::move(client), node_.endpoint, request,
+                                                   absl::Now() + options_.timeout, observer, Pause);
     report_.EndLine();
     if (!last.ok()) return last.status();
-    return report_.Result(*last, generation);
+    return report_.Result(*last, config.metadata().generation());
+  }
+
+  // The node has the document, whatever becomes of our copy.
+  void Keep(const v1::MachineConfig& config, const v1::SignedDocument& envelope) {
+    absl::StatusOr<const Context*> context = session_.context();
+    absl::Status status = context.ok() ? KeepCopy(**context, config, envelope) : context.status();
+    if (status.ok()) return;
+    report_.EndLine();
+    PrintWarning(session_.io(), absl::StrCat("no copy is kept for rollback: ", status.message()));
+  }
+
+  // Without this the node would be lost: nobody else was told where it went.
+  void Move(const std::string& endpoint) {
+    InventoryNode moved = node_;
+    moved.endpoint = endpoint;
+    absl::Status status = UpdateInventory(moved);
+    report_.Moved(endpoint, status.ok());
+    if (status.ok() && awaits_confirm_) {
+      report_.Note(absl::StrCat("when it is not confirmed it goes back to ", node_.endpoint,
+                                ": then nodectl pin ", node_.name, " --node ", node_.endpoint,
+                                " --fingerprint ", node_.fingerprint));
+    }
+    if (status.ok()) return;
+    PrintWarning(session_.io(),
+                 absl::StrCat("the inventory still has ", node_.endpoint, ": ", status.message()));
+  }
+
+  absl::Status UpdateInventory(const InventoryNode& node) {
+    absl::StatusOr<const Context*> context = session_.context();
+    if (!context.ok()) return context.status();
+    // Read anew: a person may have edited it while we waited.
+    absl::StatusOr<std::string> text = ReadFile((*context)->inventory);
+    if (!text.ok()) return text.status();
+    absl::StatusOr<std::string> changed = PutNode(*text, (*context)->inventory, node);
+    if (!changed.ok()) return changed.status();
+    return EditFileAtomically((*context)->inventory, *changed);
   }
 
   Session& session_;
   const ApplyOptions& options_;
   const Input& input_;
   InventoryNode node_;
+  bool awaits_confirm_ = false;
   ApplyReport report_;
 };
 

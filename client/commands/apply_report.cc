@@ -91,6 +91,14 @@ void ApplyReport::Note(const std::string& text) {
   Line(Escape(text));
 }
 
+void ApplyReport::Moved(const std::string& endpoint, bool in_inventory) {
+  const std::string text = absl::StrCat(node_, " listens at ", Escape(endpoint), " now",
+                                        in_inventory ? " (inventory updated)" : "");
+  if (io_.json()) return Note(text);
+  EndLine();
+  io_.out << text << "\n" << std::flush;
+}
+
 void ApplyReport::Event(const v1::ApplyEvent& event) {
   if (io_.json()) {
     nlohmann::ordered_json out{{"type", "event"}, {"node", node_}};

@@ -25,6 +25,8 @@ class ApplyReport {
   void Unchanged(const std::string& machine_id);
   void Event(const v1::ApplyEvent& event);
   void Note(const std::string& text);
+  // The node answers at `endpoint` from now on, and whether the inventory has it.
+  void Moved(const std::string& endpoint, bool in_inventory);
   void EndLine();
   // The last line, and OK only when the document is committed (or staged, or awaits confirmation)
   // and the node healthy. Otherwise the node's code, with what does not hold.

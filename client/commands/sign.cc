@@ -79,7 +79,11 @@ absl::StatusOr<int> RunSign(Session& session, const SignOptions& options) {
       if (api::Reason(good) != "too-few-signers") return AtNode(good, name);
       PrintWarning(io, absl::StrCat("no node will accept it yet: ", good.message()));
     }
-    if (absl::Status s = KeepCopy(session, *made); !s.ok()) return s;
+    // Whoever delivers it has no directory like this one: `rollback` will look for it here.
+    absl::StatusOr<const Context*> context = session.context();
+    if (!context.ok()) return context.status();
+    absl::Status kept = KeepCopy(**context, made->config, made->document);
+    if (!kept.ok()) return kept;
     for (const std::string& line : made->filled_in) io.err << "  filled in " << line << "\n";
     const std::string json = sign::ToDsseJson(made->document);
     if (options.output_file.empty() || options.output_file == "-") {

@@ -28,6 +28,23 @@ absl::Status RefusePlaintext(const v1::MachineConfig& config, const std::string&
       "--allow-plaintext signs them as they are; whoever reads the signed file reads them");
 }
 
+// Generations of which copies are kept, the newest last; none when nothing was signed for it yet.
+std::vector<int64_t> Copies(const Context& context, const std::string& node) {
+  std::vector<int64_t> out;
+  absl::StatusOr<std::vector<std::string>> files =
+      ListFiles(JoinPath(context.signed_directory, node));
+  if (!files.ok()) return out;
+  for (absl::string_view file : *files) {
+    int64_t generation = 0;
+    if (absl::EndsWith(file, ".json") &&
+        absl::SimpleAtoi(file.substr(0, file.size() - 5), &generation)) {
+      out.push_back(generation);
+    }
+  }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
 }  // namespace
 
 std::vector<std::string> FillIn(v1::MachineConfig& config, const FillFacts& facts) {
@@ -68,18 +85,8 @@ absl::Status SetApplyOptions(v1::MachineConfig& config, const SigningOptions& op
 }
 
 int64_t LastSigned(const Context& context, const std::string& node) {
-  absl::StatusOr<std::vector<std::string>> files =
-      ListFiles(JoinPath(context.signed_directory, node));
-  int64_t last = 0;
-  if (!files.ok()) return last;  // nothing was signed for it yet
-  for (absl::string_view file : *files) {
-    int64_t generation = 0;
-    if (absl::EndsWith(file, ".json") &&
-        absl::SimpleAtoi(file.substr(0, file.size() - 5), &generation)) {
-      last = std::max(last, generation);
-    }
-  }
-  return last;
+  const std::vector<int64_t> copies = Copies(context, node);
+  return copies.empty() ? 0 : copies.back();
 }
 
 absl::Status VerifyLocally(const sign::VerifiedChain& trust, const v1::SignedDocument& document,
@@ -143,13 +150,21 @@ absl::StatusOr<SignedConfig> SignConfig(Session& session, const std::string& fil
   return out;
 }
 
-absl::Status KeepCopy(Session& session, const SignedConfig& made) {
-  absl::StatusOr<const Context*> context = session.context();
-  if (!context.ok()) return context.status();
-  const v1::Metadata& metadata = made.config.metadata();
-  const std::string path = (*context)->SignedFile(metadata.name(), metadata.generation());
+absl::Status KeepCopy(const Context& context, const v1::MachineConfig& config,
+                      const v1::SignedDocument& document) {
+  const v1::Metadata& metadata = config.metadata();
+  const std::string path = context.SignedFile(metadata.name(), metadata.generation());
   if (absl::Status s = MakeDirectory(DirectoryOf(path), 0700); !s.ok()) return s;
-  return WriteFileAtomically(path, sign::ToDsseJson(made.document), 0600);
+  absl::Status written = WriteFileAtomically(path, sign::ToDsseJson(document), 0600);
+  if (!written.ok()) return written;
+  const std::vector<int64_t> copies = Copies(context, metadata.name());
+  for (size_t i = 0; i + kKeptCopies < copies.size(); ++i) {
+    // An old generation that is sent again stays until something newer comes.
+    if (copies[i] == metadata.generation()) continue;
+    absl::Status removed = RemoveFile(context.SignedFile(metadata.name(), copies[i]));
+    if (!removed.ok()) return removed;
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace basalt::client

@@ -47,16 +47,22 @@ absl::StatusOr<SignedConfig> SignConfig(Session& session, const std::string& fil
                                         const std::optional<v1::HelloReply>& hello,
                                         const SigningOptions& options);
 
-// Keeps the copy that `rollback` and the comparison of secrets read. Only of what a node may
-// accept: a document that no key of the policy made is not worth a place there.
-absl::Status KeepCopy(Session& session, const SignedConfig& made);
+// As many as a node keeps generations.
+inline constexpr size_t kKeptCopies = 32;
+
+// Keeps the copy that `rollback` and the comparison of secrets read, and removes all but the newest
+// kKeptCopies of its node: it may hold secrets in the clear, and whoever finds it could send it. So
+// `apply` keeps one only once a node has taken the document, and a dry run none. `config` is what
+// `document` holds. May be repeated.
+absl::Status KeepCopy(const Context& context, const v1::MachineConfig& config,
+                      const v1::SignedDocument& document);
 
 // Against the chain of the context; names the cause. Reasons: those of sign::Verify,
 // too-few-signers.
 absl::Status VerifyLocally(const sign::VerifiedChain& trust, const v1::SignedDocument& document,
                            const v1::MachineConfig& config);
 
-// The highest generation that was signed for `node` here; 0: none.
+// The highest generation of which a copy for `node` is kept here; 0: none.
 int64_t LastSigned(const Context& context, const std::string& node);
 
 }  // namespace basalt::client

@@ -32,6 +32,9 @@ absl::Status WriteNewFile(const std::string& path, absl::string_view data, mode_
 // With its parents; what exists is left as it is.
 absl::Status MakeDirectory(const std::string& path, mode_t mode);
 
+// What does not exist is removed already.
+absl::Status RemoveFile(const std::string& path);
+
 bool Exists(const std::string& path);
 bool IsDirectory(const std::string& path);
 // True also when it does not exist.

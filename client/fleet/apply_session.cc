@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "api/coded_status.h"
+#include "client/context/inventory.h"
 
 namespace basalt::client {
 namespace {
@@ -22,11 +23,22 @@ bool IsLoss(const absl::Status& status) {
          (status.code() == absl::StatusCode::kUnknown && api::Reason(status).empty());
 }
 
+// A node that listens everywhere says so, and knows no address of its own: "everywhere" dialled
+// from here would be this machine. The host is the one that we know, the port the one that it
+// names.
+std::string Dialable(const std::string& endpoint, const std::string& known) {
+  const std::string host = HostOf(endpoint);
+  if (known.empty() || (host != "0.0.0.0" && host != "[::]")) return endpoint;
+  return absl::StrCat(HostOf(known), endpoint.substr(host.size()));
+}
+
 class Session {
  public:
-  Session(std::unique_ptr<NodeClient> client, const v1::ApplyRequest& request, absl::Time deadline,
-          const ApplyObserver& observer, const std::function<void(absl::Duration)>& pause)
+  Session(std::unique_ptr<NodeClient> client, const std::string& known,
+          const v1::ApplyRequest& request, absl::Time deadline, const ApplyObserver& observer,
+          const std::function<void(absl::Duration)>& pause)
       : client_(std::move(client)),
+        known_(known),
         request_(request),
         deadline_(deadline),
         observer_(observer),
@@ -38,7 +50,10 @@ class Session {
       const int before = events_;
       absl::Status status = client_->Apply(
           request_, deadline_, [this](const v1::ApplyEvent& event) { return OnEvent(event); });
-      if (done_) return last_;
+      if (done_) {
+        TellMove();
+        return last_;
+      }
       if (absl::Now() >= deadline_ || status.code() == absl::StatusCode::kDeadlineExceeded) {
         return events_ == 0 && !status.ok() ? status : WaitEnded();
       }
@@ -48,19 +63,28 @@ class Session {
       if (observer_.note) observer_.note("the connection ended; joining the apply again");
       pause_(std::min(wait, deadline_ - absl::Now()));
       wait = std::min(wait * 2, kLongestPause);
-      client_ = client_->Fresh(NextEndpoint());
+      dialled_ = NextEndpoint();
+      joining_ = true;
+      client_ = client_->Fresh(dialled_);
     }
   }
 
  private:
   bool OnEvent(const v1::ApplyEvent& event) {
     ++events_;
+    // Only the first: a connection may outlive the listener that took it.
+    if (joining_) reached_ = dialled_;
+    joining_ = false;
     // A node that was asked again after it had committed says `unchanged`; this call did change it.
     v1::ApplyEvent shown = event;
     if (shown.unchanged() && accepted_) shown.set_unchanged(false);
     accepted_ = accepted_ || event.state() >= v1::APPLY_STATE_PERSISTED;
     if (!event.return_endpoints().empty()) {
-      endpoints_.assign(event.return_endpoints().begin(), event.return_endpoints().end());
+      endpoints_.clear();
+      for (const std::string& named : event.return_endpoints()) {
+        std::string endpoint = Dialable(named, known_);
+        if (endpoint != known_) endpoints_.push_back(std::move(endpoint));
+      }
     }
     if (observer_.event) observer_.event(shown);
     last_ = shown;
@@ -85,6 +109,7 @@ class Session {
         status = client_->Fresh(address)->Return(token);
         if (status.ok()) {
           returned_ = token;
+          reached_ = address;
           if (observer_.note) observer_.note("came back over a new connection");
           return;
         }
@@ -97,8 +122,14 @@ class Session {
     }
   }
 
+  void TellMove() const {
+    const bool holds = last_.state() == v1::APPLY_STATE_COMMITTED ||
+                       last_.state() == v1::APPLY_STATE_AWAITING_CONFIRM;
+    if (holds && !reached_.empty() && observer_.moved) observer_.moved(reached_);
+  }
+
+  // The address that we know, then those that the node named, in turns.
   std::string NextEndpoint() {
-    if (endpoints_.empty()) return "";
     size_t i = attempt_++ % (endpoints_.size() + 1);
     return i == 0 ? "" : endpoints_[i - 1];
   }
@@ -110,15 +141,20 @@ class Session {
   }
 
   std::unique_ptr<NodeClient> client_;
+  const std::string& known_;
   const v1::ApplyRequest& request_;
   const absl::Time deadline_;
   const ApplyObserver& observer_;
   const std::function<void(absl::Duration)>& pause_;
   std::vector<std::string> endpoints_;
+  // An empty address is the one that we know.
+  std::string dialled_;
+  std::string reached_;
   std::string returned_;
   v1::ApplyEvent last_;
   size_t attempt_ = 0;
   int events_ = 0;
+  bool joining_ = false;
   bool accepted_ = false;
   bool done_ = false;
 };
@@ -126,10 +162,10 @@ class Session {
 }  // namespace
 
 absl::StatusOr<v1::ApplyEvent> RunApply(std::unique_ptr<NodeClient> client,
-                                        const v1::ApplyRequest& request, absl::Time deadline,
-                                        const ApplyObserver& observer,
+                                        const std::string& known, const v1::ApplyRequest& request,
+                                        absl::Time deadline, const ApplyObserver& observer,
                                         const std::function<void(absl::Duration)>& pause) {
-  return Session(std::move(client), request, deadline, observer, pause).Run();
+  return Session(std::move(client), known, request, deadline, observer, pause).Run();
 }
 
 }  // namespace basalt::client

@@ -4,8 +4,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <sstream>
 
+#include "absl/strings/str_cat.h"
 #include "api/coded_status.h"
 #include "nlohmann/json.hpp"
 #include "tests/component/client/nodectl_fixture.h"
@@ -107,6 +109,115 @@ TEST_F(Apply, S4_DocumentForAnotherNodeIsRefusedWithBothIds) {
   EXPECT_THAT(ran.err, HasSubstr("wrong-target"));
   EXPECT_THAT(ran.err, HasSubstr(other));
   EXPECT_THAT(ran.err, HasSubstr(fingerprint()));
+}
+
+// The node as it is after a switch of `api.listen`: another port, the old one closed.
+class ApplyMoves : public Apply {
+ protected:
+  Ran Move(v1::ApplyState end, const std::vector<std::string>& more) {
+    old_ = endpoint();
+    const std::string inventory = Read(lab_ + "/inventory.yaml");
+    Write(lab_ + "/inventory.yaml", "# racks\n" + inventory + "# the end\n");
+    api_.Hold("Apply");
+    std::future<Ran> running = RunAsync(Command(more));
+    EXPECT_TRUE(api_.WaitForWatchers(1));
+    engine::ApiPolicy policy;
+    policy.api.add_listen("127.0.0.2:0");
+    absl::Status switched = server_->SetPolicy(policy);
+    EXPECT_TRUE(switched.ok()) << switched;
+    v1::ApplyEvent event;
+    event.set_state(v1::APPLY_STATE_VERIFYING);
+    event.set_return_token("return-token");
+    event.add_return_endpoints(endpoint());
+    api_.Emit(event);
+    EXPECT_TRUE(api_.WaitForCalls("Return", 1));
+    event.Clear();
+    event.set_state(end);
+    event.set_generation(7);
+    event.set_final(end != v1::APPLY_STATE_AWAITING_CONFIRM);
+    api_.Emit(event);
+    return running.get();
+  }
+  std::string old_;
+};
+
+TEST_F(ApplyMoves, InventoryFollowsTheNodeAndKeepsItsComments) {
+  Ran ran = Move(v1::APPLY_STATE_COMMITTED, {});
+  EXPECT_EQ(ran.exit_code, 0) << ran.err;
+  EXPECT_NE(endpoint(), old_);
+  EXPECT_THAT(ran.out, HasSubstr("n1 listens at " + endpoint() + " now (inventory updated)"));
+  const std::string inventory = Read(lab_ + "/inventory.yaml");
+  EXPECT_THAT(inventory, HasSubstr(endpoint()));
+  EXPECT_THAT(inventory, HasSubstr(fingerprint()));
+  EXPECT_THAT(inventory, HasSubstr("# racks\n"));
+  EXPECT_THAT(inventory, HasSubstr("# the end\n"));
+  EXPECT_THAT(inventory, Not(HasSubstr(old_)));
+}
+
+TEST_F(ApplyMoves, JsonSaysItInANoteBeforeTheResult) {
+  Ran ran = Move(v1::APPLY_STATE_COMMITTED, {"-o", "json"});
+  EXPECT_EQ(ran.exit_code, 0) << ran.err;
+  const size_t note = ran.out.find("n1 listens at " + endpoint() + " now (inventory updated)");
+  ASSERT_NE(note, std::string::npos) << ran.out;
+  EXPECT_LT(ran.out.rfind("{\"type\":\"note\"", note), note);
+  EXPECT_GT(ran.out.find("{\"type\":\"result\""), note);
+}
+
+TEST_F(ApplyMoves, RevertLeavesTheInventoryAsItWas) {
+  Ran ran = Move(v1::APPLY_STATE_REVERTED, {});
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_THAT(Read(lab_ + "/inventory.yaml"), HasSubstr(old_));
+}
+
+// `nodectl confirm` has to find the node, and the way back has to be known.
+TEST_F(ApplyMoves, WhileItAwaitsConfirmationTheInventoryHasTheNewAddressAndTheWayBackIsSaid) {
+  Ran ran = Move(v1::APPLY_STATE_AWAITING_CONFIRM, {});
+  EXPECT_EQ(ran.exit_code, 0) << ran.err;
+  EXPECT_THAT(Read(lab_ + "/inventory.yaml"), HasSubstr(endpoint()));
+  EXPECT_THAT(ran.err, HasSubstr("nodectl pin n1 --node " + old_ + " --fingerprint"));
+}
+
+class Copies : public Apply {
+ protected:
+  size_t Kept() const {
+    const std::string directory = lab_ + "/signed/n1";
+    if (!std::filesystem::exists(directory)) return 0;
+    return std::distance(std::filesystem::directory_iterator(directory), {});
+  }
+};
+
+TEST_F(Copies, AreKeptOfWhatTheNodeTookOnly) {
+  EXPECT_EQ(Run(Command({"--dry-run"})).exit_code, 0);
+  EXPECT_EQ(Kept(), 0u);
+  api_.FailNext("Plan", api::Coded(absl::StatusCode::kFailedPrecondition, "no-grant", "refused"));
+  EXPECT_EQ(Run(Command()).exit_code, 1);
+  EXPECT_EQ(Kept(), 0u);
+  api_.FailNext("Apply", api::Coded(absl::StatusCode::kFailedPrecondition, "pending", "refused"));
+  EXPECT_EQ(Run(Command()).exit_code, 1);
+  EXPECT_EQ(Kept(), 0u);
+  EXPECT_EQ(Run(Command()).exit_code, 0);
+  EXPECT_EQ(Kept(), 1u);
+}
+
+TEST_F(Copies, AreKeptOfASignedFileAsWellAlsoWhenItRunsAlready) {
+  ASSERT_EQ(Run({"sign", "-f", file_, "--allow-plaintext", "-o", Path("n1.json")}).exit_code, 0);
+  for (int i = 0; i < 2; ++i) {
+    std::filesystem::remove_all(lab_ + "/signed");
+    ASSERT_EQ(Run({"apply", "-f", Path("n1.json")}).exit_code, 0);
+    EXPECT_EQ(Kept(), 1u);
+  }
+}
+
+TEST_F(Copies, TheNewest32StayAndOtherFilesAreNotTouched) {
+  const std::string directory = lab_ + "/signed/n1/";
+  std::filesystem::create_directories(directory);
+  for (int i = 1; i <= 40; ++i) Write(absl::StrCat(directory, i, ".json"), "{}");
+  Write(directory + "notes.txt", "mine");
+  ASSERT_EQ(Run(Command()).exit_code, 0);
+  EXPECT_EQ(Kept(), 33u);
+  EXPECT_EQ(access((directory + "notes.txt").c_str(), F_OK), 0);
+  EXPECT_NE(access((directory + "9.json").c_str(), F_OK), 0);
+  EXPECT_EQ(access((directory + "10.json").c_str(), F_OK), 0);
 }
 
 TEST_F(Apply, RevertIsExitOneWithTheNodesCodeAndWhatDoesNotHold) {
@@ -259,6 +370,26 @@ TEST_F(Apply, ExitCodesOfPlanAndDiff) {
   EXPECT_EQ(Run({"diff", "-f", Path("nothing.yaml")}).exit_code, 2);
   // A node without a config is not asked: there is nothing there to compare with.
   EXPECT_EQ(api_.CallCount("Plan"), 0);
+}
+
+// The fake counts its generations itself, from 1.
+class Rollback : public NodectlFixture {};
+
+TEST_F(Rollback, FindsTheCopyOfWhatTheNodeCommittedAndSendsItAsANewGeneration) {
+  StartNode(/*configured=*/true);
+  PinNode();
+  const std::string file = WriteConfig();
+  std::string text = Read(file);
+  text.replace(text.find("metadata:\n"), 10, "metadata:\n  generation: 1\n");
+  Write(file, text);
+  Ran first = Run({"apply", "-f", file, "--allow-plaintext"});
+  ASSERT_EQ(first.exit_code, 0) << first.both();
+  Ran ran = Run({"rollback", "1", "-n", "n1", "--yes"});
+  EXPECT_EQ(ran.exit_code, 0) << ran.both();
+  EXPECT_EQ(api_.CallCount("Apply"), 2);
+  EXPECT_EQ(api_.active_generation(), 2);
+  Ran unknown = Run({"rollback", "7", "-n", "n1", "--yes"});
+  EXPECT_THAT(unknown.err, HasSubstr("no-copy"));
 }
 
 TEST_F(ApplyAgain, PlanAndDiffTakeTheWordsOfApply) {

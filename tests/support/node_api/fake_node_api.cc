@@ -5,7 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "api/coded_status.h"
-#include "machineconfig/base/digest.h"
+#include "machineconfig/sign/document.h"
 
 namespace basalt::testing {
 namespace {
@@ -21,7 +21,12 @@ absl::Status NoSignatures() {
                     "the document carries no signature");
 }
 
-std::string DigestOf(const std::string& payload) { return Sha256(payload).ToString(); }
+std::string DigestOf(const std::string& payload) {
+  v1::SignedDocument document;
+  document.set_type(v1::DOCUMENT_TYPE_MACHINE_CONFIG);
+  document.set_payload(payload);
+  return sign::DocumentDigest(document).ToString();
+}
 
 }  // namespace
 

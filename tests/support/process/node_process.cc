@@ -159,7 +159,7 @@ absl::StatusOr<v1::ApplyEvent> NodeProcess::Apply(
   client::ApplyObserver observer;
   if (on_event) observer.event = on_event;
   return client::RunApply(
-      *std::move(client), request, absl::Now() + patience, observer,
+      *std::move(client), endpoint(), request, absl::Now() + patience, observer,
       [](absl::Duration wait) { std::this_thread::sleep_for(absl::ToChronoMilliseconds(wait)); });
 }
 

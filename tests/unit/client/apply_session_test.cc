@@ -101,12 +101,14 @@ v1::ApplyEvent Event(v1::ApplyState state, bool final = false) {
 class ApplySession : public ::testing::Test {
  protected:
   absl::StatusOr<v1::ApplyEvent> Run(absl::Time deadline = absl::Now() + absl::Hours(1)) {
-    const ApplyObserver observer{[this](const v1::ApplyEvent& e) { seen_.push_back(e); }, nullptr};
-    return RunApply(std::make_unique<FakeClient>(node_, "", false), {}, deadline, observer,
-                    [this](absl::Duration d) { paused_ += d; });
+    const ApplyObserver observer{[this](const v1::ApplyEvent& e) { seen_.push_back(e); }, nullptr,
+                                 [this](const std::string& to) { moved_to_.push_back(to); }};
+    return RunApply(std::make_unique<FakeClient>(node_, "", false), "10.0.0.1:1", {}, deadline,
+                    observer, [this](absl::Duration d) { paused_ += d; });
   }
   Node node_;
   std::vector<v1::ApplyEvent> seen_;
+  std::vector<std::string> moved_to_;
   absl::Duration paused_;
 };
 
@@ -155,6 +157,57 @@ TEST_F(ApplySession, TokenComesBackOverAnotherConnectionAlsoAtTheNewAddress) {
   ASSERT_TRUE(Run().ok());
   // Once: the same token is not used twice.
   EXPECT_THAT(node_.returned_over, ::testing::ElementsAre("", "10.0.0.2:1"));
+}
+
+TEST_F(ApplySession, AnotherAddressIsToldOnceTheNodeHoldsTheDocument) {
+  v1::ApplyEvent verifying = Event(v1::APPLY_STATE_VERIFYING);
+  verifying.set_return_token("t");
+  verifying.add_return_endpoints("10.0.0.1:2");
+  for (v1::ApplyState end :
+       {v1::APPLY_STATE_COMMITTED, v1::APPLY_STATE_AWAITING_CONFIRM, v1::APPLY_STATE_REVERTED}) {
+    moved_to_.clear();
+    node_.streams = {{{verifying, Event(end, true)}, absl::OkStatus()}};
+    node_.returns = {absl::UnavailableError("Connection refused")};
+    ASSERT_TRUE(Run().ok());
+    if (end == v1::APPLY_STATE_REVERTED) {
+      EXPECT_THAT(moved_to_, ::testing::IsEmpty());
+    } else {
+      EXPECT_THAT(moved_to_, ::testing::ElementsAre("10.0.0.1:2"));
+    }
+  }
+}
+
+TEST_F(ApplySession, AddressThatStillAnswersIsNoMove) {
+  v1::ApplyEvent verifying = Event(v1::APPLY_STATE_VERIFYING);
+  verifying.set_return_token("t");
+  verifying.add_return_endpoints("10.0.0.1:2");
+  node_.streams = {{{verifying, Event(v1::APPLY_STATE_COMMITTED, true)}, absl::OkStatus()}};
+  ASSERT_TRUE(Run().ok());
+  EXPECT_THAT(moved_to_, ::testing::IsEmpty());
+}
+
+TEST_F(ApplySession, MoveIsAlsoSeenByAnApplyThatIsJoinedAtTheNewAddress) {
+  v1::ApplyEvent verifying = Event(v1::APPLY_STATE_VERIFYING);
+  verifying.add_return_endpoints("10.0.0.1:2");
+  node_.streams = {{{verifying}, absl::UnavailableError("Socket closed")},
+                   {{}, absl::UnavailableError("Connection refused")},
+                   {{Event(v1::APPLY_STATE_COMMITTED, true)}, absl::OkStatus()}};
+  ASSERT_TRUE(Run().ok());
+  EXPECT_THAT(node_.applied_over, ::testing::ElementsAre("", "", "10.0.0.1:2"));
+  EXPECT_THAT(moved_to_, ::testing::ElementsAre("10.0.0.1:2"));
+}
+
+// 0.0.0.0 dialled from here would be this machine.
+TEST_F(ApplySession, NodeThatListensEverywhereIsSoughtAtTheHostThatIsKnown) {
+  v1::ApplyEvent verifying = Event(v1::APPLY_STATE_VERIFYING);
+  verifying.set_return_token("t");
+  verifying.add_return_endpoints("0.0.0.0:2");
+  verifying.add_return_endpoints("[::]:3");
+  node_.streams = {{{verifying, Event(v1::APPLY_STATE_COMMITTED, true)}, absl::OkStatus()}};
+  node_.returns = {absl::UnavailableError("x"), absl::UnavailableError("x")};
+  ASSERT_TRUE(Run().ok());
+  EXPECT_THAT(node_.returned_over, ::testing::ElementsAre("", "10.0.0.1:2", "10.0.0.1:3"));
+  EXPECT_THAT(moved_to_, ::testing::ElementsAre("10.0.0.1:3"));
 }
 
 TEST_F(ApplySession, ListenerThatIsNotUpYetIsTriedAgain) {
