@@ -4,12 +4,19 @@
 set -euo pipefail
 build=$1; shift
 here=$(dirname "$(readlink -f "$0")")
+# A program that crashes, or prints no figure, is a failure: its own words are shown then.
+medians() {
+  local err; err=$(mktemp)
+  "$build/bench/$1" --benchmark_repetitions=5 --benchmark_report_aggregates_only=true 2>"$err" | grep -E 'median|Benchmark' ||
+    { cat "$err" >&2; rm -f "$err"; echo "$1 failed" >&2; return 1; }
+  rm -f "$err"
+}
 title() { printf '\n== %s\n' "$*"; }
 
 title "Decode and validate 10 KB, beside yaml-cpp's own event pass"
-"$build/bench/bench_config" --benchmark_repetitions=5 --benchmark_report_aggregates_only=true 2>/dev/null | grep -E 'median|Benchmark' || true
+medians bench_config
 title "Verify a document, beside raw Ed25519"
-"$build/bench/bench_sign" --benchmark_repetitions=5 --benchmark_report_aggregates_only=true 2>/dev/null | grep -E 'median|Benchmark' || true
+medians bench_sign
 title "A node: apply, re-send, restart, memory"
 "$build/bench/bench_node" "$build/bin" "$@"
 title "Binary sizes (stripped)"
