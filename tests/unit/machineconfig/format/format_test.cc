@@ -94,7 +94,7 @@ const Case kCases[] = {
     {v1::FORMAT_UNSPECIFIED, {"", "anything"}, {}},
 };
 
-// FAULTS P5: path-like and host-like fields take no way out of their place and no control
+// P5: path-like and host-like fields take no way out of their place and no control
 // characters.
 TEST(Format, P5_EachFormatTakesTheGoodAndRefusesTheBad) {
   for (const Case& c : kCases) {
