@@ -50,6 +50,11 @@ class ControllerImpl : public K3sController {
     v1::Artifact artifact;
   };
 
+  // It has not ended for good: its ports and files are its own still.
+  static bool Alive(host::ServiceState state);
+  // The environment of a download: what the config gives K3s for its own, and what noded was
+  // started with. curl reads the lower-case names.
+  static std::vector<std::string> Proxies(const v1::K3s& k3s);
   NodeFacts Facts() const;
   ProbeTarget Target() const;
   std::optional<host::ServiceStatus> FindService() const;

@@ -23,10 +23,6 @@ constexpr size_t kOutputBytes = 64 << 10;
 constexpr size_t kLastLines = 50;
 constexpr absl::Duration kRenewal = absl::Hours(90 * 24);  // of K3s's certificates
 
-bool Alive(host::ServiceState state) {
-  return state != host::ServiceState::kStopped && state != host::ServiceState::kFailed;
-}
-
 }  // namespace
 
 ProbeTarget ControllerImpl::Target() const {
