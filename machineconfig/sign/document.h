@@ -1,5 +1,7 @@
-// Signed documents: making, reading and checking them. The bytes that are signed are the DSSE PAE
-// of the type's payloadType and the payload, whatever the scheme. Pure, thread-safe.
+// Signed documents: making, reading and checking them. Three schemes say the same thing, each in
+// its own way: DSSE signs the PAE of the type's payloadType and the payload; SSHSIG (sshsig.h) and
+// minisign (minisign.h) sign the payload and name the type beside it. Who a document is does not
+// depend on that: its identity is the digest of the PAE. Pure, thread-safe.
 #pragma once
 
 #include <string>
@@ -31,7 +33,9 @@ v1::SignedDocument Sign(v1::DocumentType type, absl::string_view payload,
 void AddSignature(v1::SignedDocument& document, const PrivateKey& key);
 
 // DSSE JSON: {"payload": base64, "payloadType": ..., "signatures": [{"keyid": ..., "sig":
-// base64}]}. Reading: exactly these fields, canonical base64, keyid absent or the key's id.
+// base64}]}. Reading: exactly these fields, canonical base64, keyid absent or the key's id. Where
+// there are signatures of the other schemes, and only there, they follow as "detachedSignatures":
+// [{"scheme": "sshsig" or "minisign", "sig": base64 of the stored form}].
 std::string ToDsseJson(const v1::SignedDocument& document);
 absl::StatusOr<v1::SignedDocument> FromDsseJson(absl::string_view json);
 // A chain: a JSON array of envelopes, version 1 first.
@@ -63,8 +67,8 @@ class VerifiedDocument {
 
 // Size, type, count, every signature. Signers are counted by raw public key. Reasons:
 //   too-large, wrong-type, no-signatures, too-many-signatures, unknown-scheme, bad-signature (a
-//   known key's bad signature, or a signature that no key of the policy made), duplicate-signer,
-//   revoked-key.
+//   known key's bad signature, a signature that no key of the policy made, or one that is damaged
+//   or made for another type), duplicate-signer, revoked-key.
 // Thresholds are the business of Authorize*. The payload is not parsed.
 absl::StatusOr<VerifiedDocument> Verify(const v1::SignedDocument& document,
                                         v1::DocumentType expected, const v1::TrustPolicy& policy);

@@ -26,12 +26,24 @@ absl::Status Bad(absl::string_view reason, absl::string_view what) {
                     "signatures with keyid and sig");
 }
 
+// Signatures in a form of their own (SSHSIG, minisign) are none of DSSE's: another reader would
+// take them for broken ones. They stand in a list of ours, which is there only when it is needed,
+// so that a document with DSSE signatures alone is an envelope like everybody's.
+constexpr absl::string_view kDetached = "detachedSignatures";
+
+struct DetachedScheme {
+  absl::string_view word;
+  v1::SignatureScheme scheme;
+};
+constexpr DetachedScheme kDetachedSchemes[] = {{"sshsig", v1::SIGNATURE_SCHEME_SSHSIG},
+                                               {"minisign", v1::SIGNATURE_SCHEME_MINISIGN}};
+
 struct SignatureText {
-  std::optional<std::string> keyid, sig;
+  std::optional<std::string> keyid, scheme, sig;
 };
 struct EnvelopeText {
   std::optional<std::string> payload, payload_type;
-  std::optional<std::vector<SignatureText>> signatures;
+  std::optional<std::vector<SignatureText>> signatures, detached;
 };
 
 // A pull of exactly the expected shape out of nlohmann's SAX events. No tree is built, so neither
@@ -68,7 +80,7 @@ class EnvelopeReader : public nlohmann::json_sax<nlohmann::json> {
       return true;
     }
     if (at_ == At::kSignatures) {
-      auto& signatures = *envelopes.back().signatures;
+      std::vector<SignatureText>& signatures = Signatures();
       if (signatures.size() > static_cast<size_t>(kMaxSignatures)) {
         return Fail("too-many-signatures",
                     absl::StrCat("more than ", kMaxSignatures, " signatures"));
@@ -85,11 +97,16 @@ class EnvelopeReader : public nlohmann::json_sax<nlohmann::json> {
     EnvelopeText& envelope = envelopes.back();
     std::optional<std::string>* slot = nullptr;
     if (at_ == At::kSignature) {
-      SignatureText& signature = envelope.signatures->back();
-      slot = name == "keyid" ? &signature.keyid : name == "sig" ? &signature.sig : nullptr;
-    } else if (name == "signatures") {
-      if (envelope.signatures) return Fail("bad-envelope", "field `signatures` stands twice");
-      envelope.signatures.emplace();
+      SignatureText& signature = Signatures().back();
+      slot = name == "sig"                   ? &signature.sig
+             : !detached_ && name == "keyid" ? &signature.keyid
+             : detached_ && name == "scheme" ? &signature.scheme
+                                             : nullptr;
+    } else if (name == "signatures" || name == kDetached) {
+      detached_ = name == kDetached;
+      auto& list = detached_ ? envelope.detached : envelope.signatures;
+      if (list) return Fail("bad-envelope", absl::StrCat("field `", name, "` stands twice"));
+      list.emplace();
       at_ = At::kBeforeSignatures;
       return true;
     } else {
@@ -157,6 +174,10 @@ class EnvelopeReader : public nlohmann::json_sax<nlohmann::json> {
     if (status.ok()) status = Bad(reason, what);
     return false;
   }
+  std::vector<SignatureText>& Signatures() {
+    EnvelopeText& envelope = envelopes.back();
+    return detached_ ? *envelope.detached : *envelope.signatures;
+  }
   bool Unexpected(absl::string_view what) {
     return Fail("bad-envelope", absl::StrCat(what, " where the envelope has none"));
   }
@@ -164,6 +185,7 @@ class EnvelopeReader : public nlohmann::json_sax<nlohmann::json> {
   At at_;
   bool chain_ = false;
   bool in_signature_ = false;
+  bool detached_ = false;  // which of the two lists
   std::string* slot_ = nullptr;
 };
 
@@ -189,6 +211,27 @@ absl::StatusOr<v1::DocumentType> TypeOf(absl::string_view payload_type) {
                                         "` is none that this version knows"));
 }
 
+absl::StatusOr<v1::Signature> ToDetached(const SignatureText& signature) {
+  if (!signature.sig || !signature.scheme) {
+    return Bad("bad-envelope", absl::StrCat(kDetached, ": `scheme` and `sig` belong together"));
+  }
+  v1::Signature out;
+  for (const DetachedScheme& known : kDetachedSchemes) {
+    if (known.word == *signature.scheme) out.set_scheme(known.scheme);
+  }
+  if (out.scheme() == v1::SIGNATURE_SCHEME_UNSPECIFIED) {
+    return Bad("unknown-scheme", absl::StrCat("signature scheme `", signature.scheme->substr(0, 64),
+                                              "` is not known to this version; it knows sshsig and "
+                                              "minisign"));
+  }
+  auto bytes = Base64DecodeStrict(*signature.sig);
+  if (!bytes.ok()) {
+    return Bad("bad-envelope", absl::StrCat(kDetached, ".sig: ", bytes.status().message()));
+  }
+  out.set_signature(*std::move(bytes));
+  return out;
+}
+
 absl::StatusOr<v1::SignedDocument> ToDocument(EnvelopeText& envelope) {
   for (const auto& [name, present] :
        {std::pair<const char*, bool>{"payload", envelope.payload.has_value()},
@@ -209,7 +252,11 @@ absl::StatusOr<v1::SignedDocument> ToDocument(EnvelopeText& envelope) {
                absl::StrCat("the payload has ", payload->size(), " bytes; at most ", kMaxPayload));
   }
   out.set_payload(*std::move(payload));
-  if (envelope.signatures->size() > static_cast<size_t>(kMaxSignatures)) {
+  if (envelope.detached && envelope.detached->empty()) {
+    return Bad("bad-envelope", absl::StrCat("field `", kDetached, "` is empty: leave it out"));
+  }
+  if (envelope.signatures->size() + (envelope.detached ? envelope.detached->size() : 0) >
+      static_cast<size_t>(kMaxSignatures)) {
     return Bad("too-many-signatures", absl::StrCat("more than ", kMaxSignatures, " signatures"));
   }
   for (SignatureText& signature : *envelope.signatures) {
@@ -232,10 +279,24 @@ absl::StatusOr<v1::SignedDocument> ToDocument(EnvelopeText& envelope) {
     made->set_signature(*std::move(bytes));
     made->set_key_id(key_id);
   }
+  if (envelope.detached) {
+    for (const SignatureText& signature : *envelope.detached) {
+      auto made = ToDetached(signature);
+      if (!made.ok()) return made.status();
+      *out.add_signatures() = *std::move(made);
+    }
+  }
   return out;
 }
 
-// Base64, hex and a fixed word: nothing here needs escaping.
+absl::string_view DetachedWord(v1::SignatureScheme scheme) {
+  for (const DetachedScheme& known : kDetachedSchemes) {
+    if (known.scheme == scheme) return known.word;
+  }
+  return "";
+}
+
+// Base64, hex and fixed words: nothing here needs escaping.
 std::string Envelope(const v1::SignedDocument& document, absl::string_view indent) {
   std::string out =
       absl::StrCat("{\n", indent, "  \"payload\": \"", Base64Encode(document.payload()), "\",\n",
@@ -243,6 +304,7 @@ std::string Envelope(const v1::SignedDocument& document, absl::string_view inden
                    "  \"signatures\": [");
   absl::string_view separator = "\n";
   for (const v1::Signature& signature : document.signatures()) {
+    if (!DetachedWord(signature.scheme()).empty()) continue;
     absl::StrAppend(&out, separator, indent, "    {");
     if (!signature.key_id().empty()) {
       absl::StrAppend(&out, "\"keyid\": \"", HexEncode(signature.key_id()), "\", ");
@@ -250,7 +312,18 @@ std::string Envelope(const v1::SignedDocument& document, absl::string_view inden
     absl::StrAppend(&out, "\"sig\": \"", Base64Encode(signature.signature()), "\"}");
     separator = ",\n";
   }
-  absl::StrAppend(&out, "\n", indent, "  ]\n", indent, "}");
+  absl::StrAppend(&out, "\n", indent, "  ]");
+  bool any = false;
+  for (const v1::Signature& signature : document.signatures()) {
+    const absl::string_view word = DetachedWord(signature.scheme());
+    if (word.empty()) continue;
+    if (!any) absl::StrAppend(&out, ",\n", indent, "  \"", kDetached, "\": [");
+    absl::StrAppend(&out, any ? ",\n" : "\n", indent, "    {\"scheme\": \"", word,
+                    "\", \"sig\": \"", Base64Encode(signature.signature()), "\"}");
+    any = true;
+  }
+  if (any) absl::StrAppend(&out, "\n", indent, "  ]");
+  absl::StrAppend(&out, "\n", indent, "}");
   return out;
 }
 

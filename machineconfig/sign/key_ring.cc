@@ -2,17 +2,40 @@
 
 #include <algorithm>
 
-#include "absl/strings/match.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "api/coded_status.h"
+#include "machineconfig/sign/detached.h"
 #include "machineconfig/sign/document.h"
+#include "machineconfig/sign/minisign.h"
+#include "machineconfig/sign/sshsig.h"
 
 namespace basalt::sign {
 namespace {
 
 bool HasUnknownFields(const google::protobuf::Message& message) {
   return !message.GetReflection()->GetUnknownFields(message).empty();
+}
+
+absl::Status BadSignature(absl::string_view what, absl::string_view hint) {
+  return api::Coded(absl::StatusCode::kPermissionDenied, "bad-signature", what, hint);
+}
+
+absl::Status NotOfKey(const KnownKey& key) {
+  return BadSignature(absl::StrCat("it is not a signature of key `", key.name,
+                                   "` over this document: it was changed after signing, or signed "
+                                   "as another type"),
+                      "sign the document again: nodectl sign -f FILE");
+}
+
+// A signature that says for what it was made, and it was not for this.
+absl::Status OtherType(absl::string_view scheme, absl::string_view field, absl::string_view is,
+                       absl::string_view wanted, absl::string_view remedy) {
+  return BadSignature(
+      absl::StrCat("the ", field, " of this ", scheme, " is `", absl::CHexEscape(is.substr(0, 80)),
+                   "`, and must be `", wanted, "`"),
+      absl::StrCat("sign again: ", remedy));
 }
 
 }  // namespace
@@ -58,7 +81,9 @@ void KeyRing::Merge(const KeyRing& other) {
   }
 }
 
-const KnownKey* KeyRing::Find(absl::string_view pae, const v1::Signature& signature) const {
+const KnownKey* KeyRing::FindDsse(const v1::SignedDocument& document,
+                                  const v1::Signature& signature) const {
+  const std::string pae = Pae(PayloadType(document.type()), document.payload());
   for (const KnownKey& known : keys_) {
     // A keyid narrows the search; a wrong one finds nothing, and so refuses.
     if (!signature.key_id().empty() && !known.Is(signature.key_id())) continue;
@@ -67,53 +92,105 @@ const KnownKey* KeyRing::Find(absl::string_view pae, const v1::Signature& signat
   return nullptr;
 }
 
+absl::StatusOr<const KnownKey*> KeyRing::FindSsh(const v1::SignedDocument& document,
+                                                 const v1::Signature& signature) const {
+  auto parsed = ParseSshSignature(signature.signature());
+  if (!parsed.ok()) return parsed.status();
+  const std::string name_space = SshNamespace(document.type());
+  if (parsed->name_space != name_space) {
+    return OtherType("SSH signature", "namespace", parsed->name_space, name_space,
+                     absl::StrCat("ssh-keygen -Y sign -n ", name_space, " -f KEY FILE"));
+  }
+  const KnownKey* known = ByRaw(parsed->key_raw);
+  if (known == nullptr) {
+    return NoKey(
+        absl::StrCat("SSH key ", SshFingerprint(parsed->algorithm, parsed->key_raw), ", "));
+  }
+  if (!VerifySshSignature(*parsed, known->key, document.payload())) return NotOfKey(*known);
+  return known;
+}
+
+absl::StatusOr<const KnownKey*> KeyRing::FindMinisign(const v1::SignedDocument& document,
+                                                      const v1::Signature& signature) const {
+  auto parsed = ParseMinisignSignature(signature.signature());
+  if (!parsed.ok()) return parsed.status();
+  const std::string comment = MinisignComment(document.type());
+  if (parsed->trusted_comment != comment) {
+    return OtherType("minisign signature", "trusted comment", parsed->trusted_comment, comment,
+                     absl::StrCat("minisign -S -t ", comment, " -m FILE"));
+  }
+  const std::string hash = MinisignHash(document.payload());
+  for (const KnownKey& known : keys_) {
+    switch (CheckMinisignSignature(*parsed, known.key, hash)) {
+      case MinisignCheck::kGood:
+        return &known;
+      case MinisignCheck::kComment:
+        return BadSignature(
+            absl::StrCat("its trusted comment was changed after key `", known.name, "` signed it"),
+            absl::StrCat("sign again: minisign -S -t ", comment, " -m FILE"));
+      case MinisignCheck::kNotThisKey:
+        break;
+    }
+  }
+  return nullptr;
+}
+
+absl::StatusOr<const KnownKey*> KeyRing::Find(const v1::SignedDocument& document,
+                                              const v1::Signature& signature) const {
+  switch (signature.scheme()) {
+    case v1::SIGNATURE_SCHEME_SSHSIG:
+      return FindSsh(document, signature);
+    case v1::SIGNATURE_SCHEME_MINISIGN:
+      return FindMinisign(document, signature);
+    default:  // CheckShape let nothing else through
+      break;
+  }
+  if (const KnownKey* found = FindDsse(document, signature)) return found;
+  auto named = std::find_if(keys_.begin(), keys_.end(),
+                            [&](const KnownKey& k) { return k.Is(signature.key_id()); });
+  if (named != keys_.end()) return NotOfKey(*named);
+  return nullptr;
+}
+
+absl::Status KeyRing::NoKey(absl::string_view who) const {
+  return BadSignature(
+      absl::StrCat("it was made by ", who,
+                   "no key of the trust policy over this document; the policy knows ",
+                   absl::StrJoin(keys_, ", ",
+                                 [](std::string* s, const KnownKey& k) {
+                                   absl::StrAppend(s, "`", k.name, "`");
+                                 })),
+      "sign with a key that the policy grants, or add the key to the policy");
+}
+
 absl::StatusOr<std::vector<const KnownKey*>> KeyRing::Match(
     const v1::SignedDocument& document) const {
-  const std::string pae = Pae(PayloadType(document.type()), document.payload());
   std::vector<const KnownKey*> out;
   for (int i = 0; i < document.signatures_size(); ++i) {
-    const v1::Signature& signature = document.signatures(i);
-    const KnownKey* key = Find(pae, signature);
-    if (key == nullptr) {
-      auto named = std::find_if(keys_.begin(), keys_.end(),
-                                [&](const KnownKey& k) { return k.Is(signature.key_id()); });
-      std::string which = absl::StrCat("signature ", i + 1, " of ", document.signatures_size());
-      if (named != keys_.end()) {
-        return api::Coded(absl::StatusCode::kPermissionDenied, "bad-signature",
-                          absl::StrCat(which, " is not a signature of key `", named->name,
-                                       "` over this document: it was changed after signing, or "
-                                       "signed as another type"),
-                          "sign the document again: nodectl sign -f FILE");
-      }
-      return api::Coded(
-          absl::StatusCode::kPermissionDenied, "bad-signature",
-          absl::StrCat(which,
-                       " was made by no key of the trust policy over this document; the policy "
-                       "knows ",
-                       absl::StrJoin(keys_, ", ",
-                                     [](std::string* s, const KnownKey& k) {
-                                       absl::StrAppend(s, "`", k.name, "`");
-                                     })),
-          "sign with a key that the policy grants, or add the key to the policy");
+    absl::StatusOr<const KnownKey*> found = Find(document, document.signatures(i));
+    if (found.ok() && *found == nullptr) found = NoKey("");
+    if (!found.ok()) {
+      return api::Annotate(found.status(),
+                           absl::StrCat("signature ", i + 1, " of ", document.signatures_size()));
     }
-    if (std::find(out.begin(), out.end(), key) != out.end()) {
+    if (std::find(out.begin(), out.end(), *found) != out.end()) {
       return api::Coded(absl::StatusCode::kInvalidArgument, "duplicate-signer",
-                        absl::StrCat("key `", key->name,
-                                     "` signed twice: it counts once, and a "
+                        absl::StrCat("key `", (*found)->name,
+                                     "` signed twice: it counts once, whatever the scheme, and a "
                                      "document carries each signature once"),
                         "remove the second signature, or sign anew");
     }
-    out.push_back(key);
+    out.push_back(*found);
   }
   return out;
 }
 
 std::vector<const KnownKey*> KeyRing::MatchKnown(const v1::SignedDocument& document) const {
-  const std::string pae = Pae(PayloadType(document.type()), document.payload());
   std::vector<const KnownKey*> out;
   for (const v1::Signature& signature : document.signatures()) {
-    const KnownKey* key = Find(pae, signature);
-    if (key != nullptr && std::find(out.begin(), out.end(), key) == out.end()) out.push_back(key);
+    absl::StatusOr<const KnownKey*> found = Find(document, signature);
+    if (!found.ok() || *found == nullptr) continue;
+    if (std::find(out.begin(), out.end(), *found) == out.end()) out.push_back(*found);
   }
   return out;
 }
@@ -155,16 +232,23 @@ absl::Status CheckShape(const v1::SignedDocument& document, v1::DocumentType exp
                   "sign it with fewer keys");
   }
   for (const v1::Signature& signature : document.signatures()) {
-    if (signature.scheme() == v1::SIGNATURE_SCHEME_DSSE) continue;
-    std::string name = signature.scheme() == v1::SIGNATURE_SCHEME_SSHSIG ? "SSHSIG"
-                       : signature.scheme() == v1::SIGNATURE_SCHEME_MINISIGN
-                           ? "minisign"
-                           : absl::StrCat("number ", static_cast<int>(signature.scheme()));
+    switch (signature.scheme()) {
+      case v1::SIGNATURE_SCHEME_DSSE:
+        continue;
+      case v1::SIGNATURE_SCHEME_SSHSIG:
+      case v1::SIGNATURE_SCHEME_MINISIGN:
+        if (signature.key_id().empty()) continue;
+        return BadSignature(absl::StrCat("a ", SchemeName(signature.scheme()),
+                                         " signature has no key id beside it"),
+                            "leave key_id empty: the signature names its key itself");
+      default:
+        break;
+    }
     return refuse("unknown-scheme",
-                  absl::StrCat("signature scheme ", name,
-                               " is not known to this version; it knows DSSE (Ed25519, ECDSA "
-                               "P-256)"),
-                  "sign it with nodectl sign, which makes DSSE signatures");
+                  absl::StrCat("signature scheme ", SchemeName(signature.scheme()),
+                               " is not known to this version; it knows DSSE, SSHSIG and minisign "
+                               "(Ed25519, ECDSA P-256)"),
+                  "sign it with nodectl sign");
   }
   if (document.has_set_proof()) {
     return refuse("unsupported-proof",

@@ -31,7 +31,8 @@ class KeyRing {
   // Adds those keys of `other` that are not here yet, by public key.
   void Merge(const KeyRing& other);
 
-  // The key of each signature, in order. Reasons: bad-signature, duplicate-signer. Revoked keys
+  // The key of each signature, in order. Reasons: bad-signature, unknown-scheme, duplicate-signer
+  // (also when the two are of different schemes). Revoked keys
   // match like the others: the caller decides.
   absl::StatusOr<std::vector<const KnownKey*>> Match(const v1::SignedDocument& document) const;
   // The same, but a signature that no key here made is passed over: for the check against an
@@ -39,7 +40,18 @@ class KeyRing {
   std::vector<const KnownKey*> MatchKnown(const v1::SignedDocument& document) const;
 
  private:
-  const KnownKey* Find(absl::string_view pae, const v1::Signature& signature) const;
+  // nullptr: no key here made it, and no more is known. An error says more: the signature is
+  // damaged, of a kind that is not known, for another type, or claims a key and is not that key's.
+  absl::StatusOr<const KnownKey*> Find(const v1::SignedDocument& document,
+                                       const v1::Signature& signature) const;
+  const KnownKey* FindDsse(const v1::SignedDocument& document,
+                           const v1::Signature& signature) const;
+  absl::StatusOr<const KnownKey*> FindSsh(const v1::SignedDocument& document,
+                                          const v1::Signature& signature) const;
+  absl::StatusOr<const KnownKey*> FindMinisign(const v1::SignedDocument& document,
+                                               const v1::Signature& signature) const;
+  // "It was made by [`who`] no key of the policy".
+  absl::Status NoKey(absl::string_view who) const;
   std::vector<KnownKey> keys_;
 };
 

@@ -11,6 +11,7 @@
 #include "absl/strings/strip.h"
 #include "api/coded_status.h"
 #include "machineconfig/base/digest.h"
+#include "machineconfig/sign/ssh_wire.h"
 
 namespace basalt::sign {
 namespace {
@@ -40,17 +41,6 @@ absl::StatusOr<KeyText> ParsePem(absl::string_view text) {
   auto der = Base64DecodeStrict(body);
   if (!der.ok()) return BadKey("the body of the PEM public key is not base64");
   return KeyText{KeyText::Kind::kSpkiDer, *std::move(der)};
-}
-
-// One length-prefixed string of the SSH wire format off the front of `blob`.
-bool TakeString(absl::string_view* blob, absl::string_view* out) {
-  if (blob->size() < 4) return false;
-  uint32_t size = 0;
-  for (int i = 0; i < 4; ++i) size = size << 8 | static_cast<uint8_t>((*blob)[i]);
-  if (size > blob->size() - 4) return false;
-  *out = blob->substr(4, size);
-  blob->remove_prefix(4 + size);
-  return true;
 }
 
 absl::StatusOr<KeyText> ParseOpenSsh(absl::string_view type, absl::string_view base64) {

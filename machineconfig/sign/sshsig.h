@@ -1,0 +1,50 @@
+// Signatures as `ssh-keygen -Y sign` makes them (PROTOCOL.sshsig of OpenSSH, version 1), by Ed25519
+// and ECDSA P-256 keys. What is signed is the payload itself; the namespace says of which type it
+// is. Each signature has one encoding here: what a lenient reader would let pass is refused. Pure,
+// thread-safe.
+// Reasons: bad-signature (not in this form, damaged), unknown-scheme (RSA, hardware keys (sk-*),
+// another version).
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "basalt/v1/document.pb.h"
+#include "machineconfig/sign/keys.h"
+
+namespace basalt::sign {
+
+inline constexpr size_t kMaxSshSignature = 1024;  // of a known key: about 300
+
+// "basalt-machineconfig@v1"
+std::string SshNamespace(v1::DocumentType type);
+
+// What the blob says; nothing of it is checked against a key yet.
+struct SshSignature {
+  Algorithm algorithm = Algorithm::kEd25519;
+  std::string key_raw;  // as PublicKey::raw()
+  std::string name_space;
+  std::string hash;       // "sha256" or "sha512"
+  std::string signature;  // as PublicKey::Verify takes it
+};
+absl::StatusOr<SshSignature> ParseSshSignature(absl::string_view blob);
+
+// Is it a signature of `key` over `message`? The caller compares the namespace.
+bool VerifySshSignature(const SshSignature& signature, const PublicKey& key,
+                        absl::string_view message);
+
+// The text between BEGIN and END SSH SIGNATURE to the blob, and back as ssh-keygen writes it.
+absl::StatusOr<std::string> UnarmorSshSignature(absl::string_view text);
+std::string ArmorSshSignature(absl::string_view blob);
+
+// "SHA256:..." of a public key, as ssh-add -l shows it; `raw` as PublicKey::raw().
+std::string SshFingerprint(Algorithm algorithm, absl::string_view raw);
+// The public key on the wire (RFC 8709 section 4, RFC 5656 section 3.1).
+std::string SshKeyBlob(Algorithm algorithm, absl::string_view raw);
+
+// The blob of a new signature by `key`.
+std::string MakeSshSignature(const PrivateKey& key, v1::DocumentType type,
+                             absl::string_view message);
+
+}  // namespace basalt::sign
