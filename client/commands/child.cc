@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -55,26 +56,35 @@ bool Collect(int out, int err, absl::Time until, size_t max, std::string& out_te
   return true;
 }
 
-}  // namespace
+struct Descriptors {
+  int input = -1;   // its standard input; -1: nothing to read
+  int target = -1;  // its descriptor 3
+  bool own_stderr = false;
+};
 
-absl::StatusOr<std::string> RunChild(const std::vector<std::string>& argv, absl::Duration timeout,
-                                     size_t max_output, int target) {
+absl::StatusOr<std::string> Run(const std::vector<std::string>& argv, const std::string& called,
+                                const Descriptors& given, absl::Duration timeout,
+                                size_t max_output) {
   int out[2], err[2];
-  if (pipe2(out, O_CLOEXEC) != 0) return Failed(argv[0], strerror(errno));
+  if (pipe2(out, O_CLOEXEC) != 0) return Failed(called, strerror(errno));
   auto close_out = absl::MakeCleanup([&] { close(out[0]); });
   if (pipe2(err, O_CLOEXEC) != 0) {
     close(out[1]);
-    return Failed(argv[0], strerror(errno));
+    return Failed(called, strerror(errno));
   }
   auto close_err = absl::MakeCleanup([&] { close(err[0]); });
 
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+  if (given.input >= 0) {
+    posix_spawn_file_actions_adddup2(&actions, given.input, 0);
+  } else {
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+  }
   posix_spawn_file_actions_adddup2(&actions, out[1], 1);
-  posix_spawn_file_actions_adddup2(&actions, err[1], 2);
+  if (!given.own_stderr) posix_spawn_file_actions_adddup2(&actions, err[1], 2);
   // Also right when it is 3 already: posix_spawn clears close-on-exec then.
-  if (target >= 0) posix_spawn_file_actions_adddup2(&actions, target, 3);
+  if (given.target >= 0) posix_spawn_file_actions_adddup2(&actions, given.target, 3);
   std::vector<char*> words;
   for (const std::string& word : argv) words.push_back(const_cast<char*>(word.c_str()));
   words.push_back(nullptr);
@@ -83,7 +93,7 @@ absl::StatusOr<std::string> RunChild(const std::vector<std::string>& argv, absl:
   posix_spawn_file_actions_destroy(&actions);
   close(out[1]);
   close(err[1]);
-  if (error != 0) return Failed(argv[0], strerror(error));
+  if (error != 0) return Failed(called, strerror(error));
 
   std::string text, complaint;
   bool whole = Collect(out[0], err[0], absl::Now() + timeout, max_output, text, complaint);
@@ -93,14 +103,38 @@ absl::StatusOr<std::string> RunChild(const std::vector<std::string>& argv, absl:
   }
   if (!whole) {
     return api::Coded(absl::StatusCode::kDeadlineExceeded, "child-timeout",
-                      absl::StrCat(argv[0], " took longer than ", absl::FormatDuration(timeout),
+                      absl::StrCat(called, " took longer than ", absl::FormatDuration(timeout),
                                    " or wrote more than ", max_output, " bytes"));
   }
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
     while (!complaint.empty() && complaint.back() == '\n') complaint.pop_back();
-    return Failed(argv[0], complaint.empty() ? "failed" : complaint);
+    return Failed(called, complaint.empty() ? "failed" : complaint);
   }
   return text;
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> RunChild(const std::vector<std::string>& argv, absl::Duration timeout,
+                                     size_t max_output, int target) {
+  return Run(argv, argv[0], {.target = target}, timeout, max_output);
+}
+
+absl::StatusOr<std::string> RunFilter(const std::string& command, absl::string_view input,
+                                      absl::Duration timeout, size_t max_output) {
+  // A file in memory and not a pipe: a program that does not read it to its end cannot block us.
+  int fd = memfd_create("to-be-signed", MFD_CLOEXEC);
+  if (fd < 0) return Failed(command, strerror(errno));
+  auto close_fd = absl::MakeCleanup([&] { close(fd); });
+  for (absl::string_view rest = input; !rest.empty();) {
+    ssize_t n = write(fd, rest.data(), rest.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return Failed(command, strerror(errno));
+    rest.remove_prefix(static_cast<size_t>(n));
+  }
+  if (lseek(fd, 0, SEEK_SET) != 0) return Failed(command, strerror(errno));
+  return Run({"/bin/sh", "-c", command}, command, {.input = fd, .own_stderr = true}, timeout,
+             max_output);
 }
 
 absl::StatusOr<std::string> FindSibling(const std::string& name) {

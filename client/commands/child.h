@@ -1,11 +1,12 @@
 // One short-lived program beside us: `noded-fetch` for downloads, a K3s binary asked for its
-// version. Thread-safe.
+// version, the owner's own program that signs. Thread-safe.
 #pragma once
 
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
 namespace basalt::client {
@@ -15,6 +16,11 @@ namespace basalt::client {
 // Reasons: child-failed, child-timeout, no-such-file.
 absl::StatusOr<std::string> RunChild(const std::vector<std::string>& argv, absl::Duration timeout,
                                      size_t max_output, int target = -1);
+
+// The same of `command` for the shell, with `input` as its standard input; what it says on standard
+// error stays visible while it runs, so that it may ask to touch a key.
+absl::StatusOr<std::string> RunFilter(const std::string& command, absl::string_view input,
+                                      absl::Duration timeout, size_t max_output);
 
 // The program `name` in the directory of this one, else from PATH.
 absl::StatusOr<std::string> FindSibling(const std::string& name);

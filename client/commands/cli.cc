@@ -98,6 +98,13 @@ class Parser {
     verb->add_option("--key", o.keys, "Key that signs; may be repeated (default: the context's)")
         ->type_name("FILE")
         ->allow_extra_args(false);
+    verb->add_option(
+            "--sign-command", o.sign_command,
+            "Program for the shell that signs: bytes on its standard input, signature, raw "
+            "or base64, on its standard output")
+        ->type_name("COMMAND");
+    verb->add_option("--sign-public-key", o.sign_public_key, "Whose signature that program makes")
+        ->type_name("FILE");
     verb->add_flag("--allow-plaintext", o.allow_plaintext, "Sign secrets that are not sealed");
     verb->add_option("--mode", o.mode, "commit, try or staged: sets metadata.apply.mode");
     verb->add_option("--confirm-within", o.confirm_within,
@@ -211,14 +218,30 @@ class Parser {
     Files(v, w.validate.files);
     Output(v);
 
-    v = Verb(app_, "sign", "Fill in what was left out, and sign",
+    v = Verb(app_, "sign", "Fill in what was left out, and sign; or add a signature",
              "  nodectl sign -f n1.yaml --allow-plaintext -o n1.json\n"
              "  nodectl sign -f n1.yaml --key a.key --key b.key --mode try --confirm-within 10m -o "
-             "n1.json",
+             "n1.json\n"
+             "A second signer adds to the same document:\n"
+             "  nodectl sign -f n1.json --key other.key -o n1.json\n"
+             "With a key that only another program has:\n"
+             "  nodectl sign -f n1.yaml --sign-command 'kms-sign --key owner' --sign-public-key "
+             "owner.pub -o n1.json\n"
+             "With ssh-keygen (or minisign -S -t basalt-machineconfig@v1 -m n1.signed.yaml):\n"
+             "  nodectl sign -f n1.yaml --payload-only -o n1.signed.yaml\n"
+             "  ssh-keygen -Y sign -n basalt-machineconfig@v1 -f ~/.ssh/id_ed25519 n1.signed.yaml\n"
+             "  nodectl sign -f n1.signed.yaml --attach n1.signed.yaml.sig -o n1.json",
              [&w](Session& s) { return RunSign(s, w.sign); });
     Files(v, w.sign.files);
     Node(v, w.sign.node);
     Signing(v, w.sign.signing);
+    v->add_option("--attach", w.sign.attach,
+                  "Signature that ssh-keygen -Y sign or minisign -S made of the file; may be "
+                  "repeated")
+        ->type_name("FILE")
+        ->allow_extra_args(false);
+    v->add_flag("--payload-only", w.sign.payload_only,
+                "Write the completed config that is to be signed, and sign nothing");
     v->add_option("-o,--output", w.sign.output_file, "File (0600); default: standard output");
     OutputFormat(v);
 

@@ -55,6 +55,8 @@ absl::StatusOr<int> RunValidate(Session& session, const ValidateOptions& options
 // Shared by what signs.
 struct SigningOptions {
   std::vector<std::string> keys;
+  std::string sign_command;
+  std::string sign_public_key;  // whose signature that command makes
   bool allow_plaintext = false;
   std::string mode;
   std::string confirm_within;
@@ -65,6 +67,8 @@ struct SignOptions {
   std::vector<std::string> files;
   std::string node;
   std::string output_file;
+  std::vector<std::string> attach;  // signatures that other tools wrote
+  bool payload_only = false;
   SigningOptions signing;
 };
 absl::StatusOr<int> RunSign(Session& session, const SignOptions& options);

@@ -8,10 +8,15 @@
 #include "api/coded_status.h"
 #include "client/commands/commands.h"
 #include "client/commands/inputs.h"
+#include "client/commands/planning.h"
+#include "client/commands/signers.h"
 #include "client/commands/signing.h"
 #include "client/context/files.h"
 #include "client/output/errors.h"
 #include "machineconfig/sign/document.h"
+#include "machineconfig/sign/minisign.h"
+#include "machineconfig/sign/sshsig.h"
+#include "machineconfig/validate/validate.h"
 #include "nlohmann/json.hpp"
 
 namespace basalt::client {
@@ -45,32 +50,114 @@ absl::StatusOr<sign::VerifiedChain> ReadTrust(const std::string& file) {
   return verified;
 }
 
+absl::Status Usage(absl::string_view reason, const std::string& what, absl::string_view hint) {
+  return api::Coded(absl::StatusCode::kInvalidArgument, reason, what, hint);
+}
+
+// Does a word of the command line ask for other bytes than are in the file?
+bool AsksForChanges(const SigningOptions& o) {
+  return !o.mode.empty() || !o.confirm_within.empty() || !o.reason.empty();
+}
+
+// What is in the file is what is signed: a signed document that gets one more signature, or a
+// completed config whose signature exists already.
+absl::StatusOr<SignedConfig> TakeAsItIs(Session& session, const Input& input,
+                                        const SignOptions& options) {
+  if (AsksForChanges(options.signing) || options.payload_only) {
+    return Usage(
+        "signed-already",
+        absl::StrCat(input.file, input.is_envelope ? " is signed" : " is what was signed",
+                     ": --mode, --confirm-within, --reason and --payload-only have nothing "
+                     "left to change"),
+        "change the source and sign it anew");
+  }
+  SignedConfig out;
+  if (input.is_envelope) {
+    // Signatures first, as everywhere: one more signature does not make a bad document good.
+    if (absl::Status s = CheckSignatures(session, input); !s.ok()) return s;
+    absl::StatusOr<Document> read = ReadDocument(input);
+    if (!read.ok()) return read.status();
+    out.document = std::move(read->envelope);
+    out.config = std::move(read->config);
+  } else {
+    absl::StatusOr<v1::MachineConfig> config =
+        validate::Load(input.text, input.file, validate::Stage::kComplete);
+    if (!config.ok()) {
+      PrintWarning(session.io(), absl::StrCat(input.file,
+                                              " must be complete: what nodectl sign -f SOURCE "
+                                              "--payload-only -o FILE wrote, and what was signed"));
+      return config.status();
+    }
+    out.document.set_type(v1::DOCUMENT_TYPE_MACHINE_CONFIG);
+    out.document.set_payload(input.text);
+    out.config = *std::move(config);
+  }
+  if (absl::Status s = CheckCluster(session, input.file, out.config); !s.ok()) return s;
+  out.digest = sign::DocumentDigest(out.document).ToString();
+  return out;
+}
+
+absl::StatusOr<SignedConfig> Complete(Session& session, const Input& input,
+                                      const SignOptions& options) {
+  absl::StatusOr<Document> source = ReadDocument(input);
+  if (!source.ok()) return source.status();
+  PrintViolations(session.io(), "warning", source->warnings);
+  absl::StatusOr<const Inventory*> inventory = session.inventory();
+  if (!inventory.ok()) return inventory.status();
+  const std::string name = source->config.metadata().name();
+  const InventoryNode* node = (*inventory)->Find(options.node.empty() ? name : options.node);
+  absl::StatusOr<SignedConfig> made = CompleteConfig(session, input.file, source->config, node,
+                                                     AskFloor(session, node), options.signing);
+  return made.ok() ? made : AtNode(made.status(), name);
+}
+
+absl::Status WriteOut(Io& io, const std::string& file, const std::string& text) {
+  if (file.empty() || file == "-") {
+    io.out << text;
+    return absl::OkStatus();
+  }
+  return WriteFileAtomically(file, text, 0600);
+}
+
 }  // namespace
 
 absl::StatusOr<int> RunSign(Session& session, const SignOptions& options) {
   Io& io = session.io();
   absl::StatusOr<std::vector<Input>> inputs = ReadInputs(options.files);
   if (!inputs.ok()) return inputs.status();
-  if (inputs->size() > 1 && !options.output_file.empty()) {
-    return api::Coded(absl::StatusCode::kInvalidArgument, "one-at-a-time",
-                      absl::StrCat("-o names one file, and there are ", inputs->size(), " sources"),
-                      "sign them one by one");
+  if (inputs->size() > 1 && (!options.output_file.empty() || !options.attach.empty())) {
+    return Usage("one-at-a-time",
+                 absl::StrCat(options.attach.empty() ? "-o" : "--attach",
+                              " is for one file, and there are ", inputs->size(), " sources"),
+                 "sign them one by one");
+  }
+  if (options.payload_only && !options.attach.empty()) {
+    return Usage("one-at-a-time", "--payload-only comes before signing, --attach after it",
+                 "nodectl sign --help shows the three steps");
   }
   for (const Input& input : *inputs) {
-    if (input.is_envelope) {
-      return api::Coded(absl::StatusCode::kInvalidArgument, "signed-already",
-                        absl::StrCat(input.file, " is a signed document, not a source"));
+    absl::StatusOr<SignedConfig> made = input.is_envelope || !options.attach.empty()
+                                            ? TakeAsItIs(session, input, options)
+                                            : Complete(session, input, options);
+    if (!made.ok()) return made.status();
+    const std::string name = made->config.metadata().name();
+    for (const std::string& line : made->filled_in) io.err << "  filled in " << line << "\n";
+    if (options.payload_only) {
+      absl::Status written = WriteOut(io, options.output_file, made->document.payload());
+      if (!written.ok()) return written;
+      io.err << "to sign for " << name << ": ssh-keygen -Y sign -n "
+             << sign::SshNamespace(made->document.type()) << " -f KEY FILE, or minisign -S -t "
+             << sign::MinisignComment(made->document.type())
+             << " -m FILE; then nodectl sign -f FILE --attach SIGNATURE\n";
+      continue;
     }
-    absl::StatusOr<Document> source = ReadDocument(input);
-    if (!source.ok()) return source.status();
-    PrintViolations(io, "warning", source->warnings);
-    absl::StatusOr<const Inventory*> inventory = session.inventory();
-    if (!inventory.ok()) return inventory.status();
-    const std::string name = source->config.metadata().name();
-    const InventoryNode* node = (*inventory)->Find(options.node.empty() ? name : options.node);
-    absl::StatusOr<SignedConfig> made = SignConfig(session, input.file, source->config, node,
-                                                   AskFloor(session, node), options.signing);
-    if (!made.ok()) return AtNode(made.status(), name);
+    if (absl::Status s = AttachSignatures(options.attach, made->document); !s.ok()) return s;
+    // A signature that exists needs no key of ours beside it, unless one is asked for.
+    if (options.attach.empty() || !options.signing.keys.empty() ||
+        !options.signing.sign_command.empty()) {
+      absl::Status signed_too = AddSignatures(session, options.signing, made->document);
+      if (!signed_too.ok()) return signed_too;
+    }
     absl::StatusOr<const sign::VerifiedChain*> trust = session.trust();
     if (!trust.ok()) return trust.status();
     absl::Status good = VerifyLocally(**trust, made->document, made->config);
@@ -84,14 +171,9 @@ absl::StatusOr<int> RunSign(Session& session, const SignOptions& options) {
     if (!context.ok()) return context.status();
     absl::Status kept = KeepCopy(**context, made->config, made->document);
     if (!kept.ok()) return kept;
-    for (const std::string& line : made->filled_in) io.err << "  filled in " << line << "\n";
-    const std::string json = sign::ToDsseJson(made->document);
-    if (options.output_file.empty() || options.output_file == "-") {
-      io.out << json << "\n";
-      continue;
-    }
-    absl::Status written = WriteFileAtomically(options.output_file, json + "\n", 0600);
+    absl::Status written = WriteOut(io, options.output_file, sign::ToDsseJson(made->document));
     if (!written.ok()) return written;
+    if (options.output_file.empty() || options.output_file == "-") continue;
     io.err << "signed " << made->digest << " for " << name << ", generation "
            << made->config.metadata().generation() << ": " << options.output_file << "\n";
   }

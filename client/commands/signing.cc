@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "api/coded_status.h"
 #include "client/commands/inputs.h"
+#include "client/commands/signers.h"
 #include "client/context/files.h"
 #include "client/output/errors.h"
 #include "machineconfig/merge/set_path.h"
@@ -98,10 +99,21 @@ absl::Status VerifyLocally(const sign::VerifiedChain& trust, const v1::SignedDoc
   return sign::AuthorizeConfig(trust.policy, verified->signers(), {}, nullptr, config);
 }
 
-absl::StatusOr<SignedConfig> SignConfig(Session& session, const std::string& file,
-                                        v1::MachineConfig config, const InventoryNode* node,
-                                        const std::optional<v1::HelloReply>& hello,
-                                        const SigningOptions& options) {
+absl::Status CheckCluster(Session& session, const std::string& file,
+                          const v1::MachineConfig& config) {
+  absl::StatusOr<const Context*> context = session.context();
+  if (!context.ok()) return context.status();
+  if (config.metadata().cluster() == (*context)->cluster) return absl::OkStatus();
+  return api::Coded(absl::StatusCode::kInvalidArgument, "wrong-cluster",
+                    absl::StrCat(file, " is for cluster ", config.metadata().cluster(),
+                                 ", the context is ", (*context)->cluster),
+                    "choose the context of that cluster with --context");
+}
+
+absl::StatusOr<SignedConfig> CompleteConfig(Session& session, const std::string& file,
+                                            v1::MachineConfig config, const InventoryNode* node,
+                                            const std::optional<v1::HelloReply>& hello,
+                                            const SigningOptions& options) {
   absl::StatusOr<const Context*> context = session.context();
   if (!context.ok()) return context.status();
   absl::StatusOr<const sign::VerifiedChain*> trust = session.trust();
@@ -109,13 +121,8 @@ absl::StatusOr<SignedConfig> SignConfig(Session& session, const std::string& fil
   if (absl::Status s = SetApplyOptions(config, options); !s.ok()) return s;
   if (absl::Status s = RefusePlaintext(config, file, options.allow_plaintext); !s.ok()) return s;
 
+  if (absl::Status s = CheckCluster(session, file, config); !s.ok()) return s;
   const std::string name = config.metadata().name();
-  if (config.metadata().cluster() != (*context)->cluster) {
-    return api::Coded(absl::StatusCode::kInvalidArgument, "wrong-cluster",
-                      absl::StrCat(file, " is for cluster ", config.metadata().cluster(),
-                                   ", the context is ", (*context)->cluster),
-                      "choose the context of that cluster with --context");
-  }
   FillFacts facts;
   facts.now = absl::Now();
   facts.epoch = (*trust)->policy.epoch();
@@ -138,15 +145,21 @@ absl::StatusOr<SignedConfig> SignConfig(Session& session, const std::string& fil
   validate::Findings findings = validate::Validate(config, validate::Stage::kComplete, {}, file);
   if (!findings.ok()) return api::Invalid(findings.errors);
 
-  std::vector<std::string> paths = options.keys;
-  if (paths.empty()) paths.push_back((*context)->key);
-  absl::StatusOr<std::vector<sign::PrivateKey>> keys = LoadKeys(paths, session.passphrase());
-  if (!keys.ok()) return keys.status();
-  std::vector<const sign::PrivateKey*> pointers;
-  for (const sign::PrivateKey& key : *keys) pointers.push_back(&key);
-  out.document = sign::Sign(v1::DOCUMENT_TYPE_MACHINE_CONFIG, yaml::Emit(config), pointers);
+  out.document.set_type(v1::DOCUMENT_TYPE_MACHINE_CONFIG);
+  out.document.set_payload(yaml::Emit(config));
   out.config = std::move(config);
   out.digest = sign::DocumentDigest(out.document).ToString();
+  return out;
+}
+
+absl::StatusOr<SignedConfig> SignConfig(Session& session, const std::string& file,
+                                        v1::MachineConfig config, const InventoryNode* node,
+                                        const std::optional<v1::HelloReply>& hello,
+                                        const SigningOptions& options) {
+  absl::StatusOr<SignedConfig> out =
+      CompleteConfig(session, file, std::move(config), node, hello, options);
+  if (!out.ok()) return out;
+  if (absl::Status s = AddSignatures(session, options, out->document); !s.ok()) return s;
   return out;
 }
 

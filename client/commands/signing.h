@@ -40,12 +40,22 @@ struct SignedConfig {
   std::vector<std::string> filled_in;
 };
 
-// The whole way. `hello` is what the node said, when it could be asked. Reasons also:
-// plaintext-secrets, not-pinned (no target and no pin).
+// Up to the bytes to sign: a document without signatures. `hello` is what the node said, when it
+// could be asked. Reasons also: plaintext-secrets, not-pinned (no target and no pin).
+absl::StatusOr<SignedConfig> CompleteConfig(Session& session, const std::string& file,
+                                            v1::MachineConfig config, const InventoryNode* node,
+                                            const std::optional<v1::HelloReply>& hello,
+                                            const SigningOptions& options);
+
+// The whole way: completed, and signed by those whom the options name.
 absl::StatusOr<SignedConfig> SignConfig(Session& session, const std::string& file,
                                         v1::MachineConfig config, const InventoryNode* node,
                                         const std::optional<v1::HelloReply>& hello,
                                         const SigningOptions& options);
+
+// "wrong-cluster" unless it is for the cluster of the context.
+absl::Status CheckCluster(Session& session, const std::string& file,
+                          const v1::MachineConfig& config);
 
 // As many as a node keeps generations.
 inline constexpr size_t kKeptCopies = 32;

@@ -8,6 +8,17 @@
 
 namespace basalt::sign {
 
+namespace {
+
+void Add(v1::SignedDocument& document, const PublicKey& key, const std::string& bytes) {
+  v1::Signature* signature = document.add_signatures();
+  signature->set_scheme(v1::SIGNATURE_SCHEME_DSSE);
+  signature->set_signature(bytes);
+  signature->set_key_id(key.id().bytes.data(), key.id().bytes.size());
+}
+
+}  // namespace
+
 absl::string_view TypeWord(v1::DocumentType type) {
   switch (type) {
     case v1::DOCUMENT_TYPE_MACHINE_CONFIG:
@@ -50,11 +61,20 @@ v1::SignedDocument Sign(v1::DocumentType type, absl::string_view payload,
 }
 
 void AddSignature(v1::SignedDocument& document, const PrivateKey& key) {
-  v1::Signature* signature = document.add_signatures();
-  signature->set_scheme(v1::SIGNATURE_SCHEME_DSSE);
-  signature->set_signature(key.Sign(Pae(PayloadType(document.type()), document.payload())));
-  const Digest& id = key.public_key().id();
-  signature->set_key_id(id.bytes.data(), id.bytes.size());
+  Add(document, key.public_key(), key.Sign(Pae(PayloadType(document.type()), document.payload())));
+}
+
+bool AddSignatureOf(v1::SignedDocument& document, const PublicKey& key,
+                    absl::string_view signature) {
+  const std::string pae = Pae(PayloadType(document.type()), document.payload());
+  std::string bytes(signature);
+  if (!key.Verify(pae, bytes)) {
+    if (key.algorithm() != Algorithm::kEcdsaP256) return false;
+    bytes = EcdsaDer(signature);
+    if (!key.Verify(pae, bytes)) return false;
+  }
+  Add(document, key, bytes);
+  return true;
 }
 
 absl::StatusOr<VerifiedDocument> Verify(const v1::SignedDocument& document,

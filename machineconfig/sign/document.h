@@ -31,6 +31,11 @@ Digest DocumentDigest(const v1::SignedDocument& document);
 v1::SignedDocument Sign(v1::DocumentType type, absl::string_view payload,
                         const std::vector<const PrivateKey*>& keys);
 void AddSignature(v1::SignedDocument& document, const PrivateKey& key);
+// A DSSE signature that was made elsewhere (an HSM, a KMS) over the PAE. Ed25519: 64 bytes; ECDSA:
+// DER, or r and s side by side as PKCS#11 gives them. False, and nothing added, when it is not
+// `key`'s.
+bool AddSignatureOf(v1::SignedDocument& document, const PublicKey& key,
+                    absl::string_view signature);
 
 // DSSE JSON: {"payload": base64, "payloadType": ..., "signatures": [{"keyid": ..., "sig":
 // base64}]}. Reading: exactly these fields, canonical base64, keyid absent or the key's id. Where

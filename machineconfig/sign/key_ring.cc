@@ -103,8 +103,7 @@ absl::StatusOr<const KnownKey*> KeyRing::FindSsh(const v1::SignedDocument& docum
   }
   const KnownKey* known = ByRaw(parsed->key_raw);
   if (known == nullptr) {
-    return NoKey(
-        absl::StrCat("SSH key ", SshFingerprint(parsed->algorithm, parsed->key_raw), ", "));
+    return NoKey(absl::StrCat("SSH key ", SshFingerprint(parsed->algorithm, parsed->key_raw)));
   }
   if (!VerifySshSignature(*parsed, known->key, document.payload())) return NotOfKey(*known);
   return known;
@@ -154,8 +153,10 @@ absl::StatusOr<const KnownKey*> KeyRing::Find(const v1::SignedDocument& document
 
 absl::Status KeyRing::NoKey(absl::string_view who) const {
   return BadSignature(
-      absl::StrCat("it was made by ", who,
-                   "no key of the trust policy over this document; the policy knows ",
+      absl::StrCat(who.empty() ? "it was made by no key of the trust policy over this document"
+                               : absl::StrCat("it was made by ", who,
+                                              ", which is no key of the trust policy"),
+                   "; the policy knows ",
                    absl::StrJoin(keys_, ", ",
                                  [](std::string* s, const KnownKey& k) {
                                    absl::StrAppend(s, "`", k.name, "`");

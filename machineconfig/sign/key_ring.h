@@ -50,7 +50,7 @@ class KeyRing {
                                           const v1::Signature& signature) const;
   absl::StatusOr<const KnownKey*> FindMinisign(const v1::SignedDocument& document,
                                                const v1::Signature& signature) const;
-  // "It was made by [`who`] no key of the policy".
+  // It was made by `who`, where that is known, and that is no key of the policy.
   absl::Status NoKey(absl::string_view who) const;
   std::vector<KnownKey> keys_;
 };

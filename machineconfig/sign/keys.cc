@@ -175,6 +175,17 @@ bool PublicKey::Verify(absl::string_view message, absl::string_view signature) c
                           message.size()) == 1;
 }
 
+std::string EcdsaDer(absl::string_view r_and_s) {
+  if (r_and_s.size() != 64) return "";
+  EcdsaSigPtr both(Must(ECDSA_SIG_new()));
+  Must(ECDSA_SIG_set0(both.get(), Must(BN_bin2bn(Bytes(r_and_s), 32, nullptr)),
+                      Must(BN_bin2bn(Bytes(r_and_s) + 32, 32, nullptr))) == 1);
+  std::string der(static_cast<size_t>(i2d_ECDSA_SIG(both.get(), nullptr)), '\0');
+  unsigned char* p = reinterpret_cast<unsigned char*>(der.data());
+  i2d_ECDSA_SIG(both.get(), &p);
+  return der;
+}
+
 PrivateKey PrivateKey::GenerateEd25519() {
   auto made = FromOpenSsl(Must(EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519")));
   Must(made.ok());

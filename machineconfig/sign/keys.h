@@ -48,6 +48,10 @@ class PublicKey {
   std::shared_ptr<EVP_PKEY> key_;
 };
 
+// The DER of an ECDSA P-256 signature given as r and s side by side, 32 bytes each; empty for
+// anything else.
+std::string EcdsaDer(absl::string_view r_and_s);
+
 class PrivateKey {
  public:
   static PrivateKey GenerateEd25519();

@@ -50,6 +50,38 @@ TEST(Document, MixedAlgorithmsSignTogether) {
   EXPECT_EQ(verified->signers().size(), 2u);
 }
 
+// r and s of a DER signature side by side, as PKCS#11 gives them.
+std::string SideBySide(const std::string& der) {
+  std::string out;
+  for (size_t at = 2; at < der.size(); at += 2 + static_cast<size_t>(der[at + 1])) {
+    std::string number = der.substr(at + 2, static_cast<size_t>(der[at + 1]));
+    if (number.size() > 32) number.erase(0, 1);
+    out += std::string(32 - number.size(), '\0') + number;
+  }
+  return out;
+}
+
+TEST(Document, ASignatureMadeElsewhereIsTakenWhenItIsGood) {
+  v1::TrustPolicy policy = Policy();
+  AddKey(policy, "token", P256Key().public_key());
+  v1::SignedDocument document = SignedBy({});
+  const std::string pae = Pae(PayloadType(kConfig), document.payload());
+  const std::string der = P256Key().Sign(pae);
+  for (const std::string& bad : {std::string(), std::string(64, '\0'), std::string(64, '\xff'),
+                                 P256Key().Sign("x"), SideBySide(P256Key().Sign("x")), der + "x"}) {
+    EXPECT_FALSE(AddSignatureOf(document, P256Key().public_key(), bad));
+  }
+  EXPECT_FALSE(AddSignatureOf(document, Key("alice").public_key(), Key("bob").Sign(pae)));
+  EXPECT_EQ(document.signatures_size(), 0);
+  EXPECT_TRUE(AddSignatureOf(document, Key("alice").public_key(), Key("alice").Sign(pae)));
+  for (const std::string& good : {der, SideBySide(der)}) {
+    v1::SignedDocument both = document;
+    ASSERT_TRUE(AddSignatureOf(both, P256Key().public_key(), good));
+    EXPECT_EQ(both.signatures(1).signature(), der);
+    EXPECT_THAT(Check(both, policy), HasReason(""));
+  }
+}
+
 TEST(Document, S1_EveryFlippedBitOfTheStoredFormIsRefused) {
   const v1::SignedDocument good = SignedBy({"alice"}, "kind: MachineConfig\nname: n1\n");
   ASSERT_TRUE(Check(good).ok());

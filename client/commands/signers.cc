@@ -1,0 +1,86 @@
+#include "client/commands/signers.h"
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "api/coded_status.h"
+#include "client/commands/child.h"
+#include "client/context/files.h"
+#include "client/context/passphrase.h"
+#include "machineconfig/base/digest.h"
+#include "machineconfig/sign/detached.h"
+#include "machineconfig/sign/document.h"
+#include "machineconfig/sign/keys.h"
+
+namespace basalt::client {
+namespace {
+
+// A person may have to find a card and type its number.
+constexpr absl::Duration kSignCommandTimeout = absl::Minutes(5);
+constexpr size_t kMaxSignCommandOutput = 64 << 10;
+constexpr size_t kMaxSignatureFile = 64 << 10;
+
+absl::Status CommandFailed(const SigningOptions& options, absl::string_view what) {
+  return api::Coded(absl::StatusCode::kFailedPrecondition, "sign-command",
+                    absl::StrCat("--sign-command `", options.sign_command, "`: ", what),
+                    "it gets the bytes to sign on standard input, and writes the signature, raw or "
+                    "in base64, on standard output");
+}
+
+absl::Status SignByCommand(const SigningOptions& options, v1::SignedDocument& document) {
+  if (options.sign_public_key.empty()) {
+    return api::Coded(absl::StatusCode::kInvalidArgument, "sign-command",
+                      "--sign-command needs --sign-public-key",
+                      "the public half of the key with which it signs: PEM, OpenSSH or minisign");
+  }
+  absl::StatusOr<std::string> text = ReadFile(options.sign_public_key, kMaxSignatureFile);
+  if (!text.ok()) return text.status();
+  absl::StatusOr<sign::PublicKey> key = sign::PublicKey::Parse(*text);
+  if (!key.ok()) return api::Annotate(key.status(), options.sign_public_key);
+  absl::StatusOr<std::string> signature = RunFilter(
+      options.sign_command, sign::Pae(sign::PayloadType(document.type()), document.payload()),
+      kSignCommandTimeout, kMaxSignCommandOutput);
+  if (!signature.ok()) return CommandFailed(options, signature.status().message());
+  if (sign::AddSignatureOf(document, *key, *signature)) return absl::OkStatus();
+  absl::StatusOr<std::string> decoded = Base64DecodeStrict(
+      absl::StrReplaceAll(absl::StripAsciiWhitespace(*signature), {{"\r", ""}, {"\n", ""}}));
+  if (decoded.ok() && sign::AddSignatureOf(document, *key, *decoded)) return absl::OkStatus();
+  return CommandFailed(
+      options, absl::StrCat("the ", signature->size(), " bytes it wrote are no signature of ",
+                            options.sign_public_key, " over this document"));
+}
+
+}  // namespace
+
+absl::Status AddSignatures(Session& session, const SigningOptions& options,
+                           v1::SignedDocument& document) {
+  std::vector<std::string> paths = options.keys;
+  if (paths.empty() && options.sign_command.empty()) {
+    absl::StatusOr<const Context*> context = session.context();
+    if (!context.ok()) return context.status();
+    paths.push_back((*context)->key);
+  }
+  if (options.sign_command.empty() && !options.sign_public_key.empty()) {
+    return api::Coded(absl::StatusCode::kInvalidArgument, "sign-command",
+                      "--sign-public-key without --sign-command signs nothing",
+                      "keys in files sign with --key");
+  }
+  absl::StatusOr<std::vector<sign::PrivateKey>> keys = LoadKeys(paths, session.passphrase());
+  if (!keys.ok()) return keys.status();
+  for (const sign::PrivateKey& key : *keys) sign::AddSignature(document, key);
+  if (options.sign_command.empty()) return absl::OkStatus();
+  return SignByCommand(options, document);
+}
+
+absl::Status AttachSignatures(const std::vector<std::string>& files, v1::SignedDocument& document) {
+  for (const std::string& file : files) {
+    absl::StatusOr<std::string> text = ReadFile(file, kMaxSignatureFile);
+    if (!text.ok()) return text.status();
+    absl::StatusOr<v1::Signature> signature = sign::ReadDetachedSignature(*text);
+    if (!signature.ok()) return api::Annotate(signature.status(), file);
+    *document.add_signatures() = *std::move(signature);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace basalt::client

@@ -1,0 +1,205 @@
+// Several signers, signatures of other tools, and keys that only another program has.
+#include <gmock/gmock.h>
+
+#include <cstdlib>
+
+#include "absl/strings/str_cat.h"
+#include "machineconfig/sign/document.h"
+#include "machineconfig/sign/sshsig.h"
+#include "tests/component/client/nodectl_fixture.h"
+
+namespace basalt::client {
+namespace {
+
+using ::testing::HasSubstr;
+
+class Signers : public NodectlFixture {
+ protected:
+  void SetUp() override {
+    NodectlFixture::SetUp();
+    Ran pin = Run({"pin", "n1", "--node", "127.0.0.1:1", "--fingerprint", std::string(64, 'a')});
+    ASSERT_EQ(pin.exit_code, 0) << pin.err;
+  }
+
+  // trust.json with one more key, granted machine configs beside `config`, as root signs it.
+  void Trust(const std::string& name, const sign::PublicKey& key, int threshold = 1) {
+    const std::string line =
+        absl::StrCat("ssh-ed25519 ", Base64Encode(sign::SshKeyBlob(key.algorithm(), key.raw())));
+    std::string yaml = Read(lab_ + "/trust.yaml");
+    auto replace = [&](const std::string& from, const std::string& to) {
+      const size_t at = yaml.find(from);
+      ASSERT_NE(at, std::string::npos) << from << "\n" << yaml;
+      yaml.replace(at, from.size(), to);
+    };
+    replace("keys:\n", absl::StrCat("keys:\n  - name: ", name, "\n    publicKey: ", line, "\n"));
+    replace("keys: [config]\n    threshold: 1",
+            absl::StrCat("keys: [config, ", name, "]\n    threshold: ", threshold));
+    auto root = sign::PrivateKey::FromPem(Read(lab_ + "/keys/root.key"));
+    ASSERT_TRUE(root.ok()) << root.status();
+    v1::TrustChain chain;
+    *chain.add_policies() = sign::Sign(v1::DOCUMENT_TYPE_TRUST_POLICY, yaml, {&*root});
+    Write(lab_ + "/trust.json", sign::ChainToJson(chain));
+  }
+
+  std::string Payload() {
+    const std::string file = Path("n1.signed.yaml");
+    Ran made = Run({"sign", "-f", WriteConfig("source.yaml"), "--allow-plaintext", "--payload-only",
+                    "-o", file});
+    EXPECT_EQ(made.exit_code, 0) << made.err;
+    return file;
+  }
+  std::string SshSign(const sign::PrivateKey& key, const std::string& file,
+                      v1::DocumentType type = v1::DOCUMENT_TYPE_MACHINE_CONFIG) {
+    const std::string out = file + ".sig";
+    Write(out, sign::ArmorSshSignature(sign::MakeSshSignature(key, type, Read(file))));
+    return out;
+  }
+
+  const sign::PrivateKey other_ = sign::PrivateKey::GenerateEd25519();
+};
+
+TEST_F(Signers, ASignatureOfSshKeygenIsAttachedToWhatWasCompleted) {
+  Trust("alice", other_.public_key());
+  const std::string file = Payload();
+  EXPECT_THAT(Read(file), HasSubstr("generation:"));
+  Ran made = Run({"sign", "-f", file, "--attach", SshSign(other_, file), "-o", Path("n1.json")});
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+  Ran verified = Run({"verify", "-f", Path("n1.json")});
+  EXPECT_EQ(verified.exit_code, 0) << verified.err;
+  EXPECT_THAT(verified.out, HasSubstr("signed by alice"));
+  auto document = sign::FromDsseJson(Read(Path("n1.json")));
+  ASSERT_TRUE(document.ok()) << document.status();
+  EXPECT_EQ(document->payload(), Read(file));  // to the byte
+}
+
+TEST_F(Signers, ThePayloadOnStandardOutputIsNothingElse) {
+  Ran made = Run({"sign", "-f", WriteConfig(), "--allow-plaintext", "--payload-only"});
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+  EXPECT_EQ(made.out.rfind("apiVersion:", 0), 0u) << made.out;
+  EXPECT_THAT(made.err, HasSubstr("ssh-keygen -Y sign -n basalt-machineconfig@v1"));
+  Write(Path("piped.yaml"), made.out);
+  Trust("alice", other_.public_key());
+  EXPECT_EQ(Run({"sign", "-f", Path("piped.yaml"), "--attach", SshSign(other_, Path("piped.yaml")),
+                 "-o", Path("n1.json")})
+                .exit_code,
+            0);
+}
+
+TEST_F(Signers, ThePayloadOfPlaintextSecretsNeedsTheSameWord) {
+  Ran ran = Run({"sign", "-f", WriteConfig(), "--payload-only"});
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_THAT(ran.err, HasSubstr("plaintext-secrets"));
+  EXPECT_EQ(ran.out, "");
+}
+
+TEST_F(Signers, WhatIsAttachedMustFitTheFileAndItsType) {
+  Trust("alice", other_.public_key());
+  const std::string file = Payload();
+  const std::string signature = SshSign(other_, file);
+  Write(Path("other.yaml"), Read(file) + "# one more line\n");
+  Ran other = Run({"sign", "-f", Path("other.yaml"), "--attach", signature});
+  EXPECT_EQ(other.exit_code, 1);
+  EXPECT_THAT(other.err, HasSubstr("bad-signature"));
+  EXPECT_EQ(other.out, "");
+  Ran type = Run({"sign", "-f", file, "--attach", SshSign(other_, file, v1::DOCUMENT_TYPE_ACTION)});
+  EXPECT_EQ(type.exit_code, 1);
+  EXPECT_THAT(type.err, HasSubstr("basalt-machineconfig@v1"));
+  Ran none = Run({"sign", "-f", file, "--attach", file});
+  EXPECT_THAT(none.err, HasSubstr("unknown-scheme"));
+  Ran stranger =
+      Run({"sign", "-f", file, "--attach", SshSign(sign::PrivateKey::GenerateEd25519(), file)});
+  EXPECT_THAT(stranger.err, HasSubstr("no key of the trust policy"));
+}
+
+TEST_F(Signers, ASourceThatIsNotCompleteTakesNoSignature) {
+  Trust("alice", other_.public_key());
+  const std::string source = WriteConfig();
+  Ran ran = Run({"sign", "-f", source, "--attach", SshSign(other_, source)});
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_THAT(ran.err, HasSubstr("--payload-only"));
+  EXPECT_THAT(ran.err, HasSubstr("metadata.generation"));
+}
+
+TEST_F(Signers, ASecondSignerAddsToTheDocument) {
+  Trust("alice", other_.public_key(), 2);
+  Write(Path("alice.key"), other_.Pem());
+  Ran first = Run({"sign", "-f", WriteConfig(), "--allow-plaintext", "-o", Path("n1.json")});
+  ASSERT_EQ(first.exit_code, 0) << first.err;
+  EXPECT_THAT(first.err, HasSubstr("no node will accept it yet"));
+  const std::string before = Read(Path("n1.json"));
+  EXPECT_THAT(Run({"verify", "-f", Path("n1.json")}).err, HasSubstr("too-few-signers"));
+  Ran second =
+      Run({"sign", "-f", Path("n1.json"), "--key", Path("alice.key"), "-o", Path("n1.json")});
+  ASSERT_EQ(second.exit_code, 0) << second.err;
+  EXPECT_THAT(Run({"verify", "-f", Path("n1.json")}).out, HasSubstr("signed by alice, config"));
+  EXPECT_EQ(sign::DocumentDigest(*sign::FromDsseJson(before)),
+            sign::DocumentDigest(*sign::FromDsseJson(Read(Path("n1.json")))));
+}
+
+TEST_F(Signers, S7_TheSameKeyIsNotAddedTwiceAlsoNotInAnotherScheme) {
+  Trust("alice", other_.public_key());
+  Write(Path("alice.key"), other_.Pem());
+  ASSERT_EQ(
+      Run({"sign", "-f", WriteConfig(), "--allow-plaintext", "-o", Path("n1.json")}).exit_code, 0);
+  const std::string before = Read(Path("n1.json"));
+  Ran twice = Run({"sign", "-f", Path("n1.json"), "-o", Path("n1.json")});
+  EXPECT_EQ(twice.exit_code, 1);
+  EXPECT_THAT(twice.err, HasSubstr("duplicate-signer"));
+  EXPECT_EQ(Read(Path("n1.json")), before);
+  const std::string file = Payload();
+  Ran both = Run({"sign", "-f", file, "--attach", SshSign(other_, file), "--key", Path("alice.key"),
+                  "-o", Path("n2.json")});
+  EXPECT_THAT(both.err, HasSubstr("duplicate-signer"));
+  EXPECT_EQ(Read(Path("n2.json")), "");
+}
+
+TEST_F(Signers, ASignedDocumentIsNotChangedByAnotherSigner) {
+  ASSERT_EQ(
+      Run({"sign", "-f", WriteConfig(), "--allow-plaintext", "-o", Path("n1.json")}).exit_code, 0);
+  Ran ran = Run({"sign", "-f", Path("n1.json"), "--mode", "try"});
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_THAT(ran.err, HasSubstr("signed-already"));
+}
+
+TEST_F(Signers, AProgramOfTheOwnersSignsRawOrInBase64) {
+  if (std::system("openssl version >/dev/null 2>&1") != 0) GTEST_SKIP() << "no openssl program";
+  const std::string key = lab_ + "/keys/config.key", source = WriteConfig();
+  auto config = sign::PrivateKey::FromPem(Read(key));
+  ASSERT_TRUE(config.ok());
+  Write(Path("config.pub"), config->public_key().Pem());
+  // A file of its own: what is signed has to have a length for Ed25519.
+  const std::string raw = absl::StrCat("cat > ", Path("pae"),
+                                       " && openssl pkeyutl -sign -rawin "
+                                       "-inkey ",
+                                       key, " -in ", Path("pae"));
+  for (const std::string& command : {raw, raw + " | base64"}) {
+    Ran ran = Run({"sign", "-f", source, "--allow-plaintext", "--sign-command", command,
+                   "--sign-public-key", Path("config.pub"), "-o", Path("n1.json")});
+    ASSERT_EQ(ran.exit_code, 0) << ran.err;
+    EXPECT_THAT(Run({"verify", "-f", Path("n1.json")}).out, HasSubstr("signed by config"));
+  }
+  EXPECT_EQ(Read(Path("pae")).rfind("DSSEv1 44 application/vnd.basalt.machineconfig.v1+yaml ", 0),
+            0u);
+}
+
+TEST_F(Signers, WhatASignCommandWritesIsCheckedBeforeItIsUsed) {
+  const std::string source = WriteConfig();
+  Write(Path("other.pub"), other_.public_key().Pem());
+  auto run = [&](const std::string& command) {
+    return Run({"sign", "-f", source, "--allow-plaintext", "--sign-command", command,
+                "--sign-public-key", Path("other.pub"), "-o", Path("n1.json")});
+  };
+  for (const char* command :
+       {"true", "head -c 64 /dev/zero", "echo AAAA", "yes", "exit 3", "no-such-program"}) {
+    Ran ran = run(command);
+    EXPECT_EQ(ran.exit_code, 1) << command;
+    EXPECT_THAT(ran.err, HasSubstr("sign-command")) << command;
+    EXPECT_EQ(Read(Path("n1.json")), "") << command;
+  }
+  EXPECT_THAT(run("echo 'the card is missing' >&2; exit 1").err, HasSubstr("the card is missing"));
+  Ran alone = Run({"sign", "-f", source, "--allow-plaintext", "--sign-command", "true"});
+  EXPECT_THAT(alone.err, HasSubstr("needs --sign-public-key"));
+}
+
+}  // namespace
+}  // namespace basalt::client
