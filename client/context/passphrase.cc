@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "api/coded_status.h"
 #include "client/context/files.h"
+#include "machineconfig/sign/openssh_key.h"
 
 namespace basalt::client {
 namespace {
@@ -117,7 +118,9 @@ absl::StatusOr<std::string> NewPassphrase(const PassphraseSource& source) {
 absl::StatusOr<sign::PrivateKey> LoadKey(const std::string& path, const PassphraseSource& source) {
   absl::StatusOr<std::string> pem = ReadFile(path, 64 << 10);
   if (!pem.ok()) return pem.status();
-  absl::StatusOr<sign::PrivateKey> key = sign::PrivateKey::FromPem(*pem);
+  absl::StatusOr<sign::PrivateKey> key = sign::LooksLikeOpenSshKey(*pem)
+                                             ? sign::ReadOpenSshKey(*pem)
+                                             : sign::PrivateKey::FromPem(*pem);
   if (!key.ok() && api::Reason(key.status()) == "passphrase-needed") {
     absl::StatusOr<std::string> passphrase = GetPassphrase(source, path);
     if (!passphrase.ok()) return passphrase.status();

@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "machineconfig/sign/keys.h"
+#include "machineconfig/sign/openssh_key.h"
 #include "machineconfig/sign/x509.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -17,6 +18,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   // Without a passphrase: key derivation is slow by design, and bounded by its own check.
   if (auto key = sign::PrivateKey::FromPem(text); key.ok()) {
+    if (!key->public_key().Verify("m", key->Sign("m"))) std::abort();
+  }
+  if (auto key = sign::ReadOpenSshKey(text); key.ok()) {
     if (!key->public_key().Verify("m", key->Sign("m"))) std::abort();
   }
   static_cast<void>(sign::ReadCertificate(text));

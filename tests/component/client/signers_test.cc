@@ -161,6 +161,20 @@ TEST_F(Signers, ASignedDocumentIsNotChangedByAnotherSigner) {
   EXPECT_THAT(ran.err, HasSubstr("signed-already"));
 }
 
+TEST_F(Signers, TheFileOfSshKeygenIsAKeyLikeOthers) {
+  if (std::system("command -v ssh-keygen >/dev/null 2>&1") != 0) {
+    GTEST_SKIP() << "no ssh-keygen program";
+  }
+  ASSERT_EQ(std::system(("ssh-keygen -q -t ed25519 -N '' -f " + Path("id")).c_str()), 0);
+  auto half = sign::PublicKey::Parse(Read(Path("id.pub")));
+  ASSERT_TRUE(half.ok()) << half.status();
+  Trust("alice", *half);
+  Ran made = Run({"sign", "-f", WriteConfig(), "--allow-plaintext", "--key", Path("id"), "-o",
+                  Path("n1.json")});
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+  EXPECT_THAT(Run({"verify", "-f", Path("n1.json")}).out, HasSubstr("signed by alice"));
+}
+
 TEST_F(Signers, AProgramOfTheOwnersSignsRawOrInBase64) {
   if (std::system("openssl version >/dev/null 2>&1") != 0) GTEST_SKIP() << "no openssl program";
   const std::string key = lab_ + "/keys/config.key", source = WriteConfig();
