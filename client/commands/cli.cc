@@ -95,8 +95,10 @@ class Parser {
     verb->add_option("-n,--node-name", node, "Node of the inventory")->type_name("NAME");
   }
   static void Signing(CLI::App* verb, SigningOptions& o) {
-    verb->add_option("--key", o.keys, "Key that signs; may be repeated (default: the context's)")
-        ->type_name("FILE")
+    verb->add_option("--key", o.keys,
+                     "Key that signs: a file, or ssh-agent:SHA256:...; may be repeated (default: "
+                     "the context's)")
+        ->type_name("KEY")
         ->allow_extra_args(false);
     verb->add_option(
             "--sign-command", o.sign_command,
@@ -224,6 +226,7 @@ class Parser {
              "n1.json\n"
              "A second signer adds to the same document:\n"
              "  nodectl sign -f n1.json --key other.key -o n1.json\n"
+             "  nodectl sign -f n1.json --key ssh-agent: -o n1.json\n"
              "With a key that only another program has:\n"
              "  nodectl sign -f n1.yaml --sign-command 'kms-sign --key owner' --sign-public-key "
              "owner.pub -o n1.json\n"

@@ -3,10 +3,12 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
 #include "api/coded_status.h"
 #include "client/commands/child.h"
 #include "client/context/files.h"
 #include "client/context/passphrase.h"
+#include "client/context/ssh_agent.h"
 #include "machineconfig/base/digest.h"
 #include "machineconfig/sign/detached.h"
 #include "machineconfig/sign/document.h"
@@ -65,9 +67,15 @@ absl::Status AddSignatures(Session& session, const SigningOptions& options,
                       "--sign-public-key without --sign-command signs nothing",
                       "keys in files sign with --key");
   }
-  absl::StatusOr<std::vector<sign::PrivateKey>> keys = LoadKeys(paths, session.passphrase());
-  if (!keys.ok()) return keys.status();
-  for (const sign::PrivateKey& key : *keys) sign::AddSignature(document, key);
+  for (absl::string_view path : paths) {
+    if (absl::ConsumePrefix(&path, kAgentPrefix)) {
+      if (absl::Status s = AddAgentSignature(path, document); !s.ok()) return s;
+      continue;
+    }
+    absl::StatusOr<sign::PrivateKey> key = LoadKey(std::string(path), session.passphrase());
+    if (!key.ok()) return key.status();
+    sign::AddSignature(document, *key);
+  }
   if (options.sign_command.empty()) return absl::OkStatus();
   return SignByCommand(options, document);
 }

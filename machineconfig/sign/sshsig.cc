@@ -17,6 +17,7 @@ namespace {
 
 constexpr absl::string_view kMagic = "SSHSIG";
 constexpr uint32_t kVersion = 1;
+constexpr absl::string_view kHash = "sha512";  // of what we sign
 constexpr absl::string_view kEd25519 = "ssh-ed25519";
 constexpr absl::string_view kP256 = "ecdsa-sha2-nistp256";
 constexpr absl::string_view kCurve = "nistp256";
@@ -240,25 +241,31 @@ std::string SshFingerprint(Algorithm algorithm, absl::string_view raw) {
   return absl::StrCat("SHA256:", absl::StripSuffix(base64, "="));
 }
 
-std::string MakeSshSignature(const PrivateKey& key, v1::DocumentType type,
-                             absl::string_view message) {
-  const PublicKey& public_key = key.public_key();
-  const std::string name_space = SshNamespace(type);
-  constexpr absl::string_view kHash = "sha512";
-  std::string value = key.Sign(ToBeSigned(name_space, kHash, message));
-  if (public_key.algorithm() == Algorithm::kEcdsaP256) value = NumbersOfDer(value);
-  std::string inner;
-  PutString(&inner, TypeName(public_key.algorithm()));
-  PutString(&inner, value);
+std::string SshToBeSigned(v1::DocumentType type, absl::string_view message) {
+  return ToBeSigned(SshNamespace(type), kHash, message);
+}
 
+std::string SshSignatureOf(absl::string_view key_blob, v1::DocumentType type,
+                           absl::string_view answer) {
   std::string out(kMagic);
   PutUint32(&out, kVersion);
-  PutString(&out, SshKeyBlob(public_key.algorithm(), public_key.raw()));
-  PutString(&out, name_space);
+  PutString(&out, key_blob);
+  PutString(&out, SshNamespace(type));
   PutString(&out, "");
   PutString(&out, kHash);
-  PutString(&out, inner);
+  PutString(&out, answer);
   return out;
+}
+
+std::string MakeSshSignature(const PrivateKey& key, v1::DocumentType type,
+                             absl::string_view message) {
+  const PublicKey& half = key.public_key();
+  std::string value = key.Sign(SshToBeSigned(type, message));
+  if (half.algorithm() == Algorithm::kEcdsaP256) value = NumbersOfDer(value);
+  std::string answer;
+  PutString(&answer, TypeName(half.algorithm()));
+  PutString(&answer, value);
+  return SshSignatureOf(SshKeyBlob(half.algorithm(), half.raw()), type, answer);
 }
 
 }  // namespace basalt::sign

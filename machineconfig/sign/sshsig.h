@@ -43,6 +43,12 @@ std::string SshFingerprint(Algorithm algorithm, absl::string_view raw);
 // The public key on the wire (RFC 8709 section 4, RFC 5656 section 3.1).
 std::string SshKeyBlob(Algorithm algorithm, absl::string_view raw);
 
+// For a key that only an agent has: the bytes that it signs, and the blob of a signature made of
+// its answer, the signature of RFC 4253 section 6.6. The blob is not checked: parse it.
+std::string SshToBeSigned(v1::DocumentType type, absl::string_view message);
+std::string SshSignatureOf(absl::string_view key_blob, v1::DocumentType type,
+                           absl::string_view answer);
+
 // The blob of a new signature by `key`.
 std::string MakeSshSignature(const PrivateKey& key, v1::DocumentType type,
                              absl::string_view message);

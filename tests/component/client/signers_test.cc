@@ -1,5 +1,6 @@
 // Several signers, signatures of other tools, and keys that only another program has.
 #include <gmock/gmock.h>
+#include <signal.h>
 
 #include <cstdlib>
 
@@ -173,6 +174,62 @@ TEST_F(Signers, TheFileOfSshKeygenIsAKeyLikeOthers) {
                   Path("n1.json")});
   ASSERT_EQ(made.exit_code, 0) << made.err;
   EXPECT_THAT(Run({"verify", "-f", Path("n1.json")}).out, HasSubstr("signed by alice"));
+}
+
+// A real ssh-agent with one key of each kind that signs, and one that cannot.
+class AgentSigners : public Signers {
+ protected:
+  void SetUp() override {
+    Signers::SetUp();
+    if (std::system("command -v ssh-agent >/dev/null 2>&1") != 0) GTEST_SKIP() << "no ssh-agent";
+    socket_ = Path("agent");
+    ASSERT_EQ(std::system(absl::StrCat("cd ", directory_, " && ssh-agent -a agent >agent.env && ",
+                                       ". ./agent.env >/dev/null && echo $SSH_AGENT_PID >agent.pid"
+                                       " && ssh-keygen -q -t rsa -b 2048 -N '' -f rsa",
+                                       " && ssh-keygen -q -t ed25519 -N '' -f id",
+                                       " && ssh-add -q rsa id 2>/dev/null")
+                              .c_str()),
+              0);
+  }
+  void TearDown() override {
+    const int pid = atoi(Read(Path("agent.pid")).c_str());
+    if (pid > 1) kill(pid, SIGTERM);
+    Signers::TearDown();
+  }
+  Ran Sign(const std::string& key) {
+    return Run({"sign", "-f", source_, "--allow-plaintext", "--key", key, "-o", Path("n1.json")},
+               {{"SSH_AUTH_SOCK", socket_}});
+  }
+  std::string socket_;
+  std::string source_;
+};
+
+TEST_F(AgentSigners, AKeyThatOnlyTheAgentHasSigns) {
+  source_ = WriteConfig();
+  auto half = sign::PublicKey::Parse(Read(Path("id.pub")));
+  ASSERT_TRUE(half.ok()) << half.status();
+  Trust("alice", *half);
+  const std::string name = sign::SshFingerprint(half->algorithm(), half->raw());
+  for (const std::string& key : {"ssh-agent:" + name, std::string("ssh-agent:")}) {
+    Ran made = Sign(key);
+    ASSERT_EQ(made.exit_code, 0) << made.err;
+    EXPECT_THAT(Run({"verify", "-f", Path("n1.json")}).out, HasSubstr("signed by alice"));
+  }
+  Ran other = Sign("ssh-agent:SHA256:AAAA");
+  EXPECT_EQ(other.exit_code, 1);
+  EXPECT_THAT(other.err, HasSubstr("no-such-key"));
+  EXPECT_THAT(other.err, HasSubstr(name));
+  ASSERT_EQ(std::system(("SSH_AUTH_SOCK=" + socket_ + " ssh-add -q -D 2>/dev/null").c_str()), 0);
+  EXPECT_THAT(Sign("ssh-agent:").err, HasSubstr("holds no key"));
+}
+
+TEST_F(AgentSigners, AnAgentThatDoesNotAnswerIsNamed) {
+  source_ = WriteConfig();
+  socket_ = Path("no-such-socket");
+  Ran ran = Sign("ssh-agent:");
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_THAT(ran.err, HasSubstr("no-agent"));
+  EXPECT_THAT(ran.err, HasSubstr("no-such-socket"));
 }
 
 TEST_F(Signers, AProgramOfTheOwnersSignsRawOrInBase64) {
