@@ -1,0 +1,339 @@
+#include "machineconfig/docs/field_doc.h"
+
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "api/coded_status.h"
+#include "basalt/v1/machine_config.pb.h"
+#include "basalt/v1/trust.pb.h"
+#include "machineconfig/docs/comments.h"
+
+namespace basalt::docs {
+namespace {
+
+using google::protobuf::Descriptor;
+using schema::FieldInfo;
+using schema::FieldKind;
+using schema::K3sKey;
+using schema::K3sKeyOwner;
+using schema::K3sKeyRole;
+using schema::K3sKeyType;
+using schema::MessageInfo;
+
+// Of fields that do not say since when they are there.
+constexpr absl::string_view kFirstRelease = "0.1.0";
+constexpr int kDeepest = 12;
+
+std::string ElementWord(FieldKind kind, bool many) {
+  switch (kind) {
+    case FieldKind::kString:
+    case FieldKind::kEnum:
+      return many ? "strings" : "string";
+    case FieldKind::kBool:
+      return many ? "booleans" : "boolean";
+    case FieldKind::kInt:
+      return many ? "integers" : "integer";
+    case FieldKind::kSecret:
+      return many ? "secrets" : "secret";
+    case FieldKind::kMessage:
+      return many ? "sections" : "section";
+    default:
+      return many ? "values" : "value";
+  }
+}
+
+bool IsK3sConfig(const FieldInfo& field) { return field.value_kind == FieldKind::kConfigValue; }
+
+std::string TypeOf(const FieldInfo& field) {
+  if (IsK3sConfig(field)) return "map of K3s's own keys";
+  if (field.kind == FieldKind::kMap) {
+    return absl::StrCat("map of ", ElementWord(field.value_kind, true));
+  }
+  return absl::StrCat(field.repeated ? "list of " : "", ElementWord(field.kind, field.repeated));
+}
+
+class Walk {
+ public:
+  explicit Walk(const Descriptor& kind)
+      : kind_(kind.name()), effects_(&kind == v1::MachineConfig::descriptor()) {}
+
+  FieldDoc Field(const FieldInfo& field, const std::string& parent, v1::Effect inherited,
+                 int depth) const {
+    const v1::FieldRules& rules = field.rules;
+    const v1::Effect effect = rules.effect() == v1::EFFECT_UNSPECIFIED ? inherited : rules.effect();
+    FieldDoc doc{.kind = kind_,
+                 .path = schema::Child(parent, field.name),
+                 .name = field.name,
+                 .type = TypeOf(field),
+                 .description = std::string(CommentOf(field.field->full_name()))};
+    if (rules.format() != v1::FORMAT_UNSPECIFIED) {
+      doc.format = FormatName(rules.format());
+      doc.format_words = std::string(FormatWords(rules.format()));
+    } else if (!rules.pattern().empty()) {
+      doc.format_words = rules.means();
+    }
+    if (rules.key_format() != v1::FORMAT_UNSPECIFIED) {
+      doc.key_format = FormatName(rules.key_format());
+    }
+    doc.pattern = rules.pattern();
+    doc.limits = LimitsOf(field);
+    doc.choices = ChoicesOf(field);
+    doc.default_text = rules.default_();
+    doc.example = rules.example();
+    if (effects_) SetEffect(effect, doc);
+    doc.since = rules.since().empty() ? std::string(kFirstRelease) : rules.since();
+    doc.deprecated = rules.deprecated();
+    doc.required = rules.required();
+    doc.filled_in = rules.filled_in();
+    doc.secret = rules.secret() || field.kind == FieldKind::kSecret;
+    if (field.key != nullptr) doc.element_key = field.key->name;
+    if (field.message != nullptr) {
+      if (doc.description.empty()) doc.description = Comment(*field.message);
+      if (depth < kDeepest) doc.fields = Fields(*field.message, doc.path, effect, depth + 1);
+    }
+    if (IsK3sConfig(field)) {
+      for (const K3sKey& key : schema::K3sKeys()) {
+        FieldDoc below = DescribeK3sKey(key);
+        below.kind = kind_;
+        below.path = schema::Child(doc.path, key.name);
+        if (effects_) SetEffect(effect, below);
+        doc.fields.push_back(std::move(below));
+      }
+    }
+    return doc;
+  }
+
+  std::vector<FieldDoc> Fields(const MessageInfo& info, const std::string& path, v1::Effect effect,
+                               int depth) const {
+    std::vector<FieldDoc> out;
+    for (const FieldInfo& field : info.fields) out.push_back(Field(field, path, effect, depth));
+    return out;
+  }
+
+  static std::string Comment(const MessageInfo& info) {
+    return std::string(CommentOf(info.descriptor->full_name()));
+  }
+
+ private:
+  static void SetEffect(v1::Effect effect, FieldDoc& doc) {
+    doc.effect = EffectName(effect);
+    doc.effect_words = std::string(CommentOf(absl::StrCat("basalt.v1.", v1::Effect_Name(effect))));
+  }
+
+  const std::string kind_;
+  const bool effects_;  // of a MachineConfig alone: policies and actions are no state of a node
+};
+
+// The first word of a path, and what is behind it. Brackets hold keys of elements and of maps, in
+// which `\` escapes.
+struct Step {
+  std::string word;
+  bool bracket = false;
+};
+std::vector<Step> Steps(absl::string_view path) {
+  std::vector<Step> out;
+  size_t i = 0;
+  while (i < path.size()) {
+    Step step;
+    if (path[i] == '[') {
+      step.bracket = true;
+      for (++i; i < path.size() && path[i] != ']'; ++i) {
+        if (path[i] == '\\' && i + 1 < path.size()) ++i;
+        step.word += path[i];
+      }
+      if (i < path.size()) ++i;
+    } else {
+      for (; i < path.size() && path[i] != '.' && path[i] != '['; ++i) step.word += path[i];
+    }
+    if (i < path.size() && path[i] == '.') ++i;
+    out.push_back(std::move(step));
+  }
+  return out;
+}
+
+const FieldDoc* Find(const FieldDoc& doc, absl::string_view name) {
+  for (const FieldDoc& field : doc.fields) {
+    if (field.name == name) return &field;
+  }
+  return nullptr;
+}
+
+std::string Qualified(const Descriptor& kind, absl::string_view path) {
+  if (&kind == v1::MachineConfig::descriptor()) return std::string(path);
+  return path.empty() ? kind.name() : absl::StrCat(kind.name(), ".", path);
+}
+
+absl::Status UnknownPath(const Descriptor& kind, const FieldDoc& at, const std::string& word) {
+  std::vector<absl::string_view> names;
+  for (const FieldDoc& field : at.fields) names.push_back(field.name);
+  std::string hint;
+  const std::string near = schema::Nearest(word, names);
+  const std::string elsewhere = schema::UniquePathOf(schema::Describe(&kind), word);
+  if (!near.empty()) {
+    hint = absl::StrCat("did you mean `", Qualified(kind, schema::Child(at.path, near)), "`?");
+  } else if (!elsewhere.empty()) {
+    hint = absl::StrCat("did you mean `", Qualified(kind, elsewhere), "`?");
+  } else if (&kind == v1::MachineConfig::descriptor() && schema::FindK3sKey(word) != nullptr) {
+    hint = absl::StrCat("did you mean `k3s.config.", word, "`?");
+  } else if (at.fields.empty()) {
+    hint = absl::StrCat("`", Qualified(kind, at.path), "` has no fields below it");
+  } else if (at.fields.size() <= 24) {
+    hint = absl::StrCat("known here: ", absl::StrJoin(names, ", "));
+  } else {
+    hint = absl::StrCat("nodectl explain ", Qualified(kind, at.path), " lists them");
+  }
+  const std::string where = at.path.empty() ? kind.name() : absl::StrCat("`", at.path, "`");
+  return api::Coded(absl::StatusCode::kNotFound, "unknown-path",
+                    absl::StrCat(where, " has no field `", word, "`"), hint);
+}
+
+void CollectPaths(const Descriptor& kind, const FieldDoc& doc, std::vector<std::string>& out) {
+  for (const FieldDoc& field : doc.fields) {
+    out.push_back(Qualified(kind, field.path));
+    CollectPaths(kind, field, out);
+  }
+}
+
+}  // namespace
+
+const std::vector<const Descriptor*>& Kinds() {
+  static const auto* const kinds = new std::vector<const Descriptor*>{
+      v1::MachineConfig::descriptor(), v1::TrustPolicy::descriptor(), v1::Action::descriptor(),
+      v1::ConfigSet::descriptor()};
+  return *kinds;
+}
+
+const Descriptor* FindKind(absl::string_view name) {
+  for (const Descriptor* kind : Kinds()) {
+    if (absl::EqualsIgnoreCase(kind->name(), name)) return kind;
+  }
+  return nullptr;
+}
+
+FieldDoc DescribeKind(const Descriptor& kind) {
+  const Walk walk(kind);
+  const MessageInfo& info = schema::Describe(&kind);
+  FieldDoc doc{.kind = kind.name(), .type = "document", .description = Walk::Comment(info)};
+  doc.since = std::string(kFirstRelease);
+  doc.fields = walk.Fields(info, "", v1::EFFECT_LIVE, 0);
+  return doc;
+}
+
+absl::StatusOr<FieldDoc> Explain(absl::string_view path) {
+  std::vector<Step> steps = Steps(path);
+  const Descriptor* kind = Kinds().front();
+  size_t next = 0;
+  if (!steps.empty() && !steps[0].bracket &&
+      schema::Describe(kind).Find(steps[0].word) == nullptr) {
+    if (const Descriptor* named = FindKind(steps[0].word); named != nullptr) {
+      kind = named;
+      next = 1;
+    }
+  }
+  const FieldDoc root = DescribeKind(*kind);
+  const FieldDoc* at = &root;
+  for (; next < steps.size(); ++next) {
+    const std::string& word = steps[next].word;
+    const FieldDoc* below = Find(*at, word);
+    const bool list = absl::StartsWith(at->type, "list of ");
+    const bool map = absl::StartsWith(at->type, "map of ");
+    if (steps[next].bracket && !(map && below != nullptr)) {
+      // The element of a list or of a map is described with the whole.
+      if (list || (map && at->fields.empty())) continue;
+      return UnknownPath(*kind, *at, word);
+    }
+    if (below == nullptr && map && at->fields.empty()) {
+      // The rest is one key: label keys hold dots.
+      break;
+    }
+    if (below == nullptr) return UnknownPath(*kind, *at, word);
+    at = below;
+  }
+  return *at;
+}
+
+std::vector<std::string> AllPaths() {
+  std::vector<std::string> out;
+  for (const Descriptor* kind : Kinds()) {
+    out.push_back(kind->name());
+    CollectPaths(*kind, DescribeKind(*kind), out);
+  }
+  return out;
+}
+
+bool EffectsDiffer(const FieldDoc& doc) {
+  for (const FieldDoc& field : doc.fields) {
+    if (field.effect != doc.effect || EffectsDiffer(field)) return true;
+  }
+  return false;
+}
+
+std::string FormatName(v1::Format format) {
+  return schema::EnumName(*v1::Format_descriptor()->FindValueByNumber(format));
+}
+
+absl::string_view FormatWords(v1::Format format) {
+  return CommentOf(absl::StrCat("basalt.v1.", v1::Format_Name(format)));
+}
+
+std::string EffectName(v1::Effect effect) {
+  return schema::EnumName(*v1::Effect_descriptor()->FindValueByNumber(effect));
+}
+
+std::vector<Choice> ChoicesOf(const FieldInfo& field) {
+  std::vector<Choice> out;
+  if (field.kind == FieldKind::kEnum) {
+    const auto& type = *field.field->enum_type();
+    for (int i = 0; i < type.value_count(); ++i) {
+      if (type.value(i)->number() == 0) continue;
+      // protobuf scopes values beside their type, as C does.
+      out.push_back(
+          {schema::EnumName(*type.value(i)), std::string(CommentOf(type.value(i)->full_name()))});
+    }
+  }
+  for (const std::string& value : field.rules.one_of()) out.push_back({value, ""});
+  return out;
+}
+
+std::string LimitsOf(const FieldInfo& field) {
+  const v1::FieldRules& rules = field.rules;
+  if (!rules.has_min() && !rules.has_max()) return "";
+  const std::string bounds = rules.has_min() && rules.has_max()
+                                 ? absl::StrCat("from ", rules.min(), " to ", rules.max())
+                             : rules.has_min() ? absl::StrCat("at least ", rules.min())
+                                               : absl::StrCat("at most ", rules.max());
+  if (field.repeated || field.kind == FieldKind::kMap) return absl::StrCat(bounds, " elements");
+  return field.kind == FieldKind::kInt ? bounds : absl::StrCat(bounds, " bytes");
+}
+
+FieldDoc DescribeK3sKey(const K3sKey& key) {
+  static constexpr absl::string_view kTypes[] = {"boolean", "integer", "string", "list of strings"};
+  FieldDoc doc{.name = std::string(key.name),
+               .type = std::string(kTypes[static_cast<int>(key.type)]),
+               .secret = key.secret};
+  K3sKeyDoc k3s{.servers_only = key.role == K3sKeyRole::kServer,
+                .since = absl::StrCat("v1.", key.since),
+                .until = key.until == 0 ? "" : absl::StrCat("v1.", key.until),
+                .cluster = key.cluster_scoped};
+  if (key.owner == K3sKeyOwner::kTyped) {
+    k3s.use = std::string(key.note);
+    doc.description = absl::StrCat("Not here: noded sets this key from `", key.note, "`.");
+  } else if (key.owner == K3sKeyOwner::kRefused) {
+    k3s.refused = std::string(key.note);
+    doc.description = absl::StrCat("Not allowed: ", key.note, ".");
+  } else {
+    doc.description = absl::StrCat("K3s's own --", key.name, ", on ",
+                                   k3s.servers_only ? "servers." : "servers and agents.");
+    if (key.cluster_scoped) {
+      absl::StrAppend(&doc.description, " The same on all servers of a cluster.");
+    }
+  }
+  doc.k3s = std::move(k3s);
+  return doc;
+}
+
+}  // namespace basalt::docs

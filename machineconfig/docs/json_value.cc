@@ -1,0 +1,93 @@
+#include "machineconfig/docs/json_value.h"
+
+#include <memory>
+
+#include "basalt/v1/machine_config.pb.h"
+#include "google/protobuf/message.h"
+#include "machineconfig/yaml/decode_value.h"
+#include "nlohmann/json.hpp"
+
+namespace basalt::docs {
+namespace {
+
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+using google::protobuf::Reflection;
+using nlohmann::ordered_json;
+using schema::FieldInfo;
+using schema::FieldKind;
+
+ordered_json OfConfigValue(const v1::ConfigValue& value) {
+  if (value.has_boolean()) return value.boolean();
+  if (value.has_integer()) return value.integer();
+  if (value.has_text()) return value.text();
+  ordered_json list = ordered_json::array();
+  for (const std::string& element : value.list().values()) list.push_back(element);
+  return list;
+}
+
+// Of a scalar, or of element `index` of a list of scalars.
+ordered_json One(const Message& m, const FieldInfo& field, int index) {
+  const Reflection& r = *m.GetReflection();
+  const FieldDescriptor* fd = field.field;
+  const bool element = index >= 0;
+  switch (field.kind) {
+    case FieldKind::kString:
+      return element ? r.GetRepeatedString(m, fd, index) : r.GetString(m, fd);
+    case FieldKind::kBool:
+      return element ? r.GetRepeatedBool(m, fd, index) : r.GetBool(m, fd);
+    case FieldKind::kEnum:
+      return schema::EnumName(*(element ? r.GetRepeatedEnum(m, fd, index) : r.GetEnum(m, fd)));
+    case FieldKind::kInt:
+      switch (fd->cpp_type()) {
+        case FieldDescriptor::CPPTYPE_INT32:
+          return element ? r.GetRepeatedInt32(m, fd, index) : r.GetInt32(m, fd);
+        case FieldDescriptor::CPPTYPE_UINT32:
+          return element ? r.GetRepeatedUInt32(m, fd, index) : r.GetUInt32(m, fd);
+        case FieldDescriptor::CPPTYPE_UINT64:
+          return element ? r.GetRepeatedUInt64(m, fd, index) : r.GetUInt64(m, fd);
+        default:
+          return element ? r.GetRepeatedInt64(m, fd, index) : r.GetInt64(m, fd);
+      }
+    default:
+      return nullptr;
+  }
+}
+
+ordered_json OfMap(const Message& m, const FieldInfo& field) {
+  ordered_json out = ordered_json::object();
+  const Reflection& r = *m.GetReflection();
+  const auto* type = field.field->message_type();
+  for (int i = 0; i < r.FieldSize(m, field.field); ++i) {
+    const Message& entry = r.GetRepeatedMessage(m, field.field, i);
+    const Reflection& er = *entry.GetReflection();
+    const std::string key = er.GetString(entry, type->map_key());
+    if (field.value_kind == FieldKind::kConfigValue) {
+      out[key] = OfConfigValue(
+          static_cast<const v1::ConfigValue&>(er.GetMessage(entry, type->map_value())));
+    } else {
+      out[key] = er.GetString(entry, type->map_value());
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+ordered_json JsonValueOf(const FieldInfo& field, const std::string& text) {
+  const Message* prototype = google::protobuf::MessageFactory::generated_factory()->GetPrototype(
+      field.field->containing_type());
+  std::unique_ptr<Message> message(prototype->New());
+  if (!yaml::DecodeValue(text, field.name, field, *message).ok()) return nullptr;
+  if (field.kind == FieldKind::kMap) return OfMap(*message, field);
+  if (!field.repeated) return One(*message, field, -1);
+  ordered_json list = ordered_json::array();
+  const int size = message->GetReflection()->FieldSize(*message, field.field);
+  for (int i = 0; i < size; ++i) {
+    list.push_back(One(*message, field, i));
+    if (list.back().is_null()) return nullptr;  // sections have no examples
+  }
+  return list;
+}
+
+}  // namespace basalt::docs
