@@ -30,6 +30,8 @@ struct Words {
   GenConfigOptions gen;
   K3sPinOptions k3s_pin;
   ValidateOptions validate;
+  ExplainOptions explain;
+  SchemaOptions schema;
   SignOptions sign;
   VerifyOptions verify;
   PlanOptions plan, diff;
@@ -179,7 +181,8 @@ class Parser {
              "  nodectl gen config --name n1 --role server > n1.yaml\n"
              "  nodectl gen config --name n2 --role agent --server n1 > n2.yaml\n"
              "  nodectl gen config --name n1 --role server --set 'k3s.config.disable=[traefik]' -o "
-             "n1.yaml",
+             "n1.yaml\n"
+             "  nodectl gen config --name n1 --role server --schema basalt.schema.json -o n1.yaml",
              [&w](Session& s) { return RunGenConfig(s, w.gen); });
     v->add_option("--name", w.gen.name, "Name of the node")->required();
     v->add_option("--role", w.gen.role, "server or agent")
@@ -188,6 +191,10 @@ class Parser {
     v->add_option("--server", w.gen.server, "Node of the inventory to join");
     v->add_option("--set", w.gen.set, "path=value; may be repeated")->allow_extra_args(false);
     v->add_option("-o,--output", w.gen.output_file, "New file (0600); default: standard output");
+    v->add_option(
+         "--schema", w.gen.schema,
+         "JSON Schema for the editor (default: basalt.schema.json beside the file, if any)")
+        ->type_name("PATH|URL");
 
     CLI::App* k3s = app_.add_subcommand("k3s", "K3s releases")->require_subcommand(1);
     v = Verb(*k3s, "pin", "Write version, URLs and sha256 of a K3s into a config",
@@ -219,6 +226,31 @@ class Parser {
                        [&w](Session& s) { return RunValidate(s, w.validate); });
     Files(v, w.validate.files);
     Output(v);
+
+    v = Verb(app_, "explain", "What a field of a document is: type, values, default, effect",
+             "  nodectl explain\n"
+             "  nodectl explain k3s.cluster\n"
+             "  nodectl explain k3s.registries.mirrors.endpoints\n"
+             "  nodectl explain k3s.config.kubelet-arg\n"
+             "  nodectl explain k3s --recursive\n"
+             "  nodectl explain TrustPolicy.grants\n"
+             "  nodectl explain Action -o json",
+             [&w](Session& s) { return RunExplain(s, w.explain); });
+    v->add_option("path", w.explain.path,
+                  "Field, or KIND[.FIELD] of MachineConfig (the default), TrustPolicy, Action, "
+                  "ConfigSet");
+    v->add_flag("--recursive", w.explain.recursive, "Names and types of everything below it");
+    Output(v);
+
+    v = Verb(app_, "schema", "The documents as JSON Schema, for editors",
+             "  nodectl schema -o basalt.schema.json     # then, as the first line of a config:\n"
+             "  # yaml-language-server: $schema=./basalt.schema.json\n"
+             "  nodectl schema --kind TrustPolicy",
+             [&w](Session& s) { return RunSchema(s, w.schema); });
+    v->add_option("--kind", w.schema.kind,
+                  "MachineConfig (default), TrustPolicy, Action, ConfigSet");
+    v->add_option("-o,--output", w.schema.output_file,
+                  "File, written anew when it is a schema; default: standard output");
 
     v = Verb(app_, "sign", "Fill in what was left out, and sign; or add a signature",
              "  nodectl sign -f n1.yaml --allow-plaintext -o n1.json\n"
@@ -391,6 +423,10 @@ class Parser {
         for (const InventoryNode& node : (*inventory)->nodes()) s.io().out << node.name << "\n";
         return 0;
       };
+    });
+
+    app_.add_subcommand("__paths", "")->group("")->fallthrough()->callback([this] {
+      action_ = [](Session& s) { return RunPaths(s); };
     });
 
     v = Verb(app_, "version", "Version of this program",

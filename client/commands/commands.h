@@ -35,6 +35,7 @@ struct GenConfigOptions {
   std::string server;
   std::vector<std::string> set;
   std::string output_file;
+  std::string schema;  // path or URL for the editor's line
   std::string version = "v1.30.4+k3s1";
 };
 absl::StatusOr<int> RunGenConfig(Session& session, const GenConfigOptions& options);
@@ -51,6 +52,20 @@ struct ValidateOptions {
   std::vector<std::string> files;
 };
 absl::StatusOr<int> RunValidate(Session& session, const ValidateOptions& options);
+
+struct ExplainOptions {
+  std::string path;
+  bool recursive = false;
+};
+absl::StatusOr<int> RunExplain(Session& session, const ExplainOptions& options);
+// Every path of explain, a line each: for the completion scripts.
+absl::StatusOr<int> RunPaths(Session& session);
+
+struct SchemaOptions {
+  std::string kind = "MachineConfig";
+  std::string output_file;
+};
+absl::StatusOr<int> RunSchema(Session& session, const SchemaOptions& options);
 
 // Shared by what signs.
 struct SigningOptions {

@@ -37,14 +37,15 @@ constexpr absl::string_view kValues = R"BASH(  case "$prev" in
       COMPREPLY=($(compgen -W "$(nodectl "${context[@]}" __nodes 2>/dev/null)" -- "$cur")); return ;;
     --role) COMPREPLY=($(compgen -W 'server agent' -- "$cur")); return ;;
     --mode) COMPREPLY=($(compgen -W 'commit try staged' -- "$cur")); return ;;
+    --kind) COMPREPLY=($(compgen -W 'MachineConfig TrustPolicy Action ConfigSet' -- "$cur")); return ;;
     -o|--output|--output-format)
       case "$verb$prev" in
-        'gen config'*|sign-o|sign--output) ;;
+        'gen config'*|sign-o|sign--output|schema-o|schema--output) ;;
         *) COMPREPLY=($(compgen -W 'table wide json yaml name' -- "$cur")) ;;
       esac
       return ;;
     -f|--file) [ "$verb" = logs ] || return ;;
-    --key|--trust|--to|--context|--passphrase-file|--timeout|--confirm-within|--reason) return ;;
+    --key|--trust|--to|--schema|--context|--passphrase-file|--timeout|--confirm-within|--reason) return ;;
   esac
 )BASH";
 
@@ -73,10 +74,13 @@ std::string Bash(const std::vector<CompletionVerb>& verbs) {
   for (const CompletionVerb& verb : verbs) {
     auto below = children.find(verb.words);
     std::vector<std::string> words = verb.arguments;
+    std::string paths;
+    if (verb.words == "explain") paths = " $(nodectl __paths 2>/dev/null)";
     if (below != children.end()) words.push_back(Names(below->second));
     words.insert(words.end(), verb.flags.begin(), verb.flags.end());
     absl::StrAppend(&out, "    '", verb.words, "') COMPREPLY=($(compgen -W '",
-                    absl::StrJoin(words, " "), "' -- \"$cur\")) ;;\n");
+                    absl::StrJoin(words, " "), "'",
+                    paths.empty() ? "" : absl::StrCat("\"", paths, "\""), " -- \"$cur\")) ;;\n");
   }
   absl::StrAppend(&out, "  esac\n}\ncomplete -o default -F __nodectl_words nodectl\n");
   return out;
@@ -89,10 +93,14 @@ std::string FishValue(absl::string_view verb, absl::string_view flag) {
   }
   if (flag == "--role") return " -x -a 'server agent'";
   if (flag == "--mode") return " -x -a 'commit try staged'";
+  if (flag == "--kind") return " -x -a 'MachineConfig TrustPolicy Action ConfigSet'";
   const bool output = flag == "-o" || flag == "--output";
-  if (output && (verb == "gen config" || verb == "sign")) return " -r";
+  if (output && (verb == "gen config" || verb == "sign" || verb == "schema")) return " -r";
   if (output || flag == "--output-format") return " -x -a 'table wide json yaml name'";
-  if ((flag == "-f" && verb != "logs") || flag == "--file" || flag == "--key") return " -r";
+  if ((flag == "-f" && verb != "logs") || flag == "--file" || flag == "--key" ||
+      flag == "--schema") {
+    return " -r";
+  }
   return "";
 }
 
@@ -120,6 +128,10 @@ std::string Fish(const std::vector<CompletionVerb>& verbs) {
       const bool is_long = flag.size() > 2;
       absl::StrAppend(&out, "complete -c nodectl -n ", condition, is_long ? " -l " : " -s ",
                       flag.substr(is_long ? 2 : 1), FishValue(verb.words, flag), "\n");
+    }
+    if (verb.words == "explain") {
+      absl::StrAppend(&out, "complete -c nodectl -n ", condition,
+                      " -f -a '(nodectl __paths 2>/dev/null)'\n");
     }
     if (!verb.arguments.empty()) {
       absl::StrAppend(&out, "complete -c nodectl -n ", condition, " -f -a ",

@@ -1,5 +1,6 @@
-// Scripts that complete nodectl's words in a shell: verbs and flags, and for -n the names of the
-// inventory, which the hidden `nodectl __nodes` prints without asking any node. Pure, thread-safe.
+// Scripts that complete nodectl's words in a shell: verbs and flags; for -n the names of the
+// inventory, which the hidden `nodectl __nodes` prints without asking any node; for explain the
+// paths of fields (`nodectl __paths`). Pure, thread-safe.
 #pragma once
 
 #include <string>

@@ -7,6 +7,7 @@
 #include "absl/strings/str_split.h"
 #include "api/coded_status.h"
 #include "client/commands/commands.h"
+#include "client/commands/schema.h"
 #include "client/context/files.h"
 #include "client/output/errors.h"
 #include "machineconfig/base/digest.h"
@@ -161,7 +162,9 @@ absl::StatusOr<int> RunGenConfig(Session& session, const GenConfigOptions& optio
   absl::StatusOr<v1::MachineConfig> config = Build(session, options);
   if (!config.ok()) return config.status();
   const bool has_artifacts = config->k3s().has_artifacts();
-  const std::string text = Commented(yaml::Emit(*config), has_artifacts);
+  // The editor's line only where it leads somewhere: a broken one is marked in every file.
+  const std::string text = absl::StrCat(EditorLine(options.schema, options.output_file),
+                                        Commented(yaml::Emit(*config), has_artifacts));
   if (options.output_file.empty() || options.output_file == "-") {
     MakeOutputPrivate(io);
     io.out << text;
@@ -172,6 +175,9 @@ absl::StatusOr<int> RunGenConfig(Session& session, const GenConfigOptions& optio
                         "it may hold the only copy of a node password");
     }
     if (absl::Status s = WriteNewFile(options.output_file, text, 0600); !s.ok()) return s;
+  }
+  if (!options.schema.empty() && !SchemaIsThere(options.schema)) {
+    PrintWarning(io, absl::StrCat("no schema is there yet: nodectl schema -o ", options.schema));
   }
   if (!has_artifacts) {
     io.err << "next: nodectl k3s pin -f "

@@ -249,5 +249,110 @@ TEST_F(Owner, MisspeltVerbIsNamedWithTheOneThatWasMeant) {
   EXPECT_THAT(Run({}).err, HasSubstr("kubeconfig"));
 }
 
+TEST_F(Owner, ExplainTellsAFieldWithoutAContext) {
+  const std::map<std::string, std::string> nowhere = {{"NODECTL_CONTEXT", "/nonexistent"}};
+  Ran within = Run({"explain", "metadata.apply.confirmWithin"}, nowhere);
+  EXPECT_EQ(within.exit_code, 0) << within.err;
+  EXPECT_THAT(within.out, HasSubstr("FORMAT:     duration: numbers with a unit"));
+  EXPECT_THAT(within.out, HasSubstr("DEFAULT:    5m"));
+  EXPECT_THAT(within.out, HasSubstr("confirmWithin: 10m"));
+
+  Ran section = Run({"explain", "k3s.registries", "--recursive"}, nowhere);
+  EXPECT_THAT(section.out, HasSubstr("    rewrites  <list of sections>\n      match  <string>"));
+
+  Ran key = Run({"explain", "k3s.config.no-deploy"}, nowhere);
+  EXPECT_THAT(key.out, HasSubstr("K3S:        v1.21 to v1.24"));
+  EXPECT_THAT(Run({"explain", "k3s.config.token"}, nowhere).out,
+              HasSubstr("OWNER:      noded; set `k3s.token`"));
+}
+
+TEST_F(Owner, ExplainOfAMisspeltPathNamesTheNearest) {
+  Ran ran = Run({"explain", "k3s.registries.mirors"});
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_THAT(ran.err, HasSubstr("unknown-path"));
+  EXPECT_THAT(ran.err, HasSubstr("did you mean `k3s.registries.mirrors`?"));
+  const auto error = nlohmann::json::parse(Run({"explain", "nonsense", "-o", "json"}).out);
+  EXPECT_EQ(error["errors"][0]["code"], "unknown-path");
+}
+
+TEST_F(Owner, ExplainAsJsonHasTheSameFacts) {
+  const auto doc = nlohmann::json::parse(Run({"explain", "k3s.snapshots", "-o", "json"}).out);
+  EXPECT_EQ(doc["kind"], "MachineConfig");
+  EXPECT_EQ(doc["path"], "k3s.snapshots");
+  EXPECT_EQ(doc["effect"], "restart-k3s");
+  EXPECT_EQ(doc["fields"][2]["path"], "k3s.snapshots.retention");
+  EXPECT_EQ(doc["fields"][2]["default"], "5");
+  EXPECT_EQ(nlohmann::json::parse(Run({"explain", "k3s.config.token", "-o", "json"}).out)["k3s"],
+            nlohmann::json({{"role", "both"},
+                            {"since", "v1.21"},
+                            {"clusterScoped", false},
+                            {"owner", "noded"},
+                            {"use", "k3s.token"}}));
+}
+
+TEST_F(Owner, ExplainPathsAreCompleted) {
+  EXPECT_THAT(Run({"__paths"}).out, HasSubstr("\nk3s.config.kubelet-arg\n"));
+  EXPECT_THAT(Run({"--help"}).out, Not(HasSubstr("__paths")));
+  // What bash would offer, with nodectl on its path.
+  Write(Path("complete.sh"), "PATH=$(dirname " + std::string(NODECTL) +
+                                 "):$PATH\nsource <(nodectl completion bash)\n"
+                                 "COMP_WORDS=(nodectl explain k3s.regi)\nCOMP_CWORD=2\n"
+                                 "__nodectl_words\nprintf '%s\\n' \"${COMPREPLY[@]}\"\n");
+  const std::string command = "bash " + Path("complete.sh") + " > " + Path("words");
+  ASSERT_EQ(system(command.c_str()), 0);
+  EXPECT_THAT(Read(Path("words")), HasSubstr("k3s.registries\nk3s.registries.mirrors\n"));
+}
+
+TEST_F(Owner, SchemaIsWrittenAnewButNothingElseIsOverwritten) {
+  const std::string file = Path("basalt.schema.json");
+  ASSERT_EQ(Run({"schema", "-o", file}).exit_code, 0);
+  const auto schema = nlohmann::json::parse(Read(file));
+  EXPECT_EQ(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+  EXPECT_EQ(schema["properties"]["kind"]["const"], "MachineConfig");
+  EXPECT_EQ(Run({"schema", "-o", file, "--kind", "action"}).exit_code, 0);
+  EXPECT_EQ(nlohmann::json::parse(Read(file))["properties"]["kind"]["const"], "Action");
+
+  Write(Path("n1.yaml"), "kind: MachineConfig\n");
+  Ran taken = Run({"schema", "-o", Path("n1.yaml")});
+  EXPECT_EQ(taken.exit_code, 1);
+  EXPECT_THAT(taken.err, HasSubstr("file-exists"));
+  EXPECT_EQ(Read(Path("n1.yaml")), "kind: MachineConfig\n");
+
+  Ran kind = Run({"schema", "--kind", "Pod"});
+  EXPECT_EQ(kind.exit_code, 1);
+  EXPECT_THAT(kind.err, HasSubstr("unknown-kind"));
+}
+
+TEST_F(Owner, GenConfigPointsTheEditorToASchemaThatIsThere) {
+  auto first_line = [&](const std::string& file) {
+    const std::string text = Read(file);
+    return text.substr(0, text.find('\n'));
+  };
+  auto gen = [&](const std::string& file, const std::vector<std::string>& more) {
+    std::vector<std::string> words = {"gen",    "config", "--name", "n1",
+                                      "--role", "server", "-o",     Path(file)};
+    words.insert(words.end(), more.begin(), more.end());
+    Ran ran = Run(words);
+    EXPECT_EQ(ran.exit_code, 0) << ran.err;
+    return ran.err;
+  };
+  gen("none.yaml", {});
+  EXPECT_THAT(first_line(Path("none.yaml")), Not(HasSubstr("yaml-language-server")));
+
+  const std::string warned = gen("asked.yaml", {"--schema", Path("basalt.schema.json")});
+  EXPECT_EQ(first_line(Path("asked.yaml")),
+            "# yaml-language-server: $schema=" + Path("basalt.schema.json"));
+  EXPECT_THAT(warned, HasSubstr("no schema is there yet"));
+
+  ASSERT_EQ(Run({"schema", "-o", Path("basalt.schema.json")}).exit_code, 0);
+  gen("beside.yaml", {});
+  EXPECT_EQ(first_line(Path("beside.yaml")),
+            "# yaml-language-server: $schema=./basalt.schema.json");
+  EXPECT_THAT(gen("url.yaml", {"--schema", "https://example.org/s.json"}),
+              Not(HasSubstr("no schema is there yet")));
+  EXPECT_EQ(first_line(Path("url.yaml")),
+            "# yaml-language-server: $schema=https://example.org/s.json");
+}
+
 }  // namespace
 }  // namespace basalt::client

@@ -154,5 +154,12 @@ TEST(Completion, EveryShellGetsNestedVerbs) {
   EXPECT_THAT(Completion("fish", verbs), HasSubstr("-f -a config -d 'It\\'s'"));
 }
 
+TEST(Completion, ExplainIsGivenThePathsOfFields) {
+  const std::vector<CompletionVerb> verbs = {{"explain", "Explain", {"--recursive"}, {}}};
+  EXPECT_THAT(Completion("bash", verbs),
+              HasSubstr("compgen -W '--recursive'\" $(nodectl __paths 2>/dev/null)\" --"));
+  EXPECT_THAT(Completion("fish", verbs), HasSubstr("-f -a '(nodectl __paths 2>/dev/null)'"));
+}
+
 }  // namespace
 }  // namespace basalt::client
