@@ -13,7 +13,7 @@ medians() {
 }
 title() { printf '\n== %s\n' "$*"; }
 
-title "Decode and validate 10 KB, beside yaml-cpp's own event pass"
+title "Decode and validate 10 KB, beside yaml-cpp's own event pass; the JSON Schema, beside its writing"
 medians bench_config
 title "Verify a document, beside raw Ed25519"
 medians bench_sign
