@@ -17,6 +17,8 @@ title "Decode and validate 10 KB, beside yaml-cpp's own event pass; the JSON Sch
 medians bench_config
 title "Verify a document, beside raw Ed25519"
 medians bench_sign
+title "Seal and open a secret, beside raw X25519 and ChaCha20-Poly1305"
+medians bench_seal
 title "A node: apply, re-send, restart, memory"
 "$build/bench/bench_node" "$build/bin" "$@"
 title "Binary sizes (stripped)"
