@@ -12,6 +12,7 @@
 #include "client/commands/commands.h"
 #include "client/commands/inputs.h"
 #include "client/commands/planning.h"
+#include "client/commands/sealing.h"
 #include "client/commands/signing.h"
 #include "client/context/files.h"
 #include "client/fleet/apply_session.h"
@@ -73,6 +74,10 @@ class Delivery {
     absl::StatusOr<Document> document = ReadDocument(input_);
     if (!document.ok()) return document.status();
     PrintViolations(session_.io(), "warning", document->warnings);
+    absl::Status refused = RefuseSealed(*document, options_.signing.allow_plaintext);
+    if (!refused.ok()) return refused;
+    absl::Status opened = OpenSealed(session_, options_.signing.identities, input_, *document);
+    if (!opened.ok()) return opened;
     absl::StatusOr<InventoryNode> node = DestinationOf(session_, *document, options_.node);
     if (!node.ok()) return node.status();
     node_ = *node;
@@ -219,7 +224,7 @@ class Delivery {
 
   Session& session_;
   const ApplyOptions& options_;
-  const Input& input_;
+  Input input_;
   InventoryNode node_;
   bool awaits_confirm_ = false;
   ApplyReport report_;
@@ -238,9 +243,15 @@ absl::Status CheckAll(Session& session, const ApplyOptions& options,
     absl::Status status = CheckSignatures(session, input);
     if (status.ok()) {
       absl::StatusOr<Document> document = ReadDocument(input);
-      absl::StatusOr<InventoryNode> node = document.ok()
+      status = document.status();
+      if (status.ok()) status = RefuseSealed(*document, options.signing.allow_plaintext);
+      if (status.ok()) {
+        Input opened = input;
+        status = OpenSealed(session, options.signing.identities, opened, *document);
+      }
+      absl::StatusOr<InventoryNode> node = status.ok()
                                                ? DestinationOf(session, *document, options.node)
-                                               : absl::StatusOr<InventoryNode>(document.status());
+                                               : absl::StatusOr<InventoryNode>(status);
       status = node.status();
       if (node.ok()) {
         const auto [first, is_new] = file_of.emplace(node->name, input.file);

@@ -32,6 +32,9 @@ struct Words {
   ValidateOptions validate;
   ExplainOptions explain;
   SchemaOptions schema;
+  SealOptions seal;
+  UnsealOptions unseal;
+  RecipientOptions recipient;
   SignOptions sign;
   VerifyOptions verify;
   PlanOptions plan, diff;
@@ -62,6 +65,7 @@ class Parser {
         "Start: nodectl init DIR --cluster NAME. Each verb has examples: nodectl VERB --help");
     Owner();
     Documents();
+    Secrets();
     Applying();
     Nodes();
   }
@@ -96,7 +100,14 @@ class Parser {
   static void Node(CLI::App* verb, std::string& node) {
     verb->add_option("-n,--node-name", node, "Node of the inventory")->type_name("NAME");
   }
+  static void Identities(CLI::App* verb, std::vector<std::string>& files) {
+    verb->add_option("-i,--identity", files,
+                     "File that opens sealed secrets; may be repeated (default: the context's)")
+        ->type_name("FILE")
+        ->allow_extra_args(false);
+  }
   static void Signing(CLI::App* verb, SigningOptions& o) {
+    Identities(verb, o.identities);
     verb->add_option("--key", o.keys,
                      "Key that signs: a file, or ssh-agent:SHA256:...; may be repeated (default: "
                      "the context's)")
@@ -109,7 +120,8 @@ class Parser {
         ->type_name("COMMAND");
     verb->add_option("--sign-public-key", o.sign_public_key, "Whose signature that program makes")
         ->type_name("FILE");
-    verb->add_flag("--allow-plaintext", o.allow_plaintext, "Sign secrets that are not sealed");
+    verb->add_flag("--allow-plaintext", o.allow_plaintext,
+                   "Sign secrets in the clear; sealed ones are opened");
     verb->add_option("--mode", o.mode, "commit, try or staged: sets metadata.apply.mode");
     verb->add_option("--confirm-within", o.confirm_within,
                      "How long mode try waits: sets metadata.apply.confirmWithin");
@@ -128,6 +140,7 @@ class Parser {
   void Planning(CLI::App* verb, PlanOptions& o) {
     Files(verb, o.files);
     Node(verb, o.node);
+    Identities(verb, o.identities);
     verb->add_option("--key", o.keys, "As in apply; without effect: a plan signs nothing")
         ->type_name("FILE")
         ->allow_extra_args(false);
@@ -287,6 +300,46 @@ class Parser {
     Files(v, w.verify.files);
     v->add_option("--trust", w.verify.trust, "The trust chain (default: the context's)");
     Output(v);
+  }
+
+  void Secrets() {
+    Words& w = words_;
+    CLI::App* v =
+        Verb(app_, "seal", "Seal secrets, so that a config may stand in Git",
+             "  nodectl seal -f n1.yaml --all                      # all that stand in the clear\n"
+             "  nodectl seal -f n1.yaml k3s.token                  # asks for the value\n"
+             "  nodectl seal -f n1.yaml k3s.datastore.key < db.key\n"
+             "  nodectl seal --cluster home --name n1 --recipient age1... k3s.token < token",
+             [&w](Session& s) { return RunSeal(s, w.seal); });
+    v->add_option("path", w.seal.path,
+                  "Field, like k3s.token or k3s.registries.configs[ghcr.io].password");
+    v->add_option("-f,--file", w.seal.file, "The config to edit; without: text to standard output")
+        ->type_name("FILE");
+    v->add_flag("--all", w.seal.all, "Every secret of the file that stands in the clear");
+    v->add_option("-r,--recipient", w.seal.recipients,
+                  "age1...; may be repeated (default: recipients of the context)")
+        ->allow_extra_args(false);
+    v->add_option("-R,--recipients-file", w.seal.recipient_files, "File with a recipient a line")
+        ->type_name("FILE")
+        ->allow_extra_args(false);
+    v->add_option("--cluster", w.seal.cluster, "Without -f (default: the context's)");
+    v->add_option("--name", w.seal.name, "Without -f: the node");
+
+    v = Verb(app_, "unseal", "Show a sealed secret of a config",
+             "  nodectl unseal -f n1.yaml k3s.token\n"
+             "  nodectl unseal -f n1.yaml k3s.token --identity keys/secrets.key",
+             [&w](Session& s) { return RunUnseal(s, w.unseal); });
+    v->add_option("path", w.unseal.path, "Field")->required();
+    v->add_option("-f,--file", w.unseal.file, "The config")->type_name("FILE")->required();
+    Identities(v, w.unseal.identities);
+
+    v = Verb(app_, "recipient", "Whom secrets are sealed to",
+             "  nodectl recipient\n"
+             "  nodectl recipient --identity keys/secrets.key",
+             [&w](Session& s) { return RunRecipient(s, w.recipient); });
+    v->add_option("-i,--identity", w.recipient.identities, "The recipients of these files instead")
+        ->type_name("FILE")
+        ->allow_extra_args(false);
   }
 
   void Applying() {

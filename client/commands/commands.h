@@ -67,11 +67,35 @@ struct SchemaOptions {
 };
 absl::StatusOr<int> RunSchema(Session& session, const SchemaOptions& options);
 
+struct SealOptions {
+  std::string file;  // a config to edit; empty: the text goes to standard output
+  std::string path;  // of the field
+  bool all = false;  // every secret of the file that stands in the clear
+  std::vector<std::string> recipients;
+  std::vector<std::string> recipient_files;
+  std::string cluster;
+  std::string name;
+};
+absl::StatusOr<int> RunSeal(Session& session, const SealOptions& options);
+
+struct UnsealOptions {
+  std::string file;
+  std::string path;
+  std::vector<std::string> identities;
+};
+absl::StatusOr<int> RunUnseal(Session& session, const UnsealOptions& options);
+
+struct RecipientOptions {
+  std::vector<std::string> identities;
+};
+absl::StatusOr<int> RunRecipient(Session& session, const RecipientOptions& options);
+
 // Shared by what signs.
 struct SigningOptions {
   std::vector<std::string> keys;
   std::string sign_command;
-  std::string sign_public_key;  // whose signature that command makes
+  std::string sign_public_key;          // whose signature that command makes
+  std::vector<std::string> identities;  // open sealed secrets
   bool allow_plaintext = false;
   std::string mode;
   std::string confirm_within;
@@ -96,6 +120,7 @@ absl::StatusOr<int> RunVerify(Session& session, const VerifyOptions& options);
 
 struct PlanOptions {
   std::vector<std::string> files;
+  std::vector<std::string> identities;  // open sealed secrets
   std::string node;
   // The words of apply, so that one command line fits both. Nothing is signed: keys have no effect.
   std::vector<std::string> keys;

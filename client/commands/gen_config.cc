@@ -107,7 +107,9 @@ std::string Commented(const std::string& yaml, bool has_artifacts) {
       {"target:", "\n# The one machine that may accept this config.\n"},
       {"api:", "\n# Whose certificates the node's API accepts, and as what.\n"},
       {"k3s:", "\n"},
-      {"  token:", "  # Secrets stand here in the clear: keep this file private.\n"},
+      {"  token:",
+       "  # Secrets without !sealed stand in the clear: keep this file private, or seal them with\n"
+       "  #   nodectl seal -f FILE --all\n"},
       {"  nodePassword:", "  # With it a reflashed node of the same name rejoins.\n"},
       {"  cluster:", "  # The server to join; caHash pins its certificate authority.\n"},
   };

@@ -9,6 +9,7 @@
 #include "client/context/flat_yaml.h"
 #include "client/output/errors.h"
 #include "machineconfig/base/digest.h"
+#include "machineconfig/seal/keys.h"
 #include "machineconfig/sign/document.h"
 #include "machineconfig/sign/x509.h"
 #include "machineconfig/validate/validate.h"
@@ -112,6 +113,11 @@ absl::StatusOr<std::vector<NewFile>> Contents(const std::string& cluster,
   if (!server_token.ok()) return server_token.status();
   if (!agent_token.ok()) return agent_token.status();
 
+  absl::StatusOr<seal::Identity> identity = seal::Identity::Generate(
+      [](uint8_t* out, size_t size) { return RAND_bytes(out, static_cast<int>(size)) == 1; });
+  if (!identity.ok()) return identity.status();
+  const std::string recipient = identity->recipient().Text();
+
   return std::vector<NewFile>{
       {".gitignore",
        "# What is secret. Everything else here is public and belongs into Git.\n"
@@ -120,6 +126,11 @@ absl::StatusOr<std::vector<NewFile>> Contents(const std::string& cluster,
       {"keys/root.key", root.Pem(passphrase), 0600},
       {"keys/config.key", config.Pem(passphrase), 0600},
       {"keys/image.key", image.Pem(passphrase), 0600},
+      // In the form of age-keygen, which knows no passphrase that we could read.
+      {"keys/secrets.key",
+       absl::StrCat("# Opens the sealed secrets of cluster ", cluster, ": keep it secret.\n",
+                    "# public key: ", recipient, "\n", identity->Text().view(), "\n"),
+       0600},
       {"trust.yaml", policy, 0644},
       {"trust.json", sign::ChainToJson(chain), 0644},
       {"ca/ca.crt", *ca_pem, 0644},
@@ -134,7 +145,7 @@ absl::StatusOr<std::vector<NewFile>> Contents(const std::string& cluster,
        0600},
       {"inventory.yaml", NewInventoryText(), 0644},
       // Last: with it the directory is complete.
-      {"context.yaml", NewContextText(cluster), 0644},
+      {"context.yaml", NewContextText(cluster, recipient), 0644},
   };
 }
 

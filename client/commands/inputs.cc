@@ -17,11 +17,11 @@ bool LooksLikeJson(absl::string_view text) {
   return !text.empty() && text.front() == '{';
 }
 
-void Walk(const google::protobuf::Message& message, const std::string& path,
-          std::vector<std::string>& out) {
+using SecretVisitor = absl::FunctionRef<void(const std::string& path, v1::Secret& secret)>;
+
+void Walk(google::protobuf::Message& message, const std::string& path, SecretVisitor visit) {
   if (message.GetDescriptor() == v1::Secret::descriptor()) {
-    if (static_cast<const v1::Secret&>(message).has_plain()) out.push_back(path);
-    return;
+    return visit(path, static_cast<v1::Secret&>(message));
   }
   const google::protobuf::Reflection& r = *message.GetReflection();
   for (const schema::FieldInfo& field : schema::Describe(message.GetDescriptor()).fields) {
@@ -30,13 +30,22 @@ void Walk(const google::protobuf::Message& message, const std::string& path,
       continue;
     const std::string child = schema::Child(path, field.name);
     if (!f->is_repeated()) {
-      if (r.HasField(message, f)) Walk(r.GetMessage(message, f), child, out);
+      if (r.HasField(message, f)) Walk(*r.MutableMessage(&message, f), child, visit);
       continue;
     }
     for (int i = 0; i < r.FieldSize(message, f); ++i) {
-      Walk(r.GetRepeatedMessage(message, f, i), schema::ElementPath(child, message, field, i), out);
+      Walk(*r.MutableRepeatedMessage(&message, f, i), schema::ElementPath(child, message, field, i),
+           visit);
     }
   }
+}
+
+std::vector<std::string> PathsOf(v1::MachineConfig config, v1::Secret::ValueCase form) {
+  std::vector<std::string> out;
+  VisitSecrets(config, [&](const std::string& path, v1::Secret& secret) {
+    if (secret.value_case() == form) out.push_back(path);
+  });
+  return out;
 }
 
 }  // namespace
@@ -105,10 +114,14 @@ absl::StatusOr<Document> ReadDocument(const Input& input) {
   return out;
 }
 
+void VisitSecrets(v1::MachineConfig& config, SecretVisitor visit) { Walk(config, "", visit); }
+
 std::vector<std::string> PlaintextSecrets(const v1::MachineConfig& config) {
-  std::vector<std::string> out;
-  Walk(config, "", out);
-  return out;
+  return PathsOf(config, v1::Secret::kPlain);
+}
+
+std::vector<std::string> SealedSecrets(const v1::MachineConfig& config) {
+  return PathsOf(config, v1::Secret::kSealed);
 }
 
 }  // namespace basalt::client

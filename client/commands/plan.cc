@@ -4,6 +4,7 @@
 #include "client/commands/commands.h"
 #include "client/commands/inputs.h"
 #include "client/commands/planning.h"
+#include "client/commands/sealing.h"
 #include "client/output/errors.h"
 #include "client/output/messages.h"
 #include "client/output/plan_text.h"
@@ -59,11 +60,13 @@ absl::StatusOr<int> RunPlan(Session& session, const PlanOptions& options) {
   absl::StatusOr<std::vector<Input>> inputs = ReadInputs(options.files);
   if (!inputs.ok()) return inputs.status();
   bool changes = false;
-  for (const Input& input : *inputs) {
+  for (Input& input : *inputs) {
     if (absl::Status s = CheckSignatures(session, input); !s.ok()) return s;
     absl::StatusOr<Document> document = ReadDocument(input);
     if (!document.ok()) return document.status();
     PrintViolations(session.io(), "warning", document->warnings);
+    absl::Status opened = OpenSealed(session, options.identities, input, *document);
+    if (!opened.ok()) return opened;
     absl::StatusOr<InventoryNode> node = DestinationOf(session, *document, options.node);
     if (!node.ok()) return node.status();
     absl::StatusOr<std::unique_ptr<NodeClient>> client = session.ConnectTo(*node);

@@ -9,6 +9,7 @@
 #include "client/commands/commands.h"
 #include "client/commands/inputs.h"
 #include "client/commands/planning.h"
+#include "client/commands/sealing.h"
 #include "client/commands/signers.h"
 #include "client/commands/signing.h"
 #include "client/context/files.h"
@@ -97,11 +98,14 @@ absl::StatusOr<SignedConfig> TakeAsItIs(Session& session, const Input& input,
   return out;
 }
 
-absl::StatusOr<SignedConfig> Complete(Session& session, const Input& input,
-                                      const SignOptions& options) {
+absl::StatusOr<SignedConfig> Complete(Session& session, Input& input, const SignOptions& options) {
   absl::StatusOr<Document> source = ReadDocument(input);
   if (!source.ok()) return source.status();
   PrintViolations(session.io(), "warning", source->warnings);
+  absl::Status refused = RefuseSealed(*source, options.signing.allow_plaintext);
+  if (!refused.ok()) return refused;
+  absl::Status opened = OpenSealed(session, options.signing.identities, input, *source);
+  if (!opened.ok()) return opened;
   absl::StatusOr<const Inventory*> inventory = session.inventory();
   if (!inventory.ok()) return inventory.status();
   const std::string name = source->config.metadata().name();
@@ -135,7 +139,7 @@ absl::StatusOr<int> RunSign(Session& session, const SignOptions& options) {
     return Usage("one-at-a-time", "--payload-only comes before signing, --attach after it",
                  "nodectl sign --help shows the three steps");
   }
-  for (const Input& input : *inputs) {
+  for (Input& input : *inputs) {
     absl::StatusOr<SignedConfig> made = input.is_envelope || !options.attach.empty()
                                             ? TakeAsItIs(session, input, options)
                                             : Complete(session, input, options);

@@ -32,7 +32,7 @@ absl::StatusOr<Context> LoadContext(const std::string& flag) {
                       "NODECTL_CONTEXT or --context name it; `nodectl init DIR --cluster NAME` "
                       "makes a new one");
   }
-  absl::StatusOr<FlatFile> file = ReadFlatYaml(*text, path);
+  absl::StatusOr<FlatFile> file = ReadFlatYaml(*text, path, "recipients", ListOf::kTexts);
   if (!file.ok()) return file.status();
 
   Context out;
@@ -52,6 +52,7 @@ absl::StatusOr<Context> LoadContext(const std::string& flag) {
       {"certificate", &out.certificate, "ca/admin.crt"},
       {"certificateKey", &out.certificate_key, "ca/admin.key"},
       {"signed", &out.signed_directory, "signed"},
+      {"identity", &out.identity, "keys/secrets.key"},
   };
   for (const Known& known : paths) {
     const std::string* value = file->top.Find(known.key);
@@ -81,10 +82,11 @@ absl::StatusOr<Context> LoadContext(const std::string& flag) {
                           .message = "a context names its cluster"}});
   }
   out.cluster = *cluster;
+  for (const FlatEntry& recipient : file->texts) out.recipients.push_back(recipient.value);
   return out;
 }
 
-std::string NewContextText(absl::string_view cluster) {
+std::string NewContextText(absl::string_view cluster, absl::string_view recipient) {
   return absl::StrCat(
       "# Where nodectl finds what belongs to this cluster. Paths are relative to this file.\n"
       "cluster: ",
@@ -100,7 +102,13 @@ std::string NewContextText(absl::string_view cluster) {
       "certificate: ca/admin.crt\n"
       "certificateKey: ca/admin.key\n"
       "# Copies of what was signed, for `nodectl rollback`. They may hold secrets.\n"
-      "signed: signed\n");
+      "signed: signed\n"
+      "# Whom `nodectl seal` seals secrets to, a line for each person who may open them; and the\n"
+      "# identity that opens them here.\n"
+      "recipients:\n  - ",
+      recipient,
+      "\n"
+      "identity: keys/secrets.key\n");
 }
 
 absl::StatusOr<std::string> ReadToken(const Context& context, absl::string_view name) {

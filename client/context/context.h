@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -22,6 +23,8 @@ struct Context {
   std::string certificate;      // what nodectl shows to nodes; empty: none
   std::string certificate_key;  // its key
   std::string signed_directory;
+  std::string identity;                 // opens sealed secrets
+  std::vector<std::string> recipients;  // whom secrets are sealed to: age1...
 
   std::string SignedFile(absl::string_view node, int64_t generation) const;
 };
@@ -30,7 +33,7 @@ struct Context {
 absl::StatusOr<Context> LoadContext(const std::string& flag);
 
 // context.yaml as `nodectl init` writes it; paths are relative to it.
-std::string NewContextText(absl::string_view cluster);
+std::string NewContextText(absl::string_view cluster, absl::string_view recipient);
 
 // One value of secrets.yaml ("server", "agent"). NotFound/"no-token" when it is absent.
 absl::StatusOr<std::string> ReadToken(const Context& context, absl::string_view name);

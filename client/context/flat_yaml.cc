@@ -13,7 +13,8 @@ class Reader {
   Reader(const yaml::Tree& tree, const std::string& file, std::vector<api::Violation>& errors)
       : tree_(tree), file_(file), errors_(errors) {}
 
-  void Top(absl::string_view list_key, FlatFile& out) {
+  void Top(absl::string_view list_key, ListOf list_of, FlatFile& out) {
+    list_of_ = list_of;
     const yaml::Node& root = tree_.root();
     if (root.kind == yaml::NodeKind::kNull) return;
     if (root.kind != yaml::NodeKind::kMap) return Error(root, "must be a map");
@@ -52,6 +53,14 @@ class Reader {
     if (list.kind == yaml::NodeKind::kNull) return;
     if (list.kind != yaml::NodeKind::kSequence) return Error(list, "must be a list");
     for (int i = list.first_child; i >= 0; i = tree_.at(i).next) {
+      if (list_of_ == ListOf::kTexts) {
+        if (tree_.at(i).scalar()) {
+          file.texts.push_back({"", tree_.at(i).text, tree_.at(i).line});
+        } else {
+          Error(tree_.at(i), "must be a text");
+        }
+        continue;
+      }
       if (tree_.at(i).kind != yaml::NodeKind::kMap) {
         Error(tree_.at(i), "must be a map");
         continue;
@@ -64,6 +73,7 @@ class Reader {
   const yaml::Tree& tree_;
   const std::string& file_;
   std::vector<api::Violation>& errors_;
+  ListOf list_of_ = ListOf::kMaps;
 };
 
 }  // namespace
@@ -76,11 +86,11 @@ const std::string* FlatItem::Find(absl::string_view key) const {
 }
 
 absl::StatusOr<FlatFile> ReadFlatYaml(absl::string_view text, const std::string& file,
-                                      absl::string_view list_key) {
+                                      absl::string_view list_key, ListOf list_of) {
   std::vector<api::Violation> errors;
   yaml::Tree tree = yaml::ParseTree(text, file, errors);
   FlatFile out;
-  if (!tree.empty()) Reader(tree, file, errors).Top(list_key, out);
+  if (!tree.empty()) Reader(tree, file, errors).Top(list_key, list_of, out);
   if (!errors.empty()) return api::Invalid(errors);
   return out;
 }

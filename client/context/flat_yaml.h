@@ -22,16 +22,22 @@ struct FlatItem {
   const std::string* Find(absl::string_view key) const;
 };
 
+// What the one list of a file holds.
+enum class ListOf { kMaps, kTexts };
+
 struct FlatFile {
-  FlatItem top;                 // scalars of the top level
-  std::vector<FlatItem> items;  // of the list `list_key`
-  int list_line = 0;            // where that list's key stands; 0: absent
+  FlatItem top;                  // scalars of the top level
+  std::vector<FlatItem> items;   // of the list `list_key`: maps
+  std::vector<FlatEntry> texts;  // of the list `list_key`: texts, without a key
+  int list_line = 0;             // where that list's key stands; 0: absent
 };
 
-// A map of scalars and at most one list of maps of scalars, named `list_key`. Other lists and maps,
+// A map of scalars and at most one list, named `list_key`, of maps of scalars or of texts. Other
+// lists and maps,
 // duplicate keys and syntax errors: Invalid, all at once.
 absl::StatusOr<FlatFile> ReadFlatYaml(absl::string_view text, const std::string& file,
-                                      absl::string_view list_key = "");
+                                      absl::string_view list_key = "",
+                                      ListOf list_of = ListOf::kMaps);
 
 // As a YAML scalar: quoted where it could read as something else.
 std::string QuoteYaml(absl::string_view value);

@@ -15,6 +15,7 @@ namespace basalt::client {
 namespace {
 
 constexpr size_t kMinimum = 8;
+constexpr size_t kMaxTyped = 1024;
 
 absl::Status Needed(const std::string& what) {
   return api::Coded(absl::StatusCode::kUnauthenticated, "passphrase-needed",
@@ -47,7 +48,7 @@ absl::StatusOr<std::string> Ask(const std::string& prompt, const std::string& wh
   std::string line;
   char c;
   bool interrupted = false;
-  while (read(fd, &c, 1) == 1 && c != '\n' && c != '\r' && line.size() < 1024) {
+  while (read(fd, &c, 1) == 1 && c != '\n' && c != '\r' && line.size() < kMaxTyped) {
     const cc_t typed = static_cast<cc_t>(c);
     if (typed == before.c_cc[VINTR] || typed == before.c_cc[VQUIT]) interrupted = true;
     if (interrupted || typed == before.c_cc[VEOF]) break;
@@ -113,6 +114,19 @@ absl::StatusOr<std::string> NewPassphrase(const PassphraseSource& source) {
   }
   if (first->size() < kMinimum) return TooShort();
   return first;
+}
+
+absl::StatusOr<std::string> AskSecret(const std::string& prompt) {
+  absl::StatusOr<std::string> value = Ask(prompt, "");
+  if (value.status().code() == absl::StatusCode::kUnauthenticated) {
+    return api::Coded(absl::StatusCode::kInvalidArgument, "value-needed",
+                      "there is no terminal to ask for the value", "pipe it in: ... < FILE");
+  }
+  if (value.ok() && value->size() >= kMaxTyped) {
+    return api::Coded(absl::StatusCode::kInvalidArgument, "too-large",
+                      "that is more than can be typed in a line", "pipe it in: ... < FILE");
+  }
+  return value;
 }
 
 absl::StatusOr<sign::PrivateKey> LoadKey(const std::string& path, const PassphraseSource& source) {

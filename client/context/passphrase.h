@@ -22,6 +22,10 @@ absl::StatusOr<std::string> GetPassphrase(const PassphraseSource& source, const 
 // A new one: typed twice on a terminal; at least 8 characters, "weak-passphrase" otherwise.
 absl::StatusOr<std::string> NewPassphrase(const PassphraseSource& source);
 
+// A secret that is not a passphrase, typed once without echo. "value-needed" without a terminal,
+// "too-large" beyond a line of 1,024 bytes.
+absl::StatusOr<std::string> AskSecret(const std::string& prompt);
+
 // Reads a private key, asking for its passphrase when it has one. Errors name the file.
 absl::StatusOr<sign::PrivateKey> LoadKey(const std::string& path, const PassphraseSource& source);
 absl::StatusOr<std::vector<sign::PrivateKey>> LoadKeys(const std::vector<std::string>& paths,

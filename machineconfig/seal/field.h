@@ -20,7 +20,7 @@ namespace basalt::seal {
 struct FieldContext {
   std::string cluster;
   std::string name;  // metadata.name of the node
-  std::string path;  // "k3s.token", "k3s.registries[ghcr.io].password"
+  std::string path;  // "k3s.token", "k3s.registries.configs[ghcr.io].password"
   bool operator==(const FieldContext&) const = default;
 
   std::string Line() const;  // without the line feed

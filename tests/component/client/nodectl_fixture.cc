@@ -59,7 +59,7 @@ Ran NodectlFixture::Run(const std::vector<std::string>& words,
   std::vector<char*> argv = pointers(argv_text), env = pointers(variables);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_addopen(&actions, 0, input_.c_str(), O_RDONLY, 0);
   posix_spawn_file_actions_addopen(&actions, 1, (base + ".out").c_str(), O_WRONLY | O_CREAT, 0644);
   posix_spawn_file_actions_addopen(&actions, 2, (base + ".err").c_str(), O_WRONLY | O_CREAT, 0644);
   // A session of its own: no controlling terminal to ask for passphrases.

@@ -47,6 +47,7 @@ class NodectlFixture : public ::testing::Test {
   static std::string Read(const std::string& path);
   static void Write(const std::string& path, const std::string& text);
 
+  std::string input_ = "/dev/null";  // the file that nodectl reads as standard input
   std::atomic<pid_t> last_pid_{0};  // of the nodectl that was started last
   std::string directory_;
   std::string lab_;

@@ -21,7 +21,7 @@ class Owner : public NodectlFixture {};
 
 TEST_F(Owner, InitKeepsSecretsPrivateAndNothingIsMissing) {
   for (const char* file : {"keys/root.key", "keys/config.key", "keys/image.key", "ca/ca.key",
-                           "ca/admin.key", "secrets.yaml"}) {
+                           "ca/admin.key", "secrets.yaml", "keys/secrets.key"}) {
     EXPECT_EQ(ModeOf(lab_ + "/" + file), 0600u) << file;
   }
   for (const char* file : {"trust.yaml", "trust.json", "ca/ca.crt", "ca/admin.crt",

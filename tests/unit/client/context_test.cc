@@ -85,15 +85,29 @@ TEST(FlatYaml, QuotedValuesReadBackAsTheyWere) {
   }
 }
 
+constexpr char kRecipient[] = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj";
+
+TEST(FlatYaml, ListOfTextsIsReadWhereItIsAskedForAndRefusedElsewhere) {
+  auto texts = ReadFlatYaml("a: b\nlist: [x, \"y z\"]\n", "f", "list", ListOf::kTexts);
+  ASSERT_TRUE(texts.ok()) << texts.status();
+  ASSERT_EQ(texts->texts.size(), 2u);
+  EXPECT_EQ(texts->texts[1].value, "y z");
+  EXPECT_FALSE(ReadFlatYaml("list: [{a: b}]\n", "f", "list", ListOf::kTexts).ok());
+  EXPECT_FALSE(ReadFlatYaml("list: [x]\n", "f", "list").ok());
+  EXPECT_FALSE(ReadFlatYaml("list: [x]\n", "f").ok());
+}
+
 TEST(Context, PathsAreRelativeToItsFileAndUnknownFieldsAreNamed) {
   std::string directory = ::testing::TempDir() + "/context.XXXXXX";
   ASSERT_NE(mkdtemp(directory.data()), nullptr);
   const std::string path = directory + "/context.yaml";
-  ASSERT_TRUE(WriteNewFile(path, NewContextText("home"), 0644).ok());
+  ASSERT_TRUE(WriteNewFile(path, NewContextText("home", kRecipient), 0644).ok());
   auto context = LoadContext(path);
   ASSERT_TRUE(context.ok()) << context.status();
   EXPECT_EQ(context->cluster, "home");
   EXPECT_EQ(context->key, directory + "/keys/config.key");
+  EXPECT_EQ(context->identity, directory + "/keys/secrets.key");
+  EXPECT_EQ(context->recipients, std::vector<std::string>{kRecipient});
   EXPECT_EQ(context->SignedFile("n1", 7), directory + "/signed/n1/7.json");
   ASSERT_TRUE(WriteFileAtomically(path, "cluster: home\nkeys: x\n", 0644).ok());
   EXPECT_THAT(LoadContext(path).status().ToString(), HasSubstr("keys: unknown field"));

@@ -63,7 +63,7 @@ TEST(Field, MovedCiphertextIsAnErrorThatSaysWhatDiffers) {
 }
 
 TEST(Field, PathMayHoldSpacesAndBrackets) {
-  const FieldContext field{"home", "n1", "k3s.registries[my mirror:5000].password"};
+  const FieldContext field{"home", "n1", "k3s.registries.configs[my mirror:5000].password"};
   EXPECT_EQ(OpenField(field, Sealed(field, "p"), Mine()).value().view(), "p");
 }
 
