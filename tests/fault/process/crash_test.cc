@@ -235,8 +235,13 @@ TEST(Crash, D1_AKillWhileItAwaitsConfirmationKeepsWaiting) {
     auto config = node.Config();
     return config.ok() && config->pending_state() == v1::APPLY_STATE_AWAITING_CONFIRM;
   }));
-  auto confirmed = (*node.Connect())->Confirm("");
-  ASSERT_TRUE(confirmed.ok()) << confirmed.status();
+  // A noded that has just started has not seen K3s yet, and confirms nothing that it has not seen.
+  absl::Status confirmed;
+  EXPECT_TRUE(AwaitChange(node.Path("state"), [&] {
+    confirmed = (*node.Connect())->Confirm("").status();
+    return api::Reason(confirmed) != "not-healthy";
+  }));
+  ASSERT_TRUE(confirmed.ok()) << confirmed;
   auto config = node.AwaitSettled();
   ASSERT_TRUE(config.ok());
   EXPECT_EQ(config->generation(), 2);
