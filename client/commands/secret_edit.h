@@ -11,8 +11,8 @@
 
 namespace basalt::client {
 
-// OK when `path` names a secret of the schema ("k3s.token", "k3s.registries.configs[ghcr.io].password").
-// InvalidArgument/"not-a-secret" with those that are.
+// OK when `path` names a secret of the schema ("k3s.token",
+// "k3s.registries.configs[ghcr.io].password"). InvalidArgument/"not-a-secret" with those that are.
 absl::Status CheckSecretPath(absl::string_view path);
 
 // The text with the secret at `path` set to `!sealed |` and `armored`; added where its section

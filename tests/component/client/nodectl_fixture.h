@@ -48,7 +48,7 @@ class NodectlFixture : public ::testing::Test {
   static void Write(const std::string& path, const std::string& text);
 
   std::string input_ = "/dev/null";  // the file that nodectl reads as standard input
-  std::atomic<pid_t> last_pid_{0};  // of the nodectl that was started last
+  std::atomic<pid_t> last_pid_{0};   // of the nodectl that was started last
   std::string directory_;
   std::string lab_;
   testing::FakeNodeApi api_;

@@ -14,9 +14,9 @@ struct NodeConfig {
   int64_t generation = 1;
   std::string machine_id;
   std::string name = "n1";
-  std::string metadata;         // more lines below `metadata:`, two spaces deep
-  std::string api;              // more lines below `api:`, two spaces deep
-  bool with_k3s = false;        // false: `k3s` is absent
+  std::string metadata;                  // more lines below `metadata:`, two spaces deep
+  std::string api;                       // more lines below `api:`, two spaces deep
+  bool with_k3s = false;                 // false: `k3s` is absent
   std::string version = "v1.30.4+k3s1";  // what the double says that it is
   std::string role = "server";  // or "agent", which needs `cluster: {server: ...}` in `k3s`
   std::string k3s;              // more lines below `k3s:`, two spaces deep
