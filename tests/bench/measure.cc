@@ -80,14 +80,15 @@ void Print(const std::string& what, Sample sample) {
 
 namespace {
 
-// Rss and private (clean and dirty) of a process, in KiB.
+// Rss and private dirty memory of a process, in KiB: what it alone costs. Clean pages of its
+// program are the page cache's.
 std::pair<int64_t, int64_t> Memory(const std::string& pid) {
   std::ifstream in(absl::StrCat("/proc/", pid, "/smaps_rollup"));
   std::string word;
   int64_t rss = 0, own = 0, value = 0;
   while (in >> word) {
     if (word == "Rss:" && in >> value) rss = value;
-    if ((word == "Private_Clean:" || word == "Private_Dirty:") && in >> value) own += value;
+    if (word == "Private_Dirty:" && in >> value) own = value;
   }
   return {rss, own};
 }
@@ -96,7 +97,7 @@ std::pair<int64_t, int64_t> Memory(const std::string& pid) {
 
 void PrintMemory(const std::string& what, const std::string& pid) {
   auto [rss, own] = Memory(pid);
-  std::printf("%-58s rss %6.1f MB  private %6.1f MB\n", what.c_str(),
+  std::printf("%-58s rss %6.1f MB  private dirty %6.1f MB\n", what.c_str(),
               static_cast<double>(rss) / 1024, static_cast<double>(own) / 1024);
 }
 

@@ -160,13 +160,20 @@ int Main(int argc, char** argv) {
   for (int i = 0; i < applies; ++i) lab.Apply(lab.Document(++generation));
   PrintMemory(absl::StrCat("noded after ", applies, " more applies"), lab.pid());
 
-  Print("kill -9 of noded to the next answer (aim 100)", Repeat(5, [&] {
-          pid_t old = static_cast<pid_t>(std::stol(lab.pid()));
-          kill(old, SIGKILL);
-          while (lab.pid().empty() || std::stol(lab.pid()) == old ||
-                 !lab.Connect(true)->Hello(absl::Seconds(5)).ok())
-            usleep(500);
-        }));
+  // noded-init waits longer before each restart that follows soon; ten seconds of life reset that.
+  Sample back;
+  for (int i = 0; i < 3; ++i) {
+    std::this_thread::sleep_for(std::chrono::seconds(11));
+    Sample one = Repeat(1, [&] {
+      pid_t old = static_cast<pid_t>(std::stol(lab.pid()));
+      kill(old, SIGKILL);
+      while (lab.pid().empty() || std::stol(lab.pid()) == old ||
+             !lab.Connect(true)->Hello(absl::Seconds(5)).ok())
+        usleep(500);
+    });
+    back.ms.push_back(one.ms.front());
+  }
+  Print("kill -9 of noded to the next answer (aim 100)", back);
   Print("nodectl version as a process (aim 10)", Repeat(50, [&] {
           Run({lab.bin() + "/nodectl", "version"});
         }));
