@@ -1,0 +1,70 @@
+// Asking and ordering nodes.
+#include "client/commands/parser.h"
+
+namespace basalt::client {
+namespace {
+
+struct Words {
+  NodeOptions history;
+  StatusOptions status;
+  GetOptions get;
+  LogsOptions logs;
+  KubeconfigOptions kubeconfig;
+  ResetOptions reset;
+};
+
+}  // namespace
+
+void AddNodeVerbs(Parser& p) {
+  Words& w = p.Keep<Words>();
+  CLI::App* v = p.Verb(p.app(), "history", "Every generation of a node: who, why, how it ended",
+                       "  nodectl history -n n1\n  nodectl history -n n1 --limit 3 -o json",
+                       [&w](Session& s) { return RunHistory(s, w.history); });
+  p.Node(v, w.history.node);
+  v->add_option("--limit", w.history.limit, "The newest only")->check(CLI::NonNegativeNumber);
+  p.Output(v);
+
+  v = p.Verb(p.app(), "status", "What the nodes observe of themselves",
+             "  nodectl status\n  nodectl status -n n1 -n n2 -o wide\n  nodectl status -o json",
+             [&w](Session& s) { return RunStatus(s, w.status); });
+  v->add_option("-n,--node-name", w.status.nodes, "Only these nodes")->allow_extra_args(false);
+  p.Output(v);
+
+  v = p.Verb(p.app(), "get", "Resources of a node, by kind",
+             "  nodectl get service -n n1\n  nodectl get k3sstatus k3s -n n1 -o json\n"
+             "  nodectl get generation -n n1 -o name",
+             [&w](Session& s) { return RunGet(s, w.get); });
+  v->add_option("kind", w.get.kind, "machinestatus, configstatus, generation, service, k3sstatus")
+      ->required();
+  v->add_option("name", w.get.name, "One of them");
+  p.Node(v, w.get.node);
+  p.Output(v);
+
+  v = p.Verb(p.app(), "logs", "Output of a service",
+             "  nodectl logs -n n1\n  nodectl logs k3s -n n1 --tail 50 -f",
+             [&w](Session& s) { return RunLogs(s, w.logs); });
+  v->add_option("service", w.logs.service, "k3s when it is left out");
+  v->add_option("--tail", w.logs.tail, "The last lines only")->check(CLI::NonNegativeNumber);
+  v->add_flag("-f,--follow", w.logs.follow, "Go on until interrupted");
+  p.Node(v, w.logs.node);
+  p.Output(v);
+
+  v = p.Verb(p.app(), "kubeconfig", "A kubeconfig of the cluster, valid for 8 hours",
+             "  nodectl kubeconfig -n n1 > kubeconfig\n  nodectl kubeconfig -n n1 --to kubeconfig",
+             [&w](Session& s) { return RunKubeconfig(s, w.kubeconfig); });
+  p.Node(v, w.kubeconfig.node);
+  v->add_option("--to", w.kubeconfig.output_file, "File (0600)");
+  p.Output(v);
+
+  v = p.Verb(
+      p.app(), "reset", "Sign an order that erases a node's config, K3s and data",
+      "  nodectl reset -n n1 --key keys/config.key\n  nodectl reset -n n1 --yes --reason OPS-7",
+      [&w](Session& s) { return RunReset(s, w.reset); });
+  p.Node(v, w.reset.node);
+  v->add_option("--key", w.reset.keys, "Key that signs; may be repeated")->allow_extra_args(false);
+  v->add_option("--reason", w.reset.reason, "Why");
+  v->add_flag("--yes,-y", w.reset.yes, "Do not ask");
+  p.Output(v);
+}
+
+}  // namespace basalt::client

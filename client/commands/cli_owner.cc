@@ -1,0 +1,83 @@
+// What an owner does once: keys, nodes, files, releases, trust.
+#include "client/commands/parser.h"
+
+namespace basalt::client {
+namespace {
+
+struct Words {
+  InitOptions init;
+  PinOptions pin;
+  GenConfigOptions gen;
+  K3sPinOptions k3s_pin;
+  TrustApplyOptions trust_apply;
+};
+
+}  // namespace
+
+void AddOwnerVerbs(Parser& p) {
+  Words& w = p.Keep<Words>();
+  CLI::App* v =
+      p.Verb(p.app(), "init", "Make keys, trust policy, certificates, tokens and inventory",
+             "  nodectl init lab --cluster home\n"
+             "  nodectl init lab --cluster home --no-passphrase\n"
+             "  NODECTL_PASSPHRASE=... nodectl init lab --cluster home",
+             [&w](Session& s) { return RunInit(s, w.init); });
+  v->add_option("dir", w.init.directory, "New or empty directory")->required();
+  v->add_option("--cluster", w.init.cluster, "Name of the cluster")->required();
+  v->add_flag("--no-passphrase", w.init.no_passphrase, "Keys protected by file modes alone");
+  p.Output(v);
+
+  v = p.Verb(
+      p.app(), "pin", "Record by which fingerprint a node is known",
+      "  nodectl pin n1 --node 192.168.1.10:6050 --fingerprint 4c1f...\n"
+      "  nodectl pin n1 --node \"$(cat run/endpoint)\" --fingerprint \"$(cat run/fingerprint)\"\n"
+      "  nodectl pin n1 --node 192.168.1.10:6050 --tofu",
+      [&w](Session& s) { return RunPin(s, w.pin); });
+  v->add_option("name", w.pin.name, "Name of the node")->required();
+  v->add_option("--node", w.pin.endpoint, "HOST:PORT")->required();
+  v->add_option("--fingerprint", w.pin.fingerprint, "sha256 of the node's identity key");
+  v->add_flag("--tofu", w.pin.tofu, "Ask the node, and then you");
+  v->add_flag("--yes,-y", w.pin.yes, "Do not ask");
+  p.Output(v);
+
+  CLI::App& gen = p.Group("gen", "Generate files");
+  v = p.Verb(gen, "config", "Write a complete machine config for a node",
+             "  nodectl gen config --name n1 --role server > n1.yaml\n"
+             "  nodectl gen config --name n2 --role agent --server n1 > n2.yaml\n"
+             "  nodectl gen config --name n1 --role server --set 'k3s.config.disable=[traefik]' -o "
+             "n1.yaml\n"
+             "  nodectl gen config --name n1 --role server --schema basalt.schema.json -o n1.yaml",
+             [&w](Session& s) { return RunGenConfig(s, w.gen); });
+  v->add_option("--name", w.gen.name, "Name of the node")->required();
+  v->add_option("--role", w.gen.role, "server or agent")
+      ->required()
+      ->check(CLI::IsMember({"server", "agent"}));
+  v->add_option("--server", w.gen.server, "Node of the inventory to join");
+  v->add_option("--set", w.gen.set, "path=value; may be repeated")->allow_extra_args(false);
+  v->add_option("-o,--output", w.gen.output_file, "New file (0600); default: standard output");
+  v->add_option("--schema", w.gen.schema,
+                "JSON Schema for the editor (default: basalt.schema.json beside the file, if any)")
+      ->type_name("PATH|URL");
+
+  CLI::App& k3s = p.Group("k3s", "K3s releases");
+  v = p.Verb(k3s, "pin", "Write version, URLs and sha256 of a K3s into a config",
+             "  nodectl k3s pin -f n1.yaml --version v1.30.4+k3s1\n"
+             "  nodectl k3s pin -f n1.yaml --file /usr/local/bin/k3s",
+             [&w](Session& s) { return RunK3sPin(s, w.k3s_pin); });
+  v->add_option("-f", w.k3s_pin.file, "The config")->required();
+  v->add_option("--version", w.k3s_pin.version, "Release, or version of --file");
+  v->add_option("--file", w.k3s_pin.binary, "A K3s binary of this machine");
+  v->add_option("--mirror", w.k3s_pin.base_url, "Base URL of the releases");
+  p.Output(v);
+
+  CLI::App& trust = p.Group("trust", "The trust policy");
+  v = p.Verb(trust, "apply", "Give a node newer versions of the trust policy",
+             "  nodectl trust apply -f trust.json -n n1\n"
+             "  nodectl trust apply -f trust.json -n n1 -o json",
+             [&w](Session& s) { return RunTrustApply(s, w.trust_apply); });
+  v->add_option("-f,--file", w.trust_apply.file, "The chain")->required();
+  p.Node(v, w.trust_apply.node);
+  p.Output(v);
+}
+
+}  // namespace basalt::client
