@@ -96,7 +96,11 @@ std::string Escape(absl::string_view text, bool keep_lines) {
     }
     bool stays = (point == '\n' && keep_lines) || point == '\t';
     if (!stays && Hidden(point)) {
-      absl::StrAppendFormat(&out, point < 0x100 ? "\\x%02x" : "\\u{%04x}", point);
+      if (point < 0x100) {
+        absl::StrAppendFormat(&out, "\\x%02x", point);
+      } else {
+        absl::StrAppendFormat(&out, "\\u{%04x}", point);
+      }
     } else {
       absl::StrAppend(&out, text.substr(0, length));
     }
@@ -115,7 +119,11 @@ std::string EscapeYaml(absl::string_view text) {
       out += "\\uFFFD";
       length = 1;
     } else if (Hidden(point)) {
-      absl::StrAppendFormat(&out, point < 0x10000 ? "\\u%04X" : "\\U%08X", point);
+      if (point < 0x10000) {
+        absl::StrAppendFormat(&out, "\\u%04X", point);
+      } else {
+        absl::StrAppendFormat(&out, "\\U%08X", point);
+      }
     } else {
       absl::StrAppend(&out, text.substr(0, length));
     }
