@@ -82,6 +82,7 @@ class Page {
     if (!doc.key_format.empty()) Line("KEYS", doc.key_format);
     Line("LIMITS", doc.limits);
     Choices(doc);
+    Line("NOT BESIDE", absl::StrJoin(doc.excludes, ", "));
     Line("DEFAULT", doc.default_text);
     Line("NEEDED", Need(doc));
     if (doc.secret) Line("SECRET", "redacted wherever it could be shown");
@@ -94,7 +95,13 @@ class Page {
     Line("SINCE", doc.since);
     Line("DEPRECATED", doc.deprecated);
     if (!doc.description.empty()) absl::StrAppend(&out_, "\n", Wrapped(doc.description, 2), "\n");
-    if (!doc.example.empty()) {
+    if (!doc.example_json.empty()) {
+      absl::StrAppend(&out_, "\nEXAMPLE:\n");
+      const std::string whole = absl::StrCat("{\"", doc.name, "\":", doc.example_json, "}");
+      for (absl::string_view line : absl::StrSplit(JsonToYaml(whole), '\n', absl::SkipEmpty())) {
+        absl::StrAppend(&out_, "  ", line, "\n");
+      }
+    } else if (!doc.example.empty()) {
       absl::StrAppend(&out_, "\nEXAMPLE:\n  ", doc.name, ": ", doc.example, "\n");
     }
     if (!doc.fields.empty()) {
@@ -191,6 +198,7 @@ ordered_json Json(const FieldDoc& doc, bool recursive, bool top) {
   text("since", doc.since);
   text("deprecated", doc.deprecated);
   text("elementKey", doc.element_key);
+  if (!doc.excludes.empty()) out["notBeside"] = doc.excludes;
   if (doc.k3s) {
     ordered_json k3s{{"role", doc.k3s->servers_only ? "server" : "both"},
                      {"since", doc.k3s->since}};

@@ -11,6 +11,8 @@
 #include "basalt/v1/machine_config.pb.h"
 #include "basalt/v1/trust.pb.h"
 #include "machineconfig/docs/comments.h"
+#include "machineconfig/docs/json_value.h"
+#include "nlohmann/json.hpp"
 
 namespace basalt::docs {
 namespace {
@@ -84,12 +86,20 @@ class Walk {
     doc.choices = ChoicesOf(field);
     doc.default_text = rules.default_();
     doc.example = rules.example();
+    if (field.message != nullptr && !doc.example.empty()) {
+      doc.example_json = JsonValueOf(field, doc.example).dump();
+    }
     if (effects_) SetEffect(effect, doc);
     doc.since = rules.since().empty() ? std::string(kFirstRelease) : rules.since();
     doc.deprecated = rules.deprecated();
     doc.required = rules.required();
     doc.filled_in = rules.filled_in();
     doc.secret = rules.secret() || field.kind == FieldKind::kSecret;
+    if (const auto* oneof = field.field->real_containing_oneof(); oneof != nullptr) {
+      for (int i = 0; i < oneof->field_count(); ++i) {
+        if (oneof->field(i) != field.field) doc.excludes.push_back(oneof->field(i)->json_name());
+      }
+    }
     if (field.key != nullptr) doc.element_key = field.key->name;
     if (field.message != nullptr) {
       if (doc.description.empty()) doc.description = Comment(*field.message);

@@ -46,11 +46,13 @@ struct FieldDoc {
   std::vector<Choice> choices;
   std::string default_text;  // YAML
   std::string example;       // YAML
+  std::string example_json;  // the same, of sections: to be shown one field a line
   std::string effect;        // "restart-k3s"; empty where effects have no meaning
   std::string effect_words;
-  std::string since;        // product version; of a key of K3s see `k3s`
-  std::string deprecated;   // what to use instead
-  std::string element_key;  // of a list of sections: the field that tells them apart
+  std::string since;                  // product version; of a key of K3s see `k3s`
+  std::string deprecated;             // what to use instead
+  std::vector<std::string> excludes;  // fields that cannot stand beside it
+  std::string element_key;            // of a list of sections: the field that tells them apart
   bool required = false;
   bool filled_in = false;  // nodectl fills it in before it signs
   bool secret = false;

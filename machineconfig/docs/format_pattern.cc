@@ -49,6 +49,34 @@ absl::string_view PatternOf(v1::Format format) {
       return "^[A-Za-z_][A-Za-z0-9_]{0,127}$";
     case v1::FORMAT_IP_OR_DNS:
       return "^([0-9A-Fa-f:.]+|[a-z0-9.-]+)$";
+    case v1::FORMAT_IP_PREFIX:
+      return "^[0-9A-Fa-f:.]+/[0-9]{1,3}$";
+    case v1::FORMAT_MAC:
+      return "^[0-9a-f]{2}(:[0-9a-f]{2}){5}$";
+    case v1::FORMAT_INTERFACE:
+      return "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}$";
+    case v1::FORMAT_ROUTE:
+      return "^(default|[0-9A-Fa-f:.]+/[0-9]{1,3})$";
+    case v1::FORMAT_PORTS:
+      return "^[1-9][0-9]{0,4}(-[1-9][0-9]{0,4})?$";
+    case v1::FORMAT_WIREGUARD_KEY:
+      return "^[A-Za-z0-9+/]{43}=$";
+    case v1::FORMAT_SYSCTL:
+      return "^(abi|crypto|debug|dev|fs|kernel|net|sunrpc|user|vm)(\\.[A-Za-z0-9_:@/-]+)+$";
+    case v1::FORMAT_LINE:
+      return "^[^\\x00-\\x1f\\x7f]*$";
+    case v1::FORMAT_KERNEL_ARGUMENT:
+      return "^[A-Za-z0-9_.][A-Za-z0-9_.-]*(=[^\\s\"'\\\\]*)?$";
+    case v1::FORMAT_MODULE:
+      return "^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$";
+    case v1::FORMAT_PATH:
+      return "^(/[A-Za-z0-9_.][A-Za-z0-9_.-]*)+$";
+    case v1::FORMAT_TIME_OF_DAY:
+      return "^([01][0-9]|2[0-3]):[0-5][0-9]$";
+    case v1::FORMAT_TIME_ZONE:
+      return "^(UTC|[A-Z][a-z]+/[A-Za-z0-9_+/-]+)$";
+    case v1::FORMAT_SINK_URL:
+      return "^(https?://[^\\s#]+|syslog\\+(tls|tcp)://[^\\s/]+:[1-9][0-9]{0,4})$";
     default:
       return "";
   }

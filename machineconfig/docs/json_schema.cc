@@ -39,6 +39,14 @@ void SetType(ordered_json& schema, absl::string_view type, bool nullable) {
   schema["type"] = nullable ? ordered_json{word, "null"} : ordered_json(word);
 }
 
+// Of a text that may be written as a number.
+void SetTextType(ordered_json& schema, const v1::FieldRules& rules, bool nullable) {
+  SetType(schema, "string", nullable);
+  if (!rules.numbers()) return;
+  if (!nullable) schema["type"] = ordered_json::array({"string"});
+  schema["type"].push_back("integer");
+}
+
 // What a person reads when the pointer rests on the field.
 std::string Words(const FieldInfo& field) {
   const v1::FieldRules& rules = field.rules;
@@ -60,6 +68,13 @@ std::string Words(const FieldInfo& field) {
     if (!choice.means.empty()) {
       facts.push_back(absl::StrCat("`", choice.value, "`: ", choice.means, "."));
     }
+  }
+  if (const auto* oneof = field.field->real_containing_oneof(); oneof != nullptr) {
+    std::vector<std::string> others;
+    for (int i = 0; i < oneof->field_count(); ++i) {
+      if (oneof->field(i) != field.field) others.push_back(oneof->field(i)->json_name());
+    }
+    facts.push_back(absl::StrCat("Not beside ", absl::StrJoin(others, ", "), "."));
   }
   if (!rules.default_().empty()) {
     facts.push_back(absl::StrCat("Default: ", rules.default_(), "."));
@@ -197,7 +212,7 @@ class Writer {
         SetType(out, "string", nullable);
         return Choices(field.enum_names, nullable, out);
       default:
-        SetType(out, "string", nullable);
+        SetTextType(out, rules, nullable);
         if (rules.one_of_size() > 0) {
           return Choices({rules.one_of().begin(), rules.one_of().end()}, nullable, out);
         }
@@ -243,7 +258,7 @@ class Writer {
       out["propertyNames"] = std::move(names);
     }
     ordered_json value;
-    SetType(value, "string", true);
+    SetTextType(value, rules, true);
     SetPattern(value, PatternOf(rules.format()), FormatWords(rules.format()));
     out["additionalProperties"] = std::move(value);
   }

@@ -87,6 +87,14 @@ std::string Facts(const FieldDoc& doc, absl::string_view outer_effect) {
   if (!doc.limits.empty()) {
     facts.push_back(absl::StrCat("Limits: ", doc.limits, "."));
   }
+  if (!doc.excludes.empty()) {
+    facts.push_back(absl::StrCat("Not beside ",
+                                 absl::StrJoin(doc.excludes, ", ",
+                                               [](std::string* out, const std::string& name) {
+                                                 absl::StrAppend(out, Code(name));
+                                               }),
+                                 "."));
+  }
   if (!doc.default_text.empty()) {
     facts.push_back(absl::StrCat("Default: ", Code(doc.default_text), "."));
   }

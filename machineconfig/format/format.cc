@@ -15,6 +15,7 @@
 #include "machineconfig/base/digest.h"
 #include "machineconfig/format/cron.h"
 #include "machineconfig/format/k3s_version.h"
+#include "machineconfig/format/kernel.h"
 #include "machineconfig/format/net.h"
 #include "machineconfig/format/pem.h"
 #include "machineconfig/format/quantity.h"
@@ -201,6 +202,45 @@ absl::Status Check(v1::Format format, absl::string_view text) {
           ParseIp(text).ok() ||
               (IsDnsName(text) && text.find_first_not_of("0123456789.") != absl::string_view::npos),
           "neither an IP address nor a DNS name, such as 192.168.1.10 or k3s.example.org");
+    case v1::FORMAT_IP_PREFIX:
+      return ParseIpPrefix(text).status();
+    case v1::FORMAT_MAC:
+      return CheckMac(text);
+    case v1::FORMAT_INTERFACE:
+      return CheckInterfaceName(text);
+    case v1::FORMAT_ROUTE: {
+      if (text == "default") return absl::OkStatus();
+      const absl::Status status = ParseCidr(text).status();
+      // What a Cidr says of bits behind its prefix helps; that it is no network is half the truth.
+      if (status.ok() || absl::StrContains(text, '/')) return status;
+      return Bad("neither a network, such as 10.20.0.0/16 or fd00::/64, nor `default`");
+    }
+    case v1::FORMAT_PORTS:
+      return ParsePorts(text).status();
+    case v1::FORMAT_WIREGUARD_KEY: {
+      const auto key = Base64DecodeStrict(text);
+      return Expect(key.ok() && key->size() == 32,
+                    "not a WireGuard key: 32 bytes in base64, 44 characters of which the last is "
+                    "`=`, as `wg genkey` prints them");
+    }
+    case v1::FORMAT_SYSCTL:
+      return CheckSysctl(text);
+    case v1::FORMAT_LINE:
+      return Expect(
+          text.size() <= 4096 && std::none_of(text.begin(), text.end(), absl::ascii_iscntrl),
+          "must be one line without control characters, at most 4096 bytes");
+    case v1::FORMAT_KERNEL_ARGUMENT:
+      return CheckKernelArgument(text);
+    case v1::FORMAT_MODULE:
+      return CheckModuleName(text);
+    case v1::FORMAT_PATH:
+      return CheckPath(text);
+    case v1::FORMAT_TIME_OF_DAY:
+      return ParseTimeOfDay(text).status();
+    case v1::FORMAT_TIME_ZONE:
+      return CheckTimeZone(text);
+    case v1::FORMAT_SINK_URL:
+      return ParseSinkUrl(text).status();
     case v1::FORMAT_UNSPECIFIED:
     default:
       return absl::OkStatus();

@@ -66,6 +66,30 @@ absl::StatusOr<IpAddress> ParseIp(absl::string_view text) {
   return Bad("not an IP address, such as 192.168.1.10 or fd00::1");
 }
 
+namespace {
+
+// Its bits behind the prefix are zero.
+IpAddress Base(IpAddress address, int prefix) {
+  for (int bit = prefix; bit < static_cast<int>(address.bytes.size()) * 8; ++bit) {
+    address.bytes[bit / 8] = static_cast<char>(address.bytes[bit / 8] & ~(0x80 >> (bit % 8)));
+  }
+  return address;
+}
+
+bool SplitPrefix(absl::string_view text, IpAddress& address, int& prefix) {
+  const std::vector<absl::string_view> parts = absl::StrSplit(text, '/');
+  if (parts.size() != 2 || !AllDigits(parts[1]) || parts[1].size() > 3 ||
+      (parts[1].size() > 1 && parts[1][0] == '0')) {
+    return false;
+  }
+  auto ip = ParseIp(parts[0]);
+  if (!ip.ok()) return false;
+  address = *std::move(ip);
+  return absl::SimpleAtoi(parts[1], &prefix);
+}
+
+}  // namespace
+
 bool Cidr::Contains(const IpAddress& address) const {
   if (address.bytes.size() != network.bytes.size()) return false;
   for (int bit = 0; bit < prefix; ++bit) {
@@ -77,26 +101,90 @@ bool Cidr::Contains(const IpAddress& address) const {
 
 absl::StatusOr<Cidr> ParseCidr(absl::string_view text) {
   const char* const kExample = "not a network: ADDRESS/PREFIX, such as 10.42.0.0/16 or fd00::/64";
-  const std::vector<absl::string_view> parts = absl::StrSplit(text, '/');
-  if (parts.size() != 2 || !AllDigits(parts[1]) || parts[1].size() > 3 ||
-      (parts[1].size() > 1 && parts[1][0] == '0')) {
-    return Bad(kExample);
-  }
-  auto ip = ParseIp(parts[0]);
-  if (!ip.ok()) return Bad(kExample);
-  Cidr out{.network = *ip};
-  if (!absl::SimpleAtoi(parts[1], &out.prefix) || out.prefix > (ip->v6() ? 128 : 32)) {
+  Cidr out;
+  if (!SplitPrefix(text, out.network, out.prefix)) return Bad(kExample);
+  if (out.prefix > (out.network.v6() ? 128 : 32)) {
     return Bad("the prefix of a network is at most 32 for IPv4 and 128 for IPv6");
   }
-  IpAddress base = out.network;
-  for (int bit = out.prefix; bit < static_cast<int>(base.bytes.size()) * 8; ++bit) {
-    base.bytes[bit / 8] = static_cast<char>(base.bytes[bit / 8] & ~(0x80 >> (bit % 8)));
-  }
+  const IpAddress base = Base(out.network, out.prefix);
   if (!(base == out.network)) {
     return Bad(absl::StrCat("the address has bits behind the prefix; the network is ",
                             base.ToString(), "/", out.prefix));
   }
   return out;
+}
+
+Cidr IpPrefix::Network() const { return {.network = Base(address, prefix), .prefix = prefix}; }
+
+absl::StatusOr<IpPrefix> ParseIpPrefix(absl::string_view text) {
+  IpPrefix out;
+  if (!SplitPrefix(text, out.address, out.prefix)) {
+    return Bad(ParseIp(text).ok()
+                   ? "the length of the network is missing: ADDRESS/PREFIX, such as 192.168.1.10/24"
+                   : "not an address with its network: ADDRESS/PREFIX, such as 192.168.1.10/24 or "
+                     "fd00::10/64");
+  }
+  const int bits = out.address.v6() ? 128 : 32;
+  if (out.prefix < 1 || out.prefix > bits) {
+    return Bad("the prefix of an address is from 1 to 32 for IPv4 and to 128 for IPv6");
+  }
+  // Of two addresses (RFC 3021, RFC 6164) or one, each is a host's.
+  if (out.prefix < bits - 1) {
+    if (Base(out.address, out.prefix) == out.address) {
+      return Bad("is the address of the network itself; write that of this node in it");
+    }
+    bool all_ones = !out.address.v6();
+    for (int bit = out.prefix; bit < bits; ++bit) {
+      all_ones = all_ones && (out.address.bytes[bit / 8] & (0x80 >> (bit % 8))) != 0;
+    }
+    if (all_ones) return Bad("is the address of all hosts of the network; write that of this node");
+  }
+  const auto first = static_cast<unsigned char>(out.address.bytes[0]);
+  if (out.address.v6() ? first == 0xFF : first == 0 || first == 127 || first >= 224) {
+    return Bad("is not an address of a host: loopback, multicast and reserved ones are refused");
+  }
+  return out;
+}
+
+absl::StatusOr<Ports> ParsePorts(absl::string_view text) {
+  const char* const kWhat =
+      "not a port or a range of ports from 1 to 65535, such as 6443 or 30000-32767";
+  const size_t dash = text.find('-');
+  auto first = ParsePort(text.substr(0, dash));
+  auto last = dash == absl::string_view::npos ? first : ParsePort(text.substr(dash + 1));
+  if (!first.ok() || !last.ok()) return Bad(kWhat);
+  if (*first > *last) return Bad("the range ends before it begins");
+  return Ports{.first = *first, .last = *last};
+}
+
+absl::Status CheckMac(absl::string_view text) {
+  const char* const kWhat =
+      "not a MAC address: six pairs of lower-case hex digits with colons between them, such as "
+      "dc:a6:32:01:02:03";
+  if (text.size() != 17) return Bad(kWhat);
+  for (size_t i = 0; i < text.size(); ++i) {
+    const bool colon = i % 3 == 2;
+    if (colon ? text[i] != ':' : !absl::ascii_isxdigit(text[i]) || absl::ascii_isupper(text[i])) {
+      return Bad(kWhat);
+    }
+  }
+  if (text == "00:00:00:00:00:00") return Bad("is no device's: all zero");
+  // The lowest bit of the first byte.
+  if (absl::StrContains("13579bdf", text[1]))
+    return Bad("is the address of a group, not a device's");
+  return absl::OkStatus();
+}
+
+absl::Status CheckInterfaceName(absl::string_view text) {
+  const bool good = !text.empty() && text.size() <= 15 && !AllDigits(text) && text[0] != '.' &&
+                    text[0] != '-' && std::all_of(text.begin(), text.end(), [](char c) {
+                      return absl::ascii_isalnum(c) || c == '-' || c == '_' || c == '.';
+                    });
+  if (good) return absl::OkStatus();
+  return Bad(
+      "not the name of a network interface: 1 to 15 letters, digits, `-`, `_` and `.`, such as "
+      "eth0 "
+      "or eth0.20");
 }
 
 absl::StatusOr<HostPort> ParseHostPort(absl::string_view text) {
@@ -172,6 +260,24 @@ absl::StatusOr<Url> ParseUrl(absl::string_view text) {
   if (!host.ok()) return Bad(absl::StrCat("the URL's host: ", host.status().message()));
   url.host = *std::move(host);
   return url;
+}
+
+absl::StatusOr<Url> ParseSinkUrl(absl::string_view text) {
+  const size_t end = text.find("://");
+  const absl::string_view scheme = end == absl::string_view::npos ? "" : text.substr(0, end);
+  if (scheme == "https" || scheme == "http") return ParseUrl(text);
+  if (scheme != "syslog+tls" && scheme != "syslog+tcp") {
+    return Bad(
+        "not a URL with https://, http://, syslog+tls:// or syslog+tcp://, such as "
+        "syslog+tls://logs.example.org:6514");
+  }
+  if (text.size() > 2048) return Bad("a URL has at most 2048 bytes");
+  auto address = ParseHostPort(text.substr(end + 3));
+  if (!address.ok() || address->host.empty()) {
+    return Bad(
+        "a host and a port stand behind the scheme, such as syslog+tls://logs.example.org:6514");
+  }
+  return Url{.scheme = std::string(scheme), .host = address->host, .port = address->port};
 }
 
 }  // namespace basalt::format

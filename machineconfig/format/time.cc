@@ -1,6 +1,7 @@
 #include "machineconfig/format/time.h"
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 
 namespace basalt::format {
@@ -41,6 +42,38 @@ absl::StatusOr<absl::Duration> ParseDuration(absl::string_view text) {
     return BadDuration();
   }
   return duration;
+}
+
+absl::StatusOr<int> ParseTimeOfDay(absl::string_view text) {
+  const int hour = text.size() == 5 ? Digits(text, 0, 2) : -1;
+  const int minute = text.size() == 5 ? Digits(text, 3, 2) : -1;
+  if (hour < 0 || hour > 23 || minute < 0 || minute > 59 || text[2] != ':') {
+    return absl::InvalidArgumentError(
+        "not a time of day: HH:MM from 00:00 to 23:59, such as 02:30");
+  }
+  return hour * 60 + minute;
+}
+
+absl::Status CheckTimeZone(absl::string_view text) {
+  if (text == "UTC") return absl::OkStatus();
+  const size_t slash = text.find('/');
+  bool good = slash != absl::string_view::npos && text.size() <= 64;
+  if (good) {
+    good = false;
+    for (absl::string_view area : {"Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic",
+                                   "Australia", "Etc", "Europe", "Indian", "Pacific"}) {
+      good = good || text.substr(0, slash) == area;
+    }
+    const absl::string_view name = text.substr(slash + 1);
+    good = good && !name.empty() && absl::ascii_isalpha(name[0]) && name.back() != '/' &&
+           !absl::StrContains(name, "//");
+    for (char c : name) {
+      good = good && (absl::ascii_isalnum(c) || c == '_' || c == '-' || c == '+' || c == '/');
+    }
+  }
+  if (good) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      "not a time zone: UTC, or AREA/NAME of the IANA database, such as Europe/Vienna");
 }
 
 absl::StatusOr<absl::Time> ParseTimestamp(absl::string_view text) {

@@ -13,6 +13,12 @@ namespace basalt::format {
 // negative or infinite duration are refused.
 absl::StatusOr<absl::Duration> ParseDuration(absl::string_view text);
 
+// "02:00": minutes since midnight, from 0 to 1439.
+absl::StatusOr<int> ParseTimeOfDay(absl::string_view text);
+
+// "UTC" or AREA/NAME with an area of the IANA database. Whether the name exists is not known here.
+absl::Status CheckTimeZone(absl::string_view text);
+
 // RFC 3339 in UTC, "2026-11-23T22:15:00Z", fractions to nanoseconds; the calendar is checked.
 absl::StatusOr<absl::Time> ParseTimestamp(absl::string_view text);
 // Whole seconds: what ParseTimestamp reads back.

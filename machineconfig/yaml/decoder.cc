@@ -412,7 +412,9 @@ void Decoder::MapValue(const Node& node, const FieldInfo& field, absl::string_vi
   }
   if (field.value_kind == FieldKind::kString) {
     if (!node.scalar()) return WrongType(node, "text");
-    if (node.kind == NodeKind::kPlain && ReadsAsOther(node.text)) {
+    const bool number =
+        field.rules.numbers() && node.text.find_first_not_of("-0123456789") == std::string::npos;
+    if (node.kind == NodeKind::kPlain && ReadsAsOther(node.text) && !number) {
       return WrongType(node, "text", absl::StrCat("quote it: \"", node.text.substr(0, 64), "\""));
     }
   }

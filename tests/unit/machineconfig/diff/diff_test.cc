@@ -46,6 +46,41 @@ TEST(Diff, IsEmptyForEqualMeanings) {
               IsEmpty());
 }
 
+TEST(Diff, SectionsOfTheMachineHaveTheirOwnEffects) {
+  EXPECT_THAT(Between("system: {kernel: {arguments: [quiet], modules: [{name: loop}]}}\n"
+                      "storage: {data: {disk: {type: sd}}}\n"
+                      "network: {interfaces: [{name: eth0, dhcp4: true}]}",
+                      "system: {kernel: {arguments: [debug], sysctls: {vm.swappiness: 10}}}\n"
+                      "storage: {data: {disk: {type: nvme}}}\n"
+                      "network: {interfaces: [{name: eth0, addresses: [10.0.0.2/24]}]}"),
+              ElementsAre("+network.interfaces[eth0].addresses[0] >10.0.0.2/24 LIVE",
+                          "-network.interfaces[eth0].dhcp4 true> LIVE",
+                          "~storage.data.disk.type sd>nvme REINSTALL",
+                          "~system.kernel.arguments [quiet]>[debug] REBOOT",
+                          "-system.kernel.modules[loop].name loop> LIVE",
+                          "+system.kernel.sysctls[vm.swappiness] >\"10\" LIVE"));
+}
+
+TEST(Diff, KeysOfTunnelsDisksAndSinksAreNeverShown) {
+  const char* const kOld =
+      "network: {interfaces: [{name: wg0, wireguard: {privateKey: old-key, peers: [{name: a, "
+      "presharedKey: old-psk}]}}, {name: w, wifi: {psk: old-wifi}}]}\n"
+      "storage: {encryption: {passphrase: old-disk}}\n"
+      "system: {proxy: {password: old-proxy}, logs: {sinks: [{name: a, key: old-log}]}}\n"
+      "audit: {sinks: [{name: a, token: old-audit}]}";
+  std::string changed(kOld);
+  for (size_t at = changed.find("old-"); at != std::string::npos; at = changed.find("old-", at)) {
+    changed.replace(at, 4, "new-");
+  }
+  const std::vector<std::string> lines = Between(kOld, changed);
+  EXPECT_EQ(lines.size(), 7u);
+  for (const std::string& line : lines) {
+    EXPECT_THAT(line, ::testing::HasSubstr("(redacted)>(redacted)"));
+    EXPECT_THAT(line, ::testing::Not(::testing::HasSubstr("old-")));
+    EXPECT_THAT(line, ::testing::Not(::testing::HasSubstr("new-")));
+  }
+}
+
 TEST(Diff, ComparesByElementAndInheritsEffects) {
   EXPECT_THAT(Between("metadata: {name: a, labels: {x: y, s: old}}\n"
                       "k3s: {tlsSans: [a, b], cluster: {init: true}, env: [{name: A, value: x}]}",

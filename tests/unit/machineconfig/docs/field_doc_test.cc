@@ -57,6 +57,24 @@ TEST(Explain, TellsEverythingThatTheAnnotationsSay) {
   EXPECT_EQ(At("metadata.labels").key_format, "label-key");
 }
 
+TEST(Explain, WhatCannotStandBesideAFieldIsSaid) {
+  EXPECT_EQ(At("network.interfaces.vlan").excludes,
+            (std::vector<std::string>{"bond", "bridge", "wireguard", "wifi"}));
+  EXPECT_EQ(At("storage.zram.size").excludes, std::vector<std::string>{"percent"});
+  EXPECT_TRUE(At("network.interfaces.mtu").excludes.empty());
+}
+
+TEST(Explain, SectionsOfTheMachineSayWhatAChangeCosts) {
+  EXPECT_EQ(At("network.interfaces.addresses").effect, "live");
+  EXPECT_EQ(At("system.image.digest").effect, "reboot");
+  EXPECT_EQ(At("system.kernel.arguments").effect, "reboot");
+  EXPECT_EQ(At("system.kernel.sysctls").effect, "live");
+  EXPECT_EQ(At("system.proxy.noProxy").effect, "restart-k3s");
+  EXPECT_EQ(At("storage.data.disk.serial").effect, "reinstall");
+  EXPECT_EQ(At("storage.volumes.encryption.passphrase").effect, "live");
+  EXPECT_TRUE(At("network.interfaces.wireguard.privateKey").secret);
+}
+
 TEST(Explain, ChoicesSayWhatTheyMeanWhereTheSourcesDo) {
   const FieldDoc mode = At("metadata.apply.mode");
   ASSERT_EQ(mode.choices.size(), 3u);

@@ -27,6 +27,19 @@ json Field(const std::string& section, const std::string& name) {
   return Schema()["$defs"][section]["properties"][name];
 }
 
+TEST(JsonSchema, PortsAndSettingsMayBeNumbers) {
+  EXPECT_EQ(Field("FirewallRule", "ports")["items"]["type"], (json{"string", "integer"}));
+  EXPECT_EQ(Field("Kernel", "sysctls")["additionalProperties"]["type"],
+            (json{"string", "null", "integer"}));
+  EXPECT_EQ(Field("Interface", "name")["type"], "string");
+}
+
+TEST(JsonSchema, NoTwoKindsOfAnInterface) {
+  const json excluded = Schema()["$defs"]["Interface"]["allOf"];
+  EXPECT_EQ(excluded.size(), 10u);  // pairs of vlan, bond, bridge, wireguard, wifi
+  EXPECT_EQ(excluded[0]["not"]["required"], (json{"vlan", "bond"}));
+}
+
 TEST(JsonSchema, EverySectionIsClosed) {
   for (const auto* kind : Kinds()) {
     const json schema = Schema(*kind);

@@ -91,6 +91,59 @@ const Case kCases[] = {
     {v1::FORMAT_IP_OR_DNS,
      {"192.168.1.1", "k3s.example.org", "::1"},
      {"", "300.1.1.1", "a b", "*.x"}},
+    {v1::FORMAT_IP_PREFIX,
+     {"192.168.1.10/24", "fd00::10/64", "10.0.0.1/32", "10.0.0.0/31", "10.0.0.1/31", "fd00::/127",
+      "fd00::1/128", "192.168.0.255/23"},
+     {"", "192.168.1.10", "192.168.1.0/24", "192.168.1.255/24", "fd00::/64", "10.0.0.1/33",
+      "10.0.0.1/0", "10.0.0.1/024", "127.0.0.1/8", "224.0.0.1/24", "ff02::1/64", "0.0.0.1/8",
+      "a/24", "10.0.0.1/24/24", std::string("10.0.0.1/24\0", 12)}},
+    {v1::FORMAT_MAC,
+     {"dc:a6:32:01:02:03", "02:00:00:00:00:0a"},
+     {"", "DC:A6:32:01:02:03", "dc-a6-32-01-02-03", "dca632010203", "dc:a6:32:01:02",
+      "dc:a6:32:01:02:0g", "00:00:00:00:00:00", "01:00:5e:00:00:01", "ff:ff:ff:ff:ff:ff"}},
+    {v1::FORMAT_INTERFACE,
+     {"eth0", "enp1s0f1np1", "eth0.20", "br-lan", "a", "_x"},
+     {"", "12", "a-name-of-sixteen", "eth/0", "eth 0", "..", ".a", "-a", "eth0:1", "\xc3\xa9th"}},
+    {v1::FORMAT_ROUTE,
+     {"default", "10.20.0.0/16", "0.0.0.0/0", "::/0"},
+     {"", "Default", "10.20.0.1/16", "10.20.0.0", "everywhere"}},
+    {v1::FORMAT_PORTS,
+     {"1", "6443", "30000-32767", "65535", "80-80"},
+     {"", "0", "65536", "80-22", "-80", "80-", "http", "80,443", "1-2-3", "080"}},
+    {v1::FORMAT_WIREGUARD_KEY,
+     {"yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="},
+     {"", "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk", "AAAA",
+      "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBml=", std::string(64, 'a')}},
+    {v1::FORMAT_SYSCTL,
+     {"vm.swappiness", "net.ipv4.conf.eth0/20.rp_filter", "fs.inotify.max_user_watches",
+      "net.bridge.bridge-nf-call-iptables"},
+     {"", "swappiness", "vm", "vm.", ".vm.x", "vm..x", "net/ipv4/ip_forward", "etc.passwd",
+      "net.../../etc/passwd", "net./x", "net.x/", "net.a//b", "vm.a b", "vm.a\n"}},
+    {v1::FORMAT_LINE,
+     {"", "Samsung SSD 980*", "\xc3\xa9"},
+     {"a\nb", "a\tb", std::string("a\0b", 3)}},
+    {v1::FORMAT_KERNEL_ARGUMENT,
+     {"quiet", "console=ttyS0,115200n8", "pcie_aspm=off", "usbcore.quirks=1:2:u", "a=b=c"},
+     {"", "a b", "a=\"b c\"", "a='b'", "=x", "-a", "a\n", "a=\\x", std::string(257, 'a')}},
+    {v1::FORMAT_MODULE,
+     {"br_netfilter", "nf-tables", "8021q"},
+     {"", "loop.ko", "../loop", "a b", "-a", std::string(65, 'a')}},
+    {v1::FORMAT_PATH,
+     {"/var/lib/longhorn", "/a", "/var/mnt/a.b_c"},
+     {"", "/", "var", "/var/", "/var//x", "/var/../etc", "/var/./x", "/var/..", "/a b", "/a\n",
+      "/-rf", std::string("/a\0b", 4), "/" + std::string(255, 'a')}},
+    {v1::FORMAT_TIME_OF_DAY,
+     {"00:00", "23:59", "02:30"},
+     {"", "24:00", "2:30", "02:60", "02:30:00", "0230", "2am", "-1:00", "02 30"}},
+    {v1::FORMAT_TIME_ZONE,
+     {"UTC", "Europe/Vienna", "America/Argentina/Buenos_Aires", "Etc/GMT+1"},
+     {"", "CET", "utc", "Vienna", "Europe/", "europe/vienna", "Europe/../x", "Europe//x", "Mars/A",
+      "Europe/Vienna "}},
+    {v1::FORMAT_SINK_URL,
+     {"https://logs.example.org/x", "http://10.0.0.1:8080/", "syslog+tls://logs.example.org:6514",
+      "syslog+tcp://[fd00::5]:514"},
+     {"", "logs.example.org", "file:///x", "syslog://x:514", "syslog+tls://x", "syslog+tls://:514",
+      "syslog+tls://x:514/y", "syslog+tcp://a b:1", "https://u:p@x/"}},
     {v1::FORMAT_UNSPECIFIED, {"", "anything"}, {}},
 };
 
@@ -168,6 +221,35 @@ TEST(Net, SplitsUrlsAndAddresses) {
   EXPECT_EQ(*ParseHostPort("[::1]:6050"), (HostPort{.host = "::1", .port = 6050}));
   EXPECT_EQ(*ParseHostPort(":6050"), (HostPort{.host = "", .port = 6050}));
 }
+
+TEST(Net, AnAddressKnowsItsNetwork) {
+  const auto address = ParseIpPrefix("192.168.1.10/25");
+  ASSERT_TRUE(address.ok());
+  EXPECT_EQ(address->address, *ParseIp("192.168.1.10"));
+  EXPECT_EQ(address->Network(), *ParseCidr("192.168.1.0/25"));
+  EXPECT_EQ(ParseIpPrefix("fd00::10/64")->Network(), *ParseCidr("fd00::/64"));
+}
+
+TEST(Net, WhatIsWrongWithAnAddressIsSaid) {
+  auto says = [](absl::string_view text) {
+    return std::string(ParseIpPrefix(text).status().message());
+  };
+  EXPECT_NE(says("192.168.1.10").find("length of the network is missing"), std::string::npos);
+  EXPECT_NE(says("192.168.1.0/24").find("of the network itself"), std::string::npos);
+  EXPECT_NE(says("192.168.1.255/24").find("of all hosts"), std::string::npos);
+}
+
+TEST(Net, PortsAndSinksAreSplit) {
+  EXPECT_EQ(ParsePorts("30000-32767")->first, 30000);
+  EXPECT_EQ(ParsePorts("443")->last, 443);
+  const auto sink = ParseSinkUrl("syslog+tls://[fd00::5]:6514");
+  ASSERT_TRUE(sink.ok());
+  EXPECT_EQ(sink->scheme, "syslog+tls");
+  EXPECT_EQ(sink->host, "fd00::5");
+  EXPECT_EQ(sink->port, 6514);
+}
+
+TEST(TimeOfDay, CountsMinutes) { EXPECT_EQ(*ParseTimeOfDay("23:59"), 1439); }
 
 TEST(Net, ANetworkContainsItsAddressesOnly) {
   const auto net = ParseCidr("192.168.1.0/25");

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "google/protobuf/util/message_differencer.h"
+#include "machineconfig/schema/fields.h"
 
 namespace basalt::schema {
 namespace {
@@ -75,6 +76,38 @@ TEST(Redact, LeavesNoSecretBehind) {
   }
   EXPECT_THAT(text, HasSubstr("traefik"));
   EXPECT_THAT(text, HasSubstr("(redacted)"));
+}
+
+// Each field of type Secret of the whole schema, wherever it stands: filled, and gone.
+void FillSecrets(google::protobuf::Message& message, int depth, int& count) {
+  const auto& r = *message.GetReflection();
+  for (const FieldInfo& field : Describe(message.GetDescriptor()).fields) {
+    if (field.kind != FieldKind::kSecret && (field.kind != FieldKind::kMessage || depth > 8)) {
+      continue;
+    }
+    const auto* oneof = field.field->real_containing_oneof();
+    if (oneof != nullptr && r.HasOneof(message, oneof) && field.name != "wireguard") continue;
+    google::protobuf::Message& below = field.repeated ? *r.AddMessage(&message, field.field)
+                                                      : *r.MutableMessage(&message, field.field);
+    if (field.kind == FieldKind::kSecret) {
+      static_cast<v1::Secret&>(below).set_plain("planted-" + std::to_string(++count));
+    } else {
+      FillSecrets(below, depth + 1, count);
+    }
+  }
+}
+
+TEST(Redact, S15_NoSecretOfAnySectionIsLeft) {
+  v1::MachineConfig config;
+  int count = 0;
+  FillSecrets(config, 0, count);
+  EXPECT_GE(count, 15);
+  EXPECT_GE(config.network().interfaces(0).wireguard().peers_size(), 1);
+  EXPECT_TRUE(config.storage().volumes(0).encryption().has_passphrase());
+  EXPECT_TRUE(config.audit().sinks(0).has_token());
+  EXPECT_TRUE(config.system().proxy().has_password());
+  EXPECT_EQ(SecretValues(config).size(), static_cast<size_t>(count));
+  EXPECT_THAT(Redact(config).DebugString(), Not(HasSubstr("planted-")));
 }
 
 TEST(SecretValues, ListsOpenedSecretsLongestFirst) {

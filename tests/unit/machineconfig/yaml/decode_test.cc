@@ -111,6 +111,35 @@ TEST(Decode, P2_MapsOfTextsWantNumbersQuoted) {
                           "\"1\""));
 }
 
+TEST(Decode, SettingsOfTheKernelMayBeNumbers) {
+  v1::MachineConfig config;
+  const auto result = Decode(
+      "system: {kernel: {sysctls: {vm.swappiness: 10, net.x: -1, kernel.y: \"1 2\"}}}", "", config);
+  EXPECT_TRUE(result.ok());
+  const auto& sysctls = config.system().kernel().sysctls();
+  EXPECT_EQ(sysctls.at("vm.swappiness"), "10");
+  EXPECT_EQ(sysctls.at("net.x"), "-1");
+  v1::MachineConfig other;
+  EXPECT_FALSE(Decode("system: {kernel: {sysctls: {vm.x: true}}}", "", other).ok());
+  EXPECT_FALSE(Decode("system: {kernel: {sysctls: {vm.x: 1e3}}}", "", other).ok());
+}
+
+TEST(Decode, AnInterfaceIsOneKindOfThing) {
+  v1::MachineConfig config;
+  const auto result = Decode(
+      "network:\n  interfaces:\n    - name: a\n      vlan: {link: b, id: 1}\n      bond: {members: "
+      "[b]}\n",
+      "", config);
+  ASSERT_EQ(result.errors.size(), 1u);
+  EXPECT_EQ(
+      result.errors[0].ToString(),
+      "5:7: network.interfaces[a].bond: cannot stand beside `vlan` (line 4); keep one of the two");
+  v1::MachineConfig null;
+  EXPECT_TRUE(
+      Decode("network: {interfaces: [{name: a, vlan: null, bond: {members: [b]}}]}", "", null)
+          .ok());
+}
+
 TEST(Decode, P3_UnknownFieldsNameTheNearest) {
   EXPECT_THAT(ErrorsOf("k3s: {tokn: x}"),
               ElementsAre("f:1:7: k3s.tokn: unknown field; did you mean `token`?"));

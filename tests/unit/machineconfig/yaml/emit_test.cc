@@ -136,7 +136,8 @@ class Random {
             r.SetBool(&message, fd, Below(2) == 0);
             break;
           case FieldKind::kInt:
-            r.SetInt64(&message, fd, Below(2) == 0 ? INT64_MIN : Below(1000));
+            field.repeated ? r.AddInt64(&message, fd, Below(1000))
+                           : r.SetInt64(&message, fd, Below(2) == 0 ? INT64_MIN : Below(1000));
             break;
           case FieldKind::kEnum:
             r.SetEnumValue(&message, fd, 1);
