@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <tuple>
 
+#include "machineconfig/schema/fields.h"
+
 namespace basalt::validate {
 namespace {
 
@@ -29,6 +31,16 @@ std::string Parent(absl::string_view path) {
   }
   const size_t dot = path.rfind('.');
   return dot == absl::string_view::npos ? "" : std::string(path.substr(0, dot));
+}
+
+std::vector<std::string> Elements(absl::string_view path, const google::protobuf::Message& owner,
+                                  absl::string_view field) {
+  const schema::FieldInfo& list = *schema::Describe(owner.GetDescriptor()).Find(field);
+  std::vector<std::string> out;
+  for (int i = 0; i < owner.GetReflection()->FieldSize(owner, list.field); ++i) {
+    out.push_back(schema::ElementPath(schema::Child(path, field), owner, list, i));
+  }
+  return out;
 }
 
 api::Violation Report::Make(absl::string_view path, absl::string_view reason,

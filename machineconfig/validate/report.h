@@ -3,8 +3,10 @@
 
 #include <set>
 #include <string>
+#include <vector>
 
 #include "absl/strings/string_view.h"
+#include "google/protobuf/message.h"
 #include "machineconfig/validate/validate.h"
 
 namespace basalt::validate {
@@ -37,5 +39,10 @@ class Report {
 
 // The path one level up: "a.b" of "a.b.c" and of "a.b[k]"; keys in brackets may hold dots.
 std::string Parent(absl::string_view path);
+
+// The path of each element of the list `field` of `owner`, which stands at `path`: as findings of
+// other rules write it, also where a key is missing or stands twice.
+std::vector<std::string> Elements(absl::string_view path, const google::protobuf::Message& owner,
+                                  absl::string_view field);
 
 }  // namespace basalt::validate

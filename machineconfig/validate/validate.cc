@@ -92,6 +92,10 @@ Findings Validate(const v1::MachineConfig& config, Stage stage, const yaml::Sour
   Report report(source, file);
   CheckAnnotations(config, stage, report);
   CheckMetadata(config, stage, report);
+  CheckSystem(config, report);
+  CheckNetwork(config, report);
+  CheckStorage(config, report);
+  CheckAudit(config, report);
   if (config.has_k3s()) {
     CheckK3s(config.k3s(), report);
     CheckK3sConfig(config.k3s(), report);
