@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "api/coded_status.h"
+#include "machineconfig/schema/fields.h"
 #include "machineconfig/sign/policy.h"
 
 namespace basalt::sign {
@@ -82,14 +83,33 @@ struct Finding {
   std::string what;
 };
 
-std::vector<Finding> FindDestructive(const v1::MachineConfig& from, const v1::MachineConfig& to) {
-  std::vector<Finding> out;
-  if (!from.has_k3s()) return out;
-  if (!to.has_k3s()) {
-    return {{.allow = "removeK3s", .what = "k3s: K3s is removed with all that it runs here"}};
+// What of a volume its data lies in: with another one it is made anew, and empty. Compared as it is
+// written: whether another selector finds the same disk only the node could tell.
+std::string Substance(const v1::Volume& volume) {
+  const bool xfs = volume.filesystem() == v1::FILESYSTEM_XFS;
+  return absl::StrCat(volume.disk().SerializeAsString(), "/", xfs, "/", volume.encryption().key());
+}
+
+void FindVolumes(const v1::Storage& from, const v1::Storage& to, std::vector<Finding>& out) {
+  for (const v1::Volume& old_volume : from.volumes()) {
+    const auto& volumes = to.volumes();
+    const auto it = std::find_if(volumes.begin(), volumes.end(), [&](const v1::Volume& volume) {
+      return volume.name() == old_volume.name();
+    });
+    const std::string path = schema::Element("storage.volumes", old_volume.name());
+    if (it == volumes.end()) {
+      out.push_back({.allow = "wipeVolume",
+                     .what = absl::StrCat(path, ": the volume is removed with all that it holds")});
+    } else if (Substance(*it) != Substance(old_volume)) {
+      out.push_back({.allow = "wipeVolume",
+                     .what = absl::StrCat(path,
+                                          ": with another disk, file system or key it is made "
+                                          "anew, and empty")});
+    }
   }
-  const v1::K3s& old_k3s = from.k3s();
-  const v1::K3s& new_k3s = to.k3s();
+}
+
+void FindOfK3s(const v1::K3s& old_k3s, const v1::K3s& new_k3s, std::vector<Finding>& out) {
   auto role = [](const v1::K3s& k) { return k.role() == v1::K3S_ROLE_SERVER ? "server" : "agent"; };
   if (old_k3s.role() != new_k3s.role()) {
     out.push_back({.allow = "roleChange",
@@ -113,6 +133,16 @@ std::vector<Finding> FindDestructive(const v1::MachineConfig& from, const v1::Ma
          .what = absl::StrCat("k3s.version: from ", old_k3s.version(), " down to ",
                               new_k3s.version(), "; Kubernetes does not read newer data back")});
   }
+}
+
+std::vector<Finding> FindDestructive(const v1::MachineConfig& from, const v1::MachineConfig& to) {
+  std::vector<Finding> out;
+  if (from.has_k3s() && to.has_k3s()) {
+    FindOfK3s(from.k3s(), to.k3s(), out);
+  } else if (from.has_k3s()) {
+    out.push_back({.allow = "removeK3s", .what = "k3s: K3s is removed with all that it runs here"});
+  }
+  FindVolumes(from.storage(), to.storage(), out);
   return out;
 }
 
@@ -163,7 +193,9 @@ absl::Status CheckDestructive(const std::vector<diff::Change>& changes,
   std::vector<std::string> words, whats;
   for (const Finding& finding : FindDestructive(*from, to)) {
     if (Allows(to, finding)) continue;
-    words.push_back(finding.allow);
+    if (std::find(words.begin(), words.end(), finding.allow) == words.end()) {
+      words.push_back(finding.allow);
+    }
     whats.push_back(finding.what);
   }
   if (words.empty()) return absl::OkStatus();

@@ -32,7 +32,8 @@ void ExpectNeeds(const std::string& word, const v1::MachineConfig& from, v1::Mac
   absl::Status status = Try(from, to);
   EXPECT_THAT(status, HasReason("needs-allow")) << word;
   EXPECT_THAT(api::Hint(status), HasSubstr("[" + word + "]"));
-  for (const char* other : {"roleChange", "datastoreChange", "removeK3s", "downgrade"}) {
+  for (const char* other :
+       {"roleChange", "datastoreChange", "removeK3s", "downgrade", "wipeVolume"}) {
     if (other != word) to.mutable_metadata()->add_allow(other);
   }
   EXPECT_THAT(Try(from, to), HasReason("needs-allow")) << word;
@@ -128,7 +129,8 @@ TEST(Destructive, WhatIsFixedAtInstallationNeedsReinstallWhateverIsAllowed) {
            key("cluster-domain", "home.arpa"),
        }) {
     EXPECT_THAT(Try(Server(), to), HasReason("needs-reinstall"));
-    for (const char* word : {"roleChange", "datastoreChange", "removeK3s", "downgrade"}) {
+    for (const char* word :
+         {"roleChange", "datastoreChange", "removeK3s", "downgrade", "wipeVolume"}) {
       to.mutable_metadata()->add_allow(word);
     }
     EXPECT_THAT(Try(Server(), to), HasReason("needs-reinstall"));
@@ -142,6 +144,84 @@ TEST(Destructive, WhatIsFixedAtInstallationNeedsReinstallWhateverIsAllowed) {
     list->add_values("fd00::/56");
   });
   EXPECT_THAT(Try(Server(), dual), HasReason("needs-reinstall"));
+}
+
+v1::Volume& AddVolume(v1::MachineConfig& config, const std::string& name) {
+  v1::Volume& volume = *config.mutable_storage()->add_volumes();
+  volume.set_name(name);
+  volume.mutable_disk()->set_serial("S1");
+  volume.set_filesystem(v1::FILESYSTEM_EXT4);
+  return volume;
+}
+
+TEST(Destructive, WhatEmptiesAVolumeNeedsTheWord) {
+  v1::MachineConfig from = Server();
+  AddVolume(from, "a");
+  ExpectNeeds("wipeVolume", from, Server());
+  ExpectNeeds("wipeVolume", from, With(from, [](auto& c) {
+                c.mutable_storage()->mutable_volumes(0)->set_filesystem(v1::FILESYSTEM_XFS);
+              }));
+  ExpectNeeds("wipeVolume", from, With(from, [](auto& c) {
+                c.mutable_storage()->mutable_volumes(0)->mutable_disk()->set_serial("S2");
+              }));
+  ExpectNeeds(
+      "wipeVolume", from, With(from, [](auto& c) {
+        c.mutable_storage()->mutable_volumes(0)->mutable_encryption()->set_key(v1::KEY_SOURCE_TPM2);
+      }));
+  // Also on a node without K3s.
+  v1::MachineConfig bare = from;
+  bare.clear_k3s();
+  ExpectNeeds("wipeVolume", bare, With(bare, [](auto& c) { c.clear_storage(); }));
+}
+
+TEST(Destructive, AVolumeMayComeMoveGrowAndGetAnotherPassphrase) {
+  v1::MachineConfig from = Server();
+  AddVolume(from, "a").mutable_encryption()->set_key(v1::KEY_SOURCE_PASSPHRASE);
+  for (const v1::MachineConfig& to : {
+           With(from, [](auto& c) { AddVolume(c, "b"); }),
+           With(from, [](auto& c) { c.mutable_storage()->mutable_volumes(0)->set_max_size("2T"); }),
+           With(from,
+                [](auto& c) { c.mutable_storage()->mutable_volumes(0)->set_path("/var/mnt/b"); }),
+           With(from,
+                [](auto& c) {
+                  auto& encryption = *c.mutable_storage()->mutable_volumes(0)->mutable_encryption();
+                  encryption.mutable_passphrase()->set_plain("another horse battery");
+                }),
+       }) {
+    EXPECT_TRUE(Try(from, to).ok()) << Try(from, to);
+  }
+}
+
+TEST(Destructive, TwoVolumesNeedTheWordOnce) {
+  v1::MachineConfig from = Server();
+  AddVolume(from, "a");
+  AddVolume(from, "b");
+  const absl::Status status = Try(from, Server());
+  EXPECT_THAT(api::Hint(status), HasSubstr("[wipeVolume]"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("storage.volumes[a]"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("storage.volumes[b]"));
+}
+
+TEST(Destructive, TheDisksOfAnInstalledNodeStay) {
+  v1::MachineConfig from = Server();
+  from.mutable_storage()->mutable_data()->mutable_disk()->set_serial("S1");
+  from.mutable_system()->mutable_install()->mutable_disk()->set_serial("S0");
+  for (const v1::MachineConfig& to : {
+           With(from,
+                [](auto& c) {
+                  c.mutable_storage()->mutable_data()->mutable_disk()->set_serial("S2");
+                }),
+           With(from,
+                [](auto& c) {
+                  c.mutable_system()->mutable_install()->mutable_disk()->set_serial("S2");
+                }),
+           With(from,
+                [](auto& c) {
+                  c.mutable_storage()->mutable_encryption()->set_key(v1::KEY_SOURCE_NODE);
+                }),
+       }) {
+    EXPECT_THAT(Try(from, to), HasReason("needs-reinstall"));
+  }
 }
 
 }  // namespace
