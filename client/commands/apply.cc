@@ -124,6 +124,8 @@ class Delivery {
       report_.DryRun();
       return absl::OkStatus();
     }
+    // The node would refuse it too: nobody shall be asked for his consent before.
+    if (absl::Status able = CheckImplemented(*plan); !able.ok()) return able;
     if (IsDrastic(*plan)) {
       absl::Status sure = Confirm(session_.io(),
                                   absl::StrCat("The effect on ", node_.name, " is ",

@@ -1,7 +1,13 @@
 #include "client/commands/planning.h"
 
+#include <algorithm>
+#include <map>
+#include <string>
+#include <vector>
+
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "api/coded_status.h"
 #include "client/commands/signing.h"
 #include "client/context/files.h"
@@ -29,6 +35,27 @@ bool HasUncompared(const v1::PlanReply& plan) {
     if (change.kind() == v1::CHANGE_KIND_NOT_COMPARED) return true;
   }
   return false;
+}
+
+// Of a first config: what the node would say of it once it is signed.
+v1::PlanReply PlanOfFirst(const v1::HelloReply& hello, const v1::MachineConfig& config) {
+  v1::PlanReply plan = ToPlan(diff::Diff(nullptr, schema::Resolve(config)));
+  std::vector<std::string> sections;
+  std::map<std::string, v1::Effect> effects;
+  for (const v1::PlannedChange& change : plan.changes()) {
+    const std::string section = change.path().substr(0, change.path().find_first_of(".["));
+    auto [it, fresh] = effects.try_emplace(section, change.effect());
+    it->second = std::max(it->second, change.effect());
+    if (fresh && hello.unimplemented().count(section)) sections.push_back(section);
+  }
+  for (const std::string& section : sections) {
+    v1::PlannedStep& step = *plan.add_steps();
+    step.set_controller(section);
+    step.set_description(absl::StrCat("apply what changes in `", section, "`"));
+    step.set_effect(effects[section]);
+    step.set_unimplemented(hello.unimplemented().at(section));
+  }
+  return plan;
 }
 
 }  // namespace
@@ -82,6 +109,26 @@ absl::StatusOr<v1::PlanReply> PlanSigned(NodeClient& client, const v1::SignedDoc
   return client.Plan(request, timeout);
 }
 
+absl::Status CheckImplemented(const v1::PlanReply& plan) {
+  std::map<std::string, std::vector<std::string>> sections;  // by the reason
+  for (const v1::PlannedStep& step : plan.steps()) {
+    if (step.unimplemented().empty()) continue;
+    std::vector<std::string>& of = sections[step.unimplemented()];
+    const std::string name = absl::StrCat("`", step.controller(), "`");
+    if (of.empty() || of.back() != name) of.push_back(name);
+  }
+  if (sections.empty()) return absl::OkStatus();
+  std::vector<std::string> whats, names;
+  for (const auto& [why, of] : sections) {
+    whats.push_back(
+        absl::StrCat(absl::StrJoin(of, ", "), " cannot be applied by this node: ", why));
+    names.insert(names.end(), of.begin(), of.end());
+  }
+  return api::Coded(
+      absl::StatusCode::kUnimplemented, "unimplemented-on-platform", absl::StrJoin(whats, "; "),
+      absl::StrCat("leave ", absl::StrJoin(names, ", "), " out of the config of this node"));
+}
+
 absl::StatusOr<v1::MachineConfig> FindSigned(const Context& context, const std::string& node,
                                              const std::string& digest) {
   const std::string directory = JoinPath(context.signed_directory, node);
@@ -108,7 +155,7 @@ absl::StatusOr<v1::PlanReply> PlanSource(Session& session, NodeClient& client,
                                          const v1::HelloReply& hello, const Input& input,
                                          const v1::MachineConfig& config, absl::Duration timeout) {
   if (hello.state() != "configured") {
-    return ToPlan(diff::Diff(nullptr, schema::Resolve(config)));
+    return PlanOfFirst(hello, config);
   }
   v1::PlanRequest request;
   request.set_unsigned_yaml(input.text);

@@ -28,13 +28,17 @@ absl::Status CheckTarget(const Document& document, const InventoryNode& node);
 absl::StatusOr<v1::PlanReply> PlanSigned(NodeClient& client, const v1::SignedDocument& document,
                                          absl::Duration timeout = kPlanTimeout);
 
-// On a node without a config computed here, against an empty one; else by the node, which takes an
+// On a node without a config computed here, against an empty one, with what the node says that it
+// cannot apply; else by the node, which takes an
 // unsigned source from a reader and does not compare secrets. Where a copy of what runs is kept
 // here (signed/NAME), the secrets are compared with it.
 absl::StatusOr<v1::PlanReply> PlanSource(Session& session, NodeClient& client,
                                          const v1::HelloReply& hello, const Input& input,
                                          const v1::MachineConfig& config,
                                          absl::Duration timeout = kPlanTimeout);
+
+// Unimplemented "unimplemented-on-platform" when a step of the plan is one that the node cannot do.
+absl::Status CheckImplemented(const v1::PlanReply& plan);
 
 // What was signed here and has `digest`, when a copy is kept. NotFound otherwise.
 absl::StatusOr<v1::MachineConfig> FindSigned(const Context& context, const std::string& node,

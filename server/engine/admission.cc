@@ -1,11 +1,12 @@
 #include "server/engine/admission.h"
 
 #include <algorithm>
-#include <set>
+#include <map>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/message.h"
@@ -73,9 +74,30 @@ v1::ChangeKind Kind(diff::ChangeKind kind) {
   return v1::CHANGE_KIND_UNSPECIFIED;
 }
 
-absl::Status Unimplemented(const std::string& why) {
-  return api::Coded(absl::StatusCode::kUnimplemented, "unimplemented-on-platform", why,
-                    "leave it out of the config of this node");
+std::string SectionOf(const diff::Change& change) {
+  return change.path.substr(0, change.path.find_first_of(".["));
+}
+
+// A step for each section that changes and that this platform cannot apply, so that a plan says so
+// instead of leaving it out. A controller that is there says it of its own section itself.
+void AddUnimplemented(const host::Platform& platform, const std::vector<diff::Change>& changes,
+                      std::vector<PlanStep>& steps) {
+  std::map<std::string, v1::Effect> sections;  // and what it would cost
+  for (const diff::Change& change : changes) {
+    v1::Effect& effect = sections[SectionOf(change)];
+    effect = std::max(effect, change.effect);
+  }
+  for (const PlanStep& step : steps) {
+    if (!step.unimplemented.empty()) sections.erase(step.controller);
+  }
+  for (const auto& [section, effect] : sections) {
+    std::string why = platform.Unimplemented(section);
+    if (why.empty()) continue;
+    steps.push_back({.controller = section,
+                     .description = absl::StrCat("apply what changes in `", section, "`"),
+                     .effect = effect,
+                     .unimplemented = std::move(why)});
+  }
 }
 
 // Changes, steps, effect and warnings.
@@ -86,6 +108,7 @@ absl::StatusOr<v1::PlanReply> MakePlan(const NodeState& state, const ControllerS
   const v1::MachineConfig* from = state.committed_config();
   absl::StatusOr<ControllerPlan> steps = controllers.Plan(from, to);
   if (!steps.ok()) return steps.status();
+  AddUnimplemented(state.deps.platform, changes, steps->steps);
   v1::PlanReply plan;
   v1::Effect effect = diff::TotalEffect(changes);
   for (const diff::Change& change : changes) {
@@ -177,26 +200,38 @@ absl::StatusOr<Admitted> Admit(const NodeState& state, const ControllerSet& cont
   if (!status.ok()) return status;
 
   Admitted out;
-  std::set<std::string> sections;
   for (const diff::Change& change : changes) {
-    std::string section = change.path.substr(0, change.path.find_first_of(".["));
-    sections.insert(section);
-    out.touches_api |= section == "api";
+    const std::string section = SectionOf(change);
+    // Whoever changes how the node is reached has to come back.
+    out.touches_api |= section == "api" || section == "network";
     out.changed_paths.push_back(change.path);
-  }
-  for (const std::string& section : sections) {
-    std::string why = state.deps.platform.Unimplemented(section);
-    if (!why.empty()) return Unimplemented(why);
   }
   absl::StatusOr<v1::PlanReply> plan = MakePlan(state, controllers, to, changes, checked.warnings);
   if (!plan.ok()) return plan.status();
-  for (const v1::PlannedStep& step : plan->steps()) {
-    if (!step.unimplemented().empty()) return Unimplemented(step.unimplemented());
-  }
   plan->set_digest(digest.ToString());
   out.same_meaning = plan->unchanged();
   out.plan = *std::move(plan);
   return out;
+}
+
+absl::Status CheckImplemented(const v1::PlanReply& plan) {
+  std::map<std::string, std::vector<std::string>> sections;  // by the reason
+  for (const v1::PlannedStep& step : plan.steps()) {
+    if (step.unimplemented().empty()) continue;
+    std::vector<std::string>& of = sections[step.unimplemented()];
+    const std::string name = absl::StrCat("`", step.controller(), "`");
+    if (of.empty() || of.back() != name) of.push_back(name);
+  }
+  if (sections.empty()) return absl::OkStatus();
+  std::vector<std::string> whats, names;
+  for (const auto& [why, of] : sections) {
+    whats.push_back(
+        absl::StrCat(absl::StrJoin(of, ", "), " cannot be applied by this node: ", why));
+    names.insert(names.end(), of.begin(), of.end());
+  }
+  return api::Coded(
+      absl::StatusCode::kUnimplemented, "unimplemented-on-platform", absl::StrJoin(whats, "; "),
+      absl::StrCat("leave ", absl::StrJoin(names, ", "), " out of the config of this node"));
 }
 
 absl::StatusOr<v1::PlanReply> PlanUnsigned(const NodeState& state, const ControllerSet& controllers,

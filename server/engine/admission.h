@@ -40,9 +40,13 @@ struct Admitted {
 
 // Everything that section "Refused" of the trust model names, then the plan. Reasons: those of
 // sign::Admit, AuthorizeConfig and CheckDestructive; barred-digest, plaintext-forbidden,
-// sealed-unsupported, unimplemented-on-platform; those of the controllers' guards.
+// sealed-unsupported; those of the controllers' guards. The plan may hold steps that this platform
+// cannot do: it is shown, and CheckImplemented refuses to apply it.
 absl::StatusOr<Admitted> Admit(const NodeState& state, const ControllerSet& controllers,
                                const CheckedDocument& checked);
+
+// Unimplemented "unimplemented-on-platform" when a step of the plan says so of itself.
+absl::Status CheckImplemented(const v1::PlanReply& plan);
 
 // An unsigned source against what runs. Fields that signing fills in are taken from what runs.
 absl::StatusOr<v1::PlanReply> PlanUnsigned(const NodeState& state, const ControllerSet& controllers,

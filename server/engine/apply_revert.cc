@@ -301,8 +301,9 @@ void ApplyMachine::RecheckStaged() {
                                           /*authenticated=*/true, "");
   absl::StatusOr<Admitted> admitted =
       checked.status.ok() ? Admit(state_, controllers_, checked) : checked.status;
-  if (!admitted.ok()) {
-    Fail(admitted.status(), /*bars=*/false);
+  absl::Status status = admitted.ok() ? CheckImplemented(admitted->plan) : admitted.status();
+  if (!status.ok()) {
+    Fail(status, /*bars=*/false);
     return;
   }
   p.plan = admitted->plan;

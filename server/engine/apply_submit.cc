@@ -69,8 +69,10 @@ void ApplyMachine::Submit(Submission submission) {
       return;
     }
     // Refused documents must not end a good one: admit it against what is committed first.
-    if (absl::StatusOr<Admitted> admitted = Admit(state_, controllers_, checked); !admitted.ok()) {
-      submission.watcher->OnError(admitted.status());
+    absl::StatusOr<Admitted> admitted = Admit(state_, controllers_, checked);
+    absl::Status status = admitted.ok() ? CheckImplemented(admitted->plan) : admitted.status();
+    if (!status.ok()) {
+      submission.watcher->OnError(status);
       return;
     }
     next_ = std::move(submission);
@@ -88,6 +90,10 @@ void ApplyMachine::Submit(Submission submission) {
   absl::StatusOr<Admitted> admitted = Admit(state_, controllers_, checked);
   if (!admitted.ok()) {
     submission.watcher->OnError(admitted.status());
+    return;
+  }
+  if (absl::Status status = CheckImplemented(admitted->plan); !status.ok()) {
+    submission.watcher->OnError(status);
     return;
   }
   Begin(std::move(submission), *std::move(admitted));

@@ -232,6 +232,12 @@ void Publisher::Publish() {
   hello.set_api_version("basalt/v1");
   hello.set_machine_id(deps.identity.machine_id());
   hello.set_platform(deps.platform.name());
+  const auto& sections = *v1::MachineConfig::descriptor();
+  for (int i = 0; i < sections.field_count(); ++i) {
+    const std::string& section = sections.field(i)->json_name();
+    std::string why = deps.platform.Unimplemented(section);
+    if (!why.empty()) (*hello.mutable_unimplemented())[section] = std::move(why);
+  }
   hello.set_architecture(deps.platform.hardware().architecture);
   hello.set_state(state_.committed == nullptr ? "no-config" : "configured");
   hello.set_trust_cluster(deps.trust.policy().cluster());

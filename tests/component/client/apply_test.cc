@@ -75,6 +75,33 @@ TEST_F(Apply, DryRunShowsThePlanAndAppliesNothing) {
   EXPECT_EQ(api_.CallCount("Apply"), 0);
 }
 
+TEST_F(Apply, WhatTheNodeCannotApplyIsShownAndNotSent) {
+  Write(file_, Read(file_) +
+                   "network:\n  interfaces: [{name: eth0, dhcp4: true}]\n"
+                   "system:\n  kernel: {arguments: [quiet]}\n");
+  api_.CannotApply("network", "no machine of its own");
+  api_.CannotApply("system", "no machine of its own");
+  // A first config is compared here: what the node cannot do is known from its Hello.
+  Ran plan = Run({"plan", "-f", file_});
+  EXPECT_EQ(plan.exit_code, 0) << plan.err;
+  EXPECT_THAT(plan.out, HasSubstr("+ network.interfaces[eth0].dhcp4: true"));
+  EXPECT_THAT(plan.out, HasSubstr("  * network: apply what changes in `network`\n"
+                                  "    not done on this platform: no machine of its own\n"));
+  EXPECT_THAT(plan.out, HasSubstr("  * system: apply what changes in `system`  # reboot\n"));
+  EXPECT_THAT(plan.out, HasSubstr("effect: reboot"));
+  // Nobody is asked whether the node shall reboot for what it will refuse.
+  Ran ran = Run(Command());
+  EXPECT_NE(ran.exit_code, 0);
+  EXPECT_THAT(ran.out, HasSubstr("not done on this platform: no machine of its own"));
+  EXPECT_THAT(ran.err, HasSubstr("unimplemented-on-platform"));
+  EXPECT_THAT(ran.err, HasSubstr("`network`, `system` cannot be applied by this node: no machine"));
+  EXPECT_THAT(ran.err, HasSubstr("leave `network`, `system` out of the config of this node"));
+  EXPECT_EQ(api_.CallCount("Apply"), 0);
+  Ran dry = Run(Command({"--dry-run"}));
+  EXPECT_EQ(dry.exit_code, 0) << dry.err;
+  EXPECT_THAT(dry.out, HasSubstr("not done on this platform"));
+}
+
 TEST_F(Apply, S1_EditedByteIsRefusedBeforeAnythingIsSent) {
   ASSERT_EQ(Run({"sign", "-f", file_, "--allow-plaintext", "-o", Path("n1.json")}).exit_code, 0);
   const int hellos = api_.CallCount("Hello");

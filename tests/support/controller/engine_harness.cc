@@ -116,7 +116,7 @@ std::string EngineHarness::Yaml(const ConfigOptions& options) {
       options.generation,
       "\n  signedAt: ", absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", clock.Now(), absl::UTCTimeZone()),
       "\n", options.extra_metadata, "target:\n  machineId: ", machine, "\n",
-      options.api.empty() ? "" : absl::StrCat("api:\n", options.api),
+      options.sections, options.api.empty() ? "" : absl::StrCat("api:\n", options.api),
       "k3s:\n  role: server\n  version: ", options.version,
       "\n  artifacts:\n    amd64:\n      urls: [\"https://example.com/k3s\"]\n      sha256: ",
       std::string(64, 'a'), "\n  token: 0123456789abcdef-server\n");

@@ -38,6 +38,7 @@ struct ConfigOptions {
   std::string version = "v1.30.4+k3s1";
   std::string extra_metadata;  // lines below `metadata:`, two spaces of indentation
   std::string api;             // lines below `api:`
+  std::string sections;        // whole sections: "network:\n  ...\n"
   std::string machine_id;      // default: this node's
 };
 

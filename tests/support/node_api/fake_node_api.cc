@@ -88,6 +88,11 @@ void FakeNodeApi::FindSourcesUnchanged() {
   sources_unchanged_ = true;
 }
 
+void FakeNodeApi::CannotApply(const std::string& section, const std::string& why) {
+  absl::MutexLock lock(&mu_);
+  unimplemented_[section] = why;
+}
+
 void FakeNodeApi::PutResource(v1::Resource resource) {
   absl::MutexLock lock(&mu_);
   auto key = std::make_pair(resource.kind(), resource.name());
@@ -182,6 +187,7 @@ v1::HelloReply FakeNodeApi::Hello(const Caller& caller) {
   reply.set_trust_epoch(1);
   reply.set_trust_version(1);
   if (caller.authenticated && !generations_.empty()) reply.set_name("n1");
+  for (const auto& [section, why] : unimplemented_) (*reply.mutable_unimplemented())[section] = why;
   return reply;
 }
 
@@ -240,6 +246,12 @@ void FakeNodeApi::Plan(const Caller& caller, v1::PlanRequest request,
   if (request.has_signed_()) plan.set_digest(DigestOf(request.signed_().payload()));
   {
     absl::MutexLock lock(&mu_);
+    for (const auto& [section, why] : unimplemented_) {
+      v1::PlannedStep& step = *plan.add_steps();
+      step.set_controller(section);
+      step.set_description(absl::StrCat("apply what changes in `", section, "`"));
+      step.set_unimplemented(why);
+    }
     if (!generations_.empty()) {
       plan.set_base_digest(generations_.front().line.digest());
       plan.set_base_generation(generations_.front().line.generation());

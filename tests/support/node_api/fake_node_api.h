@@ -38,6 +38,8 @@ class FakeNodeApi : public engine::NodeApi {
   void Release(const std::string& method);
   // Plans of unsigned sources say from now on that nothing would change.
   void FindSourcesUnchanged();
+  // Hello and plans say from now on that a section cannot be applied, and why.
+  void CannotApply(const std::string& section, const std::string& why);
   // Sends an event to everybody who watches an apply; a final one ends it.
   void Emit(const v1::ApplyEvent& event);
   void EmitError(const absl::Status& status);
@@ -100,6 +102,7 @@ class FakeNodeApi : public engine::NodeApi {
   std::vector<Call> calls_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, absl::Status> fail_next_ ABSL_GUARDED_BY(mu_);
   bool sources_unchanged_ ABSL_GUARDED_BY(mu_) = false;
+  std::map<std::string, std::string> unimplemented_ ABSL_GUARDED_BY(mu_);
   std::set<std::string> held_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, std::vector<std::function<void()>>> waiting_ ABSL_GUARDED_BY(mu_);
   std::vector<std::shared_ptr<engine::ApplyWatcher>> watchers_ ABSL_GUARDED_BY(mu_);

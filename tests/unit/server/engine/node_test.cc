@@ -556,6 +556,57 @@ TEST_F(NodeTest, DryRunShowsThePlanAndPersistsNothing) {
   EXPECT_EQ(h.vfs.counters().operations, before.operations);
 }
 
+constexpr char kMachineSections[] =
+    "system:\n  kernel: {sysctls: {vm.swappiness: 10}, arguments: [quiet]}\n"
+    "network:\n  interfaces: [{name: eth0, dhcp4: true}]\n"
+    "storage:\n  zram: {percent: 50}\n"
+    "audit:\n  sinks: [{name: a, endpoint: \"https://a.example.org/\"}]\n";
+
+TEST_F(NodeTest, APlanNamesEachSectionThatThePlatformCannotApply) {
+  v1::ApplyRequest request;
+  request.set_dry_run(true);
+  auto watcher = h.Apply(h.Sign({.generation = 1, .sections = kMachineSections}), request);
+  ASSERT_TRUE(watcher->over());
+  ASSERT_TRUE(watcher->error.ok()) << watcher->error;
+  const v1::PlanReply& plan = watcher->last().plan();
+  std::map<std::string, const v1::PlannedStep*> steps;
+  for (const v1::PlannedStep& step : plan.steps()) {
+    if (!step.unimplemented().empty()) steps[step.controller()] = &step;
+  }
+  EXPECT_EQ(steps.size(), 4u);
+  for (const char* section : {"system", "network", "storage", "audit"}) {
+    ASSERT_TRUE(steps.count(section)) << section;
+    EXPECT_THAT(steps[section]->description(), ::testing::HasSubstr(section));
+  }
+  EXPECT_EQ(steps["network"]->unimplemented(), "the sandbox has no machine of its own");
+  EXPECT_EQ(steps["system"]->effect(), v1::EFFECT_REBOOT);  // of its kernel arguments
+  EXPECT_EQ(plan.effect(), v1::EFFECT_REBOOT);
+}
+
+TEST_F(NodeTest, WhatThePlatformCannotApplyIsRefusedBeforeAnythingChanges) {
+  h.Apply({.generation = 1});
+  auto before = h.vfs.counters();
+  const int changes = h.world.changes;
+  auto watcher = h.Apply({.generation = 2, .sections = kMachineSections});
+  EXPECT_EQ(watcher->error.code(), absl::StatusCode::kUnimplemented);
+  EXPECT_EQ(api::Reason(watcher->error), "unimplemented-on-platform");
+  EXPECT_EQ(api::Hint(watcher->error),
+            "leave `network`, `storage`, `system`, `audit` out of the config of this node");
+  EXPECT_EQ(h.vfs.counters().operations, before.operations);
+  EXPECT_EQ(h.world.changes, changes);
+  EXPECT_EQ(h.ActiveGeneration(), 1);
+  // It barred nothing: the next document is as good as before.
+  EXPECT_EQ(h.Apply({.generation = 3, .version = "v1.31.0+k3s1"})->last().state(),
+            v1::APPLY_STATE_COMMITTED);
+}
+
+TEST_F(NodeTest, HelloSaysWhichSectionsCannotBeApplied) {
+  const v1::HelloReply hello = h.node->Hello(h.operator_caller);
+  EXPECT_EQ(hello.unimplemented().size(), 4u);
+  EXPECT_EQ(hello.unimplemented().count("k3s"), 0u);
+  EXPECT_EQ(hello.unimplemented().at("audit"), "this release of noded keeps no audit log");
+}
+
 TEST_F(NodeTest, ResetTakesEverythingButTrustAndFloorAndIsObeyedOnce) {
   h.Apply({.generation = 7});
   std::string text =
