@@ -26,7 +26,9 @@ ordered_json OfConfigValue(const v1::ConfigValue& value) {
   return list;
 }
 
-// Of a scalar, or of element `index` of a list of scalars.
+ordered_json OfMessage(const Message& m, const schema::MessageInfo& info);
+
+// Of one value, or of element `index` of a list.
 ordered_json One(const Message& m, const FieldInfo& field, int index) {
   const Reflection& r = *m.GetReflection();
   const FieldDescriptor* fd = field.field;
@@ -49,6 +51,13 @@ ordered_json One(const Message& m, const FieldInfo& field, int index) {
         default:
           return element ? r.GetRepeatedInt64(m, fd, index) : r.GetInt64(m, fd);
       }
+    case FieldKind::kMessage:
+      return OfMessage(element ? r.GetRepeatedMessage(m, fd, index) : r.GetMessage(m, fd),
+                       *field.message);
+    case FieldKind::kSecret:
+      return static_cast<const v1::Secret&>(element ? r.GetRepeatedMessage(m, fd, index)
+                                                    : r.GetMessage(m, fd))
+          .plain();
     default:
       return nullptr;
   }
@@ -72,6 +81,28 @@ ordered_json OfMap(const Message& m, const FieldInfo& field) {
   return out;
 }
 
+ordered_json Value(const Message& m, const FieldInfo& field) {
+  if (field.kind == FieldKind::kMap) return OfMap(m, field);
+  if (!field.repeated) return One(m, field, -1);
+  ordered_json list = ordered_json::array();
+  for (int i = 0; i < m.GetReflection()->FieldSize(m, field.field); ++i) {
+    list.push_back(One(m, field, i));
+  }
+  return list;
+}
+
+ordered_json OfMessage(const Message& m, const schema::MessageInfo& info) {
+  ordered_json out = ordered_json::object();
+  const Reflection& r = *m.GetReflection();
+  for (const FieldInfo& field : info.fields) {
+    const bool many = field.repeated || field.kind == FieldKind::kMap;
+    if (many ? r.FieldSize(m, field.field) > 0 : r.HasField(m, field.field)) {
+      out[field.name] = Value(m, field);
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 ordered_json JsonValueOf(const FieldInfo& field, const std::string& text) {
@@ -79,15 +110,7 @@ ordered_json JsonValueOf(const FieldInfo& field, const std::string& text) {
       field.field->containing_type());
   std::unique_ptr<Message> message(prototype->New());
   if (!yaml::DecodeValue(text, field.name, field, *message).ok()) return nullptr;
-  if (field.kind == FieldKind::kMap) return OfMap(*message, field);
-  if (!field.repeated) return One(*message, field, -1);
-  ordered_json list = ordered_json::array();
-  const int size = message->GetReflection()->FieldSize(*message, field.field);
-  for (int i = 0; i < size; ++i) {
-    list.push_back(One(*message, field, i));
-    if (list.back().is_null()) return nullptr;  // sections have no examples
-  }
-  return list;
+  return Value(*message, field);
 }
 
 }  // namespace basalt::docs

@@ -257,6 +257,9 @@ TEST_F(Owner, ExplainTellsAFieldWithoutAContext) {
   EXPECT_THAT(within.out, HasSubstr("DEFAULT:    5m"));
   EXPECT_THAT(within.out, HasSubstr("confirmWithin: 10m"));
 
+  Ran example = Run({"explain", "network.interfaces.vlan"}, nowhere);
+  EXPECT_THAT(example.out, HasSubstr("NOT BESIDE: bond, bridge, wireguard, wifi\n"));
+  EXPECT_THAT(example.out, HasSubstr("EXAMPLE:\n  vlan:\n    link: eth0\n    id: 20\n"));
   Ran section = Run({"explain", "k3s.registries", "--recursive"}, nowhere);
   EXPECT_THAT(section.out, HasSubstr("    rewrites  <list of sections>\n      match  <string>"));
 

@@ -64,6 +64,19 @@ TEST(Explain, WhatCannotStandBesideAFieldIsSaid) {
   EXPECT_TRUE(At("network.interfaces.mtu").excludes.empty());
 }
 
+TEST(Explain, EveryExampleCanBeRead) {
+  int sections = 0;
+  for (const auto* kind : Kinds()) {
+    ForEach(DescribeKind(*kind), [&](const FieldDoc& field) {
+      if (field.example.empty() || field.fields.empty()) return;
+      EXPECT_THAT(field.example_json, Not(HasSubstr("null"))) << field.path;
+      ++sections;
+    });
+  }
+  EXPECT_GE(sections, 10);
+  EXPECT_EQ(At("network.interfaces.vlan").example_json, R"({"link":"eth0","id":20})");
+}
+
 TEST(Explain, SectionsOfTheMachineSayWhatAChangeCosts) {
   EXPECT_EQ(At("network.interfaces.addresses").effect, "live");
   EXPECT_EQ(At("system.image.digest").effect, "reboot");
