@@ -113,7 +113,7 @@ void CheckLockOut(const v1::MachineConfig& config, Report& report) {
 
 }  // namespace
 
-void CheckFirewall(const v1::MachineConfig& config, Report& report) {
+void CheckFirewall(const v1::MachineConfig& config, const Interfaces& interfaces, Report& report) {
   const v1::Firewall& firewall = config.network().firewall();
   const std::vector<std::string> paths = Elements("network.firewall", firewall, "rules");
   for (int k = 0; k < firewall.rules_size(); ++k) {
@@ -134,6 +134,13 @@ void CheckFirewall(const v1::MachineConfig& config, Report& report) {
                      absl::StrCat(rule.protocol(), " is not spoken in this network"),
                      "icmp is for IPv4, icmpv6 for IPv6");
       }
+    }
+    for (int i = 0; i < rule.interfaces_size(); ++i) {
+      const std::string hint = interfaces.Unknown(rule.interfaces(i));
+      if (hint.empty()) continue;
+      report.Error(schema::Element(schema::Child(path, "interfaces"), i), "unknown-interface",
+                   absl::StrCat("no interface `", rule.interfaces(i), "` in network.interfaces"),
+                   hint);
     }
     const bool everything = rule.from().empty() && rule.interfaces().empty() &&
                             !rule.has_protocol() && rule.ports().empty();

@@ -4,6 +4,7 @@
 #include <set>
 #include <string>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
@@ -70,14 +71,13 @@ void CheckHosts(const v1::MachineConfig& config, Report& report) {
 // What K3s's own network asks of the interfaces.
 void CheckFlannel(const v1::MachineConfig& config, const Interfaces& interfaces, Report& report) {
   const auto& keys = config.k3s().config();
-  if (auto it = keys.find("flannel-iface");
-      it != keys.end() && interfaces.size() > 0 && !interfaces.by_name.count(it->second.text())) {
-    std::vector<absl::string_view> names;
-    for (const auto& [name, index] : interfaces.by_name) names.push_back(name);
-    report.Error(
-        "k3s.config[flannel-iface]", "unknown-interface",
-        absl::StrCat("no interface `", it->second.text().substr(0, 64), "` in network.interfaces"),
-        absl::StrCat("one of ", absl::StrJoin(names, ", ")));
+  if (auto it = keys.find("flannel-iface"); it != keys.end()) {
+    if (std::string hint = interfaces.Unknown(it->second.text()); !hint.empty()) {
+      report.Error("k3s.config[flannel-iface]", "unknown-interface",
+                   absl::StrCat("no interface `", it->second.text().substr(0, 64),
+                                "` in network.interfaces"),
+                   hint);
+    }
   }
   auto backend = keys.find("flannel-backend");
   if (backend == keys.end() || backend->second.text() != "wireguard-native") return;
@@ -105,6 +105,12 @@ void CheckRoutingRules(const Interfaces& interfaces, Report& report) {
       report.Error(path, "required", "does not say which packets it is about",
                    "from, to or fromInterface");
     }
+    if (std::string hint = interfaces.Unknown(rule.from_interface());
+        rule.has_from_interface() && !hint.empty()) {
+      report.Error(schema::Child(path, "fromInterface"), "unknown-interface",
+                   absl::StrCat("no interface `", rule.from_interface(), "` in network.interfaces"),
+                   hint);
+    }
     // 253 to 255 are the kernel's own: default, main, local.
     if (rule.has_table() && !tables.count(rule.table()) &&
         (rule.table() < 253 || rule.table() > 255)) {
@@ -124,6 +130,29 @@ Interfaces::Interfaces(const v1::Network& of) : network(of) {
   for (int i = 0; i < network.interfaces_size(); ++i) {
     by_name.emplace(network.interfaces(i).name(), i);
   }
+}
+
+std::string Interfaces::Near(absl::string_view name) const {
+  // eth0 and eth1 are two devices, not one that was misspelt.
+  auto without_digits = [](absl::string_view text) {
+    std::string out(text);
+    out.erase(std::remove_if(out.begin(), out.end(), absl::ascii_isdigit), out.end());
+    return out;
+  };
+  std::vector<absl::string_view> names;
+  for (const auto& [known, index] : by_name) {
+    if (without_digits(known) != without_digits(name)) names.push_back(known);
+  }
+  return schema::Nearest(name, names);
+}
+
+std::string Interfaces::Unknown(const std::string& name) const {
+  if (by_name.empty() || by_name.count(name) > 0) return "";
+  std::vector<absl::string_view> names;
+  for (const auto& [known, index] : by_name) names.push_back(known);
+  const std::string near = Near(name);
+  return near.empty() ? absl::StrCat("one of ", absl::StrJoin(names, ", "))
+                      : absl::StrCat("did you mean `", near, "`?");
 }
 
 bool Overlap(const format::Cidr& a, const format::Cidr& b) {
@@ -166,7 +195,7 @@ void CheckNetwork(const v1::MachineConfig& config, Report& report) {
   CheckDns(config.network(), report);
   CheckHosts(config, report);
   CheckFlannel(config, interfaces, report);
-  if (config.network().has_firewall()) CheckFirewall(config, report);
+  if (config.network().has_firewall()) CheckFirewall(config, interfaces, report);
 }
 
 }  // namespace basalt::validate

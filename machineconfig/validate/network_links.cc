@@ -1,5 +1,4 @@
 // Rules for `network.interfaces`: names, selectors, and who is on top of whom.
-#include <algorithm>
 #include <map>
 #include <optional>
 #include <set>
@@ -7,7 +6,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -45,13 +43,6 @@ absl::string_view TakenBy(absl::string_view name) {
     return "K3s";
   }
   return "";
-}
-
-// eth0 and eth1 are two devices, not one that was misspelt.
-std::string WithoutDigits(absl::string_view name) {
-  std::string out(name);
-  out.erase(std::remove_if(out.begin(), out.end(), absl::ascii_isdigit), out.end());
-  return out;
 }
 
 class Checker {
@@ -129,11 +120,7 @@ class Checker {
       report_.Error(path, "cycle", "is the interface itself", "name another one");
       return std::nullopt;
     }
-    std::vector<absl::string_view> names;
-    for (const auto& [known, at] : interfaces_.by_name) {
-      if (at != i && WithoutDigits(known) != WithoutDigits(name)) names.push_back(known);
-    }
-    const std::string near = schema::Nearest(name, names);
+    const std::string near = interfaces_.Near(name);
     report_.Error(path, "unknown-interface",
                   absl::StrCat("no interface `", name, "` in network.interfaces"),
                   near.empty() ? absl::StrCat("add `- name: ", name, "` there")

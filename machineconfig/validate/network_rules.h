@@ -19,6 +19,11 @@ struct Interfaces {
   std::vector<std::string> paths;      // of each, as findings write it
   std::map<std::string, int> by_name;  // the first of a name
 
+  // The name that was probably meant; "" when none is near.
+  std::string Near(absl::string_view name) const;
+  // "" when there is an interface of the name, or none at all is named; else what helps.
+  std::string Unknown(const std::string& name) const;
+
   const v1::Interface& at(int i) const { return network.interfaces(i); }
   int size() const { return network.interfaces_size(); }
 };
@@ -29,7 +34,7 @@ void CheckLinks(const Interfaces& interfaces, Report& report);
 void CheckWireguard(const v1::Interface& interface, const std::string& at, Report& report);
 // Addresses, routes and gateways, and whether the rest of the config can live with them.
 void CheckAddresses(const v1::MachineConfig& config, const Interfaces& interfaces, Report& report);
-void CheckFirewall(const v1::MachineConfig& config, Report& report);
+void CheckFirewall(const v1::MachineConfig& config, const Interfaces& interfaces, Report& report);
 
 // The networks of pods and services of the cluster, which no device may have.
 struct ClusterNetwork {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -58,11 +59,17 @@ void CheckDuration(absl::string_view text, absl::Duration least, absl::Duration 
                             " to ", absl::FormatDuration(most)));
 }
 
-void CheckWatchdog(const v1::Watchdog& watchdog, Report& report) {
+void CheckWatchdog(const v1::MachineConfig& config, Report& report) {
+  const v1::Watchdog& watchdog = config.system().watchdog();
   CheckDuration(watchdog.timeout(), absl::Seconds(10), absl::Minutes(10), "system.watchdog.timeout",
                 report);
   CheckDuration(watchdog.patience(), absl::Minutes(5), absl::Hours(24), "system.watchdog.patience",
                 report);
+  for (int i = 0; i < watchdog.also_size(); ++i) {
+    if (watchdog.also(i) != "k3s" || config.has_k3s()) continue;
+    report.Error(schema::Element("system.watchdog.also", i), "conflict",
+                 "this node runs no K3s: it would be reset again and again", "remove it");
+  }
   if (watchdog.has_patience() && watchdog.also().empty()) {
     report.Warning("system.watchdog.patience", "ignored", "has a meaning together with `also` only",
                    "also: [gateway], or remove it");
@@ -123,6 +130,12 @@ void CheckProxy(const v1::MachineConfig& config, Report& report) {
       report.Error(schema::Element("system.proxy.noProxy", i), "bad-format",
                    network.status().message());
     }
+  }
+  for (const v1::EnvVar& variable : config.k3s().env()) {
+    const std::string name = absl::AsciiStrToLower(variable.name());
+    if (name != "http_proxy" && name != "https_proxy" && name != "no_proxy") continue;
+    report.Error(schema::Child(schema::Element("k3s.env", variable.name()), "name"), "conflict",
+                 "noded sets it from system.proxy", "remove one of the two");
   }
   const Exempt exempt(proxy);
   // K3s exempts the networks of the cluster itself; where its nodes are it cannot know.
@@ -247,7 +260,7 @@ void CheckSystem(const v1::MachineConfig& config, Report& report) {
   CheckTime(system.time(), report);
   CheckDuration(system.time().boot_timeout(), absl::Seconds(10), absl::Hours(1),
                 "system.time.bootTimeout", report);
-  CheckWatchdog(system.watchdog(), report);
+  CheckWatchdog(config, report);
   if (system.has_proxy()) CheckProxy(config, report);
   const std::vector<std::string> sinks = Elements("system.logs", system.logs(), "sinks");
   for (int i = 0; i < system.logs().sinks_size(); ++i) {
