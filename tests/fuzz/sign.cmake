@@ -4,3 +4,4 @@ basalt_fuzz(schemes_fuzz SOURCES schemes_fuzz.cc DEPS sign CORPUS ${CMAKE_CURREN
 foreach(part armor header payload)
   basalt_fuzz(seal_${part}_fuzz SOURCES seal_${part}_fuzz.cc DEPS seal CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/seal_${part})
 endforeach()
+basalt_fuzz(merkle_fuzz SOURCES merkle_fuzz.cc DEPS merkle CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/merkle)
