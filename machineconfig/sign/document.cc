@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "api/coded_status.h"
+#include "machineconfig/sign/config_set.h"
 #include "machineconfig/sign/key_ring.h"
 
 namespace basalt::sign {
@@ -61,12 +62,14 @@ v1::SignedDocument Sign(v1::DocumentType type, absl::string_view payload,
 }
 
 void AddSignature(v1::SignedDocument& document, const PrivateKey& key) {
-  Add(document, key.public_key(), key.Sign(Pae(PayloadType(document.type()), document.payload())));
+  const SignedPart part = WhatIsSigned(document);
+  Add(document, key.public_key(), key.Sign(Pae(PayloadType(part.type), part.payload)));
 }
 
 bool AddSignatureOf(v1::SignedDocument& document, const PublicKey& key,
                     absl::string_view signature) {
-  const std::string pae = Pae(PayloadType(document.type()), document.payload());
+  const SignedPart part = WhatIsSigned(document);
+  const std::string pae = Pae(PayloadType(part.type), part.payload);
   std::string bytes(signature);
   if (!key.Verify(pae, bytes)) {
     if (key.algorithm() != Algorithm::kEcdsaP256) return false;
@@ -92,6 +95,13 @@ absl::StatusOr<VerifiedDocument> Verify(const v1::SignedDocument& document,
   }
   std::sort(out.signers_.begin(), out.signers_.end(),
             [](const Signer& a, const Signer& b) { return a.name < b.name; });
+  if (document.has_set_proof()) {
+    auto set = CheckProof(document, policy.cluster());
+    if (!set.ok()) return set.status();
+    out.set_ = SetMembership{.set = DocumentDigest(SetOf(document)),
+                             .index = static_cast<int64_t>(document.set_proof().index()),
+                             .size = set->size()};
+  }
   out.document_ = document;
   out.digest_ = DocumentDigest(document);
   return out;

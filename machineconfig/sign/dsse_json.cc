@@ -1,35 +1,23 @@
 // Documents to and from DSSE JSON (https://github.com/secure-systems-lab/dsse/blob/master/
 // envelope.md), read strictly: what two readers could understand differently is refused.
-#include <nlohmann/json.hpp>
-#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "api/coded_status.h"
 #include "machineconfig/base/digest.h"
+#include "machineconfig/sign/config_set.h"
 #include "machineconfig/sign/document.h"
+#include "machineconfig/sign/dsse_reader.h"
 
 namespace basalt::sign {
 namespace {
 
-// 1 MiB of payload in base64, 16 signatures, and white space.
+// 1 MiB of payload in base64, 16 signatures, the proof of a set, and white space.
 constexpr size_t kMaxEnvelopeJson = 2 << 20;
 // Of a chain; a policy is a few KiB.
 constexpr size_t kMaxChainJson = 8 << 20;
-constexpr size_t kMaxEnvelopes = 1024;
-
-absl::Status Bad(absl::string_view reason, absl::string_view what) {
-  return api::Coded(absl::StatusCode::kInvalidArgument, reason, what,
-                    "expected a DSSE envelope as nodectl sign writes it: payload, payloadType and "
-                    "signatures with keyid and sig");
-}
-
-// Signatures in a form of their own (SSHSIG, minisign) are none of DSSE's: another reader would
-// take them for broken ones. They stand in a list of ours, which is there only when it is needed,
-// so that a document with DSSE signatures alone is an envelope like everybody's.
-constexpr absl::string_view kDetached = "detachedSignatures";
 
 struct DetachedScheme {
   absl::string_view word;
@@ -38,253 +26,150 @@ struct DetachedScheme {
 constexpr DetachedScheme kDetachedSchemes[] = {{"sshsig", v1::SIGNATURE_SCHEME_SSHSIG},
                                                {"minisign", v1::SIGNATURE_SCHEME_MINISIGN}};
 
-struct SignatureText {
-  std::optional<std::string> keyid, scheme, sig;
-};
-struct EnvelopeText {
-  std::optional<std::string> payload, payload_type;
-  std::optional<std::vector<SignatureText>> signatures, detached;
-};
-
-// A pull of exactly the expected shape out of nlohmann's SAX events. No tree is built, so neither
-// depth nor repeated keys can do anything: each event is either the next expected one or an error.
-class EnvelopeReader : public nlohmann::json_sax<nlohmann::json> {
- public:
-  explicit EnvelopeReader(bool chain) : at_(chain ? At::kBeforeChain : At::kBeforeEnvelope) {
-    chain_ = chain;
-  }
-
-  std::vector<EnvelopeText> envelopes;
-  absl::Status status;
-
-  bool null() override { return Unexpected("null"); }
-  bool boolean(bool) override { return Unexpected("a boolean"); }
-  bool number_integer(number_integer_t) override { return Unexpected("a number"); }
-  bool number_unsigned(number_unsigned_t) override { return Unexpected("a number"); }
-  bool number_float(number_float_t, const string_t&) override { return Unexpected("a number"); }
-  bool binary(binary_t&) override { return Unexpected("binary"); }
-
-  bool string(string_t& value) override {
-    if (at_ != At::kValue) return Unexpected("a string");
-    *slot_ = std::move(value);
-    slot_ = nullptr;
-    at_ = in_signature_ ? At::kSignature : At::kEnvelope;
-    return true;
-  }
-
-  bool start_object(std::size_t) override {
-    if (at_ == At::kBeforeEnvelope || at_ == At::kChain) {
-      if (envelopes.size() >= kMaxEnvelopes) return Fail("too-large", "too many envelopes");
-      envelopes.emplace_back();
-      at_ = At::kEnvelope;
-      return true;
-    }
-    if (at_ == At::kSignatures) {
-      std::vector<SignatureText>& signatures = Signatures();
-      if (signatures.size() > static_cast<size_t>(kMaxSignatures)) {
-        return Fail("too-many-signatures",
-                    absl::StrCat("more than ", kMaxSignatures, " signatures"));
-      }
-      signatures.emplace_back();
-      in_signature_ = true;
-      at_ = At::kSignature;
-      return true;
-    }
-    return Unexpected("an object");
-  }
-
-  bool key(string_t& name) override {
-    EnvelopeText& envelope = envelopes.back();
-    std::optional<std::string>* slot = nullptr;
-    if (at_ == At::kSignature) {
-      SignatureText& signature = Signatures().back();
-      slot = name == "sig"                   ? &signature.sig
-             : !detached_ && name == "keyid" ? &signature.keyid
-             : detached_ && name == "scheme" ? &signature.scheme
-                                             : nullptr;
-    } else if (name == "signatures" || name == kDetached) {
-      detached_ = name == kDetached;
-      auto& list = detached_ ? envelope.detached : envelope.signatures;
-      if (list) return Fail("bad-envelope", absl::StrCat("field `", name, "` stands twice"));
-      list.emplace();
-      at_ = At::kBeforeSignatures;
-      return true;
-    } else {
-      slot = name == "payload"       ? &envelope.payload
-             : name == "payloadType" ? &envelope.payload_type
-                                     : nullptr;
-    }
-    if (slot == nullptr) {
-      return Fail("bad-envelope", absl::StrCat("unknown field `", name.substr(0, 64), "`"));
-    }
-    if (slot->has_value()) {
-      return Fail("bad-envelope", absl::StrCat("field `", name, "` stands twice"));
-    }
-    slot->emplace();
-    slot_ = &**slot;
-    at_ = At::kValue;
-    return true;
-  }
-
-  bool end_object() override {
-    if (at_ == At::kSignature) {
-      in_signature_ = false;
-      at_ = At::kSignatures;
-    } else {
-      at_ = chain_ ? At::kChain : At::kEnd;
-    }
-    return true;
-  }
-
-  bool start_array(std::size_t) override {
-    if (at_ == At::kBeforeChain) {
-      at_ = At::kChain;
-    } else if (at_ == At::kBeforeSignatures) {
-      at_ = At::kSignatures;
-    } else {
-      return Unexpected("an array");
-    }
-    return true;
-  }
-
-  bool end_array() override {
-    at_ = at_ == At::kSignatures ? At::kEnvelope : At::kEnd;
-    return true;
-  }
-
-  bool parse_error(std::size_t position, const std::string&,
-                   const nlohmann::json::exception&) override {
-    return Fail("bad-envelope", absl::StrCat("not JSON: wrong or missing text at byte ", position));
-  }
-
- private:
-  enum class At {
-    kBeforeChain,
-    kChain,
-    kBeforeEnvelope,
-    kEnvelope,
-    kBeforeSignatures,
-    kSignatures,
-    kSignature,
-    kValue,
-    kEnd,
-  };
-
-  bool Fail(absl::string_view reason, absl::string_view what) {
-    if (status.ok()) status = Bad(reason, what);
-    return false;
-  }
-  std::vector<SignatureText>& Signatures() {
-    EnvelopeText& envelope = envelopes.back();
-    return detached_ ? *envelope.detached : *envelope.signatures;
-  }
-  bool Unexpected(absl::string_view what) {
-    return Fail("bad-envelope", absl::StrCat(what, " where the envelope has none"));
-  }
-
-  At at_;
-  bool chain_ = false;
-  bool in_signature_ = false;
-  bool detached_ = false;  // which of the two lists
-  std::string* slot_ = nullptr;
-};
-
-absl::StatusOr<std::vector<EnvelopeText>> Read(absl::string_view json, bool chain) {
-  // The library skips a byte order mark; other readers do not (RFC 8259 section 8.1).
-  if (absl::StartsWith(json, "\xef\xbb\xbf")) {
-    return Bad("bad-envelope", "not JSON: it begins with a byte order mark");
-  }
-  EnvelopeReader reader(chain);
-  bool ok = nlohmann::json::sax_parse(json.begin(), json.end(), &reader,
-                                      nlohmann::json::input_format_t::json, /*strict=*/true);
-  if (!reader.status.ok()) return reader.status;
-  if (!ok) return Bad("bad-envelope", "not JSON");
-  return std::move(reader.envelopes);
-}
-
 absl::StatusOr<v1::DocumentType> TypeOf(absl::string_view payload_type) {
   for (int i = v1::DocumentType_MIN; i <= v1::DocumentType_MAX; ++i) {
     auto type = static_cast<v1::DocumentType>(i);
     if (!TypeWord(type).empty() && PayloadType(type) == payload_type) return type;
   }
-  return Bad("wrong-type", absl::StrCat("payloadType `", payload_type.substr(0, 80),
-                                        "` is none that this version knows"));
+  return BadEnvelope("wrong-type", absl::StrCat("payloadType `", payload_type.substr(0, 80),
+                                                "` is none that this version knows"));
 }
 
 absl::StatusOr<v1::Signature> ToDetached(const SignatureText& signature) {
   if (!signature.sig || !signature.scheme) {
-    return Bad("bad-envelope", absl::StrCat(kDetached, ": `scheme` and `sig` belong together"));
+    return BadEnvelope("bad-envelope",
+                       absl::StrCat(kDetachedField, ": `scheme` and `sig` belong together"));
   }
   v1::Signature out;
   for (const DetachedScheme& known : kDetachedSchemes) {
     if (known.word == *signature.scheme) out.set_scheme(known.scheme);
   }
   if (out.scheme() == v1::SIGNATURE_SCHEME_UNSPECIFIED) {
-    return Bad("unknown-scheme", absl::StrCat("signature scheme `", signature.scheme->substr(0, 64),
-                                              "` is not known to this version; it knows sshsig and "
-                                              "minisign"));
+    return BadEnvelope("unknown-scheme",
+                       absl::StrCat("signature scheme `", signature.scheme->substr(0, 64),
+                                    "` is not known to this version; it knows sshsig and "
+                                    "minisign"));
   }
   auto bytes = Base64DecodeStrict(*signature.sig);
   if (!bytes.ok()) {
-    return Bad("bad-envelope", absl::StrCat(kDetached, ".sig: ", bytes.status().message()));
+    return BadEnvelope("bad-envelope",
+                       absl::StrCat(kDetachedField, ".sig: ", bytes.status().message()));
   }
   out.set_signature(*std::move(bytes));
   return out;
 }
 
-absl::StatusOr<v1::SignedDocument> ToDocument(EnvelopeText& envelope) {
+absl::StatusOr<std::string> Payload(const std::optional<std::string>& base64,
+                                    absl::string_view where) {
+  auto payload = Base64DecodeStrict(*base64);
+  if (!payload.ok()) {
+    return BadEnvelope("bad-envelope", absl::StrCat(where, ": ", payload.status().message()));
+  }
+  if (payload->size() > kMaxPayload) {
+    return BadEnvelope("too-large", absl::StrCat("the payload has ", payload->size(),
+                                                 " bytes; at most ", kMaxPayload));
+  }
+  return *std::move(payload);
+}
+
+absl::StatusOr<v1::Signature> ToDsse(const SignatureText& signature) {
+  if (!signature.sig) return BadEnvelope("bad-envelope", "a signature without `sig`");
+  auto bytes = Base64DecodeStrict(*signature.sig);
+  if (!bytes.ok()) {
+    return BadEnvelope("bad-envelope", absl::StrCat("signatures.sig: ", bytes.status().message()));
+  }
+  v1::Signature out;
+  out.set_scheme(v1::SIGNATURE_SCHEME_DSSE);
+  out.set_signature(*std::move(bytes));
+  if (signature.keyid && !signature.keyid->empty()) {
+    auto digest = Digest::Parse(*signature.keyid);
+    if (!digest.ok() || signature.keyid->size() != 64) {
+      return BadEnvelope("bad-envelope",
+                         "signatures.keyid is not the lower-hex sha256 of a key's DER public key");
+    }
+    out.set_key_id(digest->bytes.data(), digest->bytes.size());
+  }
+  return out;
+}
+
+absl::Status ToSignatures(const EnvelopeText& envelope, v1::SignedDocument& out) {
+  if (envelope.detached && envelope.detached->empty()) {
+    return BadEnvelope("bad-envelope",
+                       absl::StrCat("field `", kDetachedField, "` is empty: leave it out"));
+  }
+  if (envelope.signatures->size() + (envelope.detached ? envelope.detached->size() : 0) >
+      static_cast<size_t>(kMaxSignatures)) {
+    return BadEnvelope("too-many-signatures",
+                       absl::StrCat("more than ", kMaxSignatures, " signatures"));
+  }
+  for (const SignatureText& signature : *envelope.signatures) {
+    auto made = ToDsse(signature);
+    if (!made.ok()) return made.status();
+    *out.add_signatures() = *std::move(made);
+  }
+  if (!envelope.detached) return absl::OkStatus();
+  for (const SignatureText& signature : *envelope.detached) {
+    auto made = ToDetached(signature);
+    if (!made.ok()) return made.status();
+    *out.add_signatures() = *std::move(made);
+  }
+  return absl::OkStatus();
+}
+
+// The document becomes the file; what was read as its payload is the set.
+absl::Status ToMember(const MemberText& member, v1::SignedDocument& out) {
+  if (!member.payload || !member.payload_type || !member.index || !member.path) {
+    return BadEnvelope(
+        "bad-envelope",
+        absl::StrCat("`", kMemberField, "` has payload, payloadType, index and path, all four"));
+  }
+  if (out.type() != v1::DOCUMENT_TYPE_CONFIG_SET) {
+    return BadEnvelope("bad-envelope",
+                       absl::StrCat("`", kMemberField, "` stands beside a configset only"));
+  }
+  auto type = TypeOf(*member.payload_type);
+  if (!type.ok()) return type.status();
+  if (*type != v1::DOCUMENT_TYPE_MACHINE_CONFIG) {
+    return BadEnvelope("wrong-type", absl::StrCat("a set has machineconfigs, and `", kMemberField,
+                                                  "` is a ", TypeWord(*type)));
+  }
+  auto payload = Payload(member.payload, absl::StrCat(kMemberField, ".payload"));
+  if (!payload.ok()) return payload.status();
+  v1::SetProof& proof = *out.mutable_set_proof();
+  proof.set_set_payload(out.payload());
+  proof.set_index(*member.index);
+  for (const std::string& base64 : *member.path) {
+    auto hash = Base64DecodeStrict(base64);
+    if (!hash.ok() || hash->size() != Digest().bytes.size()) {
+      return BadEnvelope("bad-envelope",
+                         absl::StrCat(kMemberField, ".path holds base64 of 32 bytes each"));
+    }
+    proof.add_path(*std::move(hash));
+  }
+  out.set_type(*type);
+  out.set_payload(*std::move(payload));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<v1::SignedDocument> ToDocument(const EnvelopeText& envelope) {
   for (const auto& [name, present] :
        {std::pair<const char*, bool>{"payload", envelope.payload.has_value()},
         {"payloadType", envelope.payload_type.has_value()},
         {"signatures", envelope.signatures.has_value()}}) {
-    if (!present) return Bad("bad-envelope", absl::StrCat("field `", name, "` is missing"));
+    if (!present) {
+      return BadEnvelope("bad-envelope", absl::StrCat("field `", name, "` is missing"));
+    }
   }
   v1::SignedDocument out;
   auto type = TypeOf(*envelope.payload_type);
   if (!type.ok()) return type.status();
   out.set_type(*type);
-  auto payload = Base64DecodeStrict(*envelope.payload);
-  if (!payload.ok()) {
-    return Bad("bad-envelope", absl::StrCat("payload: ", payload.status().message()));
-  }
-  if (payload->size() > kMaxPayload) {
-    return Bad("too-large",
-               absl::StrCat("the payload has ", payload->size(), " bytes; at most ", kMaxPayload));
-  }
+  auto payload = Payload(envelope.payload, "payload");
+  if (!payload.ok()) return payload.status();
   out.set_payload(*std::move(payload));
-  if (envelope.detached && envelope.detached->empty()) {
-    return Bad("bad-envelope", absl::StrCat("field `", kDetached, "` is empty: leave it out"));
-  }
-  if (envelope.signatures->size() + (envelope.detached ? envelope.detached->size() : 0) >
-      static_cast<size_t>(kMaxSignatures)) {
-    return Bad("too-many-signatures", absl::StrCat("more than ", kMaxSignatures, " signatures"));
-  }
-  for (SignatureText& signature : *envelope.signatures) {
-    if (!signature.sig) return Bad("bad-envelope", "a signature without `sig`");
-    auto bytes = Base64DecodeStrict(*signature.sig);
-    if (!bytes.ok()) {
-      return Bad("bad-envelope", absl::StrCat("signatures.sig: ", bytes.status().message()));
-    }
-    std::string key_id;
-    if (signature.keyid && !signature.keyid->empty()) {
-      auto digest = Digest::Parse(*signature.keyid);
-      if (!digest.ok() || signature.keyid->size() != 64) {
-        return Bad("bad-envelope",
-                   "signatures.keyid is not the lower-hex sha256 of a key's DER public key");
-      }
-      key_id.assign(digest->bytes.begin(), digest->bytes.end());
-    }
-    v1::Signature* made = out.add_signatures();
-    made->set_scheme(v1::SIGNATURE_SCHEME_DSSE);
-    made->set_signature(*std::move(bytes));
-    made->set_key_id(key_id);
-  }
-  if (envelope.detached) {
-    for (const SignatureText& signature : *envelope.detached) {
-      auto made = ToDetached(signature);
-      if (!made.ok()) return made.status();
-      *out.add_signatures() = *std::move(made);
-    }
+  if (absl::Status s = ToSignatures(envelope, out); !s.ok()) return s;
+  if (envelope.member) {
+    if (absl::Status s = ToMember(*envelope.member, out); !s.ok()) return s;
   }
   return out;
 }
@@ -296,12 +181,28 @@ absl::string_view DetachedWord(v1::SignatureScheme scheme) {
   return "";
 }
 
-// Base64, hex and fixed words: nothing here needs escaping.
-std::string Envelope(const v1::SignedDocument& document, absl::string_view indent) {
+std::string MemberJson(const v1::SignedDocument& document, absl::string_view indent) {
+  const v1::SetProof& proof = document.set_proof();
   std::string out =
-      absl::StrCat("{\n", indent, "  \"payload\": \"", Base64Encode(document.payload()), "\",\n",
-                   indent, "  \"payloadType\": \"", PayloadType(document.type()), "\",\n", indent,
-                   "  \"signatures\": [");
+      absl::StrCat(indent, "  \"", kMemberField, "\": {\n", indent, "    \"payload\": \"",
+                   Base64Encode(document.payload()), "\",\n", indent, "    \"payloadType\": \"",
+                   PayloadType(document.type()), "\",\n", indent, "    \"index\": ", proof.index(),
+                   ",\n", indent, "    \"path\": [");
+  absl::string_view separator = "\n";
+  for (const std::string& hash : proof.path()) {
+    absl::StrAppend(&out, separator, indent, "      \"", Base64Encode(hash), "\"");
+    separator = ",\n";
+  }
+  if (!proof.path().empty()) absl::StrAppend(&out, "\n", indent, "    ");
+  return absl::StrCat(out, "]\n", indent, "  }");
+}
+
+// Base64, hex, numbers and fixed words: nothing here needs escaping.
+std::string Envelope(const v1::SignedDocument& document, absl::string_view indent) {
+  const SignedPart part = WhatIsSigned(document);
+  std::string out = absl::StrCat("{\n", indent, "  \"payload\": \"", Base64Encode(part.payload),
+                                 "\",\n", indent, "  \"payloadType\": \"", PayloadType(part.type),
+                                 "\",\n", indent, "  \"signatures\": [");
   absl::string_view separator = "\n";
   for (const v1::Signature& signature : document.signatures()) {
     if (!DetachedWord(signature.scheme()).empty()) continue;
@@ -317,12 +218,13 @@ std::string Envelope(const v1::SignedDocument& document, absl::string_view inden
   for (const v1::Signature& signature : document.signatures()) {
     const absl::string_view word = DetachedWord(signature.scheme());
     if (word.empty()) continue;
-    if (!any) absl::StrAppend(&out, ",\n", indent, "  \"", kDetached, "\": [");
+    if (!any) absl::StrAppend(&out, ",\n", indent, "  \"", kDetachedField, "\": [");
     absl::StrAppend(&out, any ? ",\n" : "\n", indent, "    {\"scheme\": \"", word,
                     "\", \"sig\": \"", Base64Encode(signature.signature()), "\"}");
     any = true;
   }
   if (any) absl::StrAppend(&out, "\n", indent, "  ]");
+  if (document.has_set_proof()) absl::StrAppend(&out, ",\n", MemberJson(document, indent));
   absl::StrAppend(&out, "\n", indent, "}");
   return out;
 }
@@ -333,10 +235,10 @@ std::string ToDsseJson(const v1::SignedDocument& document) { return Envelope(doc
 
 absl::StatusOr<v1::SignedDocument> FromDsseJson(absl::string_view json) {
   if (json.size() > kMaxEnvelopeJson) {
-    return Bad("too-large", absl::StrCat("the envelope has ", json.size(), " bytes; at most ",
-                                         kMaxEnvelopeJson));
+    return BadEnvelope("too-large", absl::StrCat("the envelope has ", json.size(),
+                                                 " bytes; at most ", kMaxEnvelopeJson));
   }
-  auto envelopes = Read(json, /*chain=*/false);
+  auto envelopes = ReadEnvelopes(json, /*chain=*/false);
   if (!envelopes.ok()) return envelopes.status();
   return ToDocument(envelopes->front());
 }
@@ -353,10 +255,10 @@ std::string ChainToJson(const v1::TrustChain& chain) {
 
 absl::StatusOr<v1::TrustChain> ChainFromJson(absl::string_view json) {
   if (json.size() > kMaxChainJson) {
-    return Bad("too-large",
-               absl::StrCat("the chain has ", json.size(), " bytes; at most ", kMaxChainJson));
+    return BadEnvelope("too-large", absl::StrCat("the chain has ", json.size(), " bytes; at most ",
+                                                 kMaxChainJson));
   }
-  auto envelopes = Read(json, /*chain=*/true);
+  auto envelopes = ReadEnvelopes(json, /*chain=*/true);
   if (!envelopes.ok()) return envelopes.status();
   v1::TrustChain chain;
   for (size_t i = 0; i < envelopes->size(); ++i) {

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "api/coded_status.h"
+#include "machineconfig/sign/config_set.h"
 #include "machineconfig/sign/detached.h"
 #include "machineconfig/sign/document.h"
 #include "machineconfig/sign/minisign.h"
@@ -83,7 +84,8 @@ void KeyRing::Merge(const KeyRing& other) {
 
 const KnownKey* KeyRing::FindDsse(const v1::SignedDocument& document,
                                   const v1::Signature& signature) const {
-  const std::string pae = Pae(PayloadType(document.type()), document.payload());
+  const SignedPart part = WhatIsSigned(document);
+  const std::string pae = Pae(PayloadType(part.type), part.payload);
   for (const KnownKey& known : keys_) {
     // A keyid narrows the search; a wrong one finds nothing, and so refuses.
     if (!signature.key_id().empty() && !known.Is(signature.key_id())) continue;
@@ -96,7 +98,8 @@ absl::StatusOr<const KnownKey*> KeyRing::FindSsh(const v1::SignedDocument& docum
                                                  const v1::Signature& signature) const {
   auto parsed = ParseSshSignature(signature.signature());
   if (!parsed.ok()) return parsed.status();
-  const std::string name_space = SshNamespace(document.type());
+  const SignedPart part = WhatIsSigned(document);
+  const std::string name_space = SshNamespace(part.type);
   if (parsed->name_space != name_space) {
     return OtherType("SSH signature", "namespace", parsed->name_space, name_space,
                      absl::StrCat("ssh-keygen -Y sign -n ", name_space, " -f KEY FILE"));
@@ -105,7 +108,7 @@ absl::StatusOr<const KnownKey*> KeyRing::FindSsh(const v1::SignedDocument& docum
   if (known == nullptr) {
     return NoKey(absl::StrCat("SSH key ", SshFingerprint(parsed->algorithm, parsed->key_raw)));
   }
-  if (!VerifySshSignature(*parsed, known->key, document.payload())) return NotOfKey(*known);
+  if (!VerifySshSignature(*parsed, known->key, part.payload)) return NotOfKey(*known);
   return known;
 }
 
@@ -113,12 +116,13 @@ absl::StatusOr<const KnownKey*> KeyRing::FindMinisign(const v1::SignedDocument& 
                                                       const v1::Signature& signature) const {
   auto parsed = ParseMinisignSignature(signature.signature());
   if (!parsed.ok()) return parsed.status();
-  const std::string comment = MinisignComment(document.type());
+  const SignedPart part = WhatIsSigned(document);
+  const std::string comment = MinisignComment(part.type);
   if (parsed->trusted_comment != comment) {
     return OtherType("minisign signature", "trusted comment", parsed->trusted_comment, comment,
                      absl::StrCat("minisign -S -t ", comment, " -m FILE"));
   }
-  const std::string hash = MinisignHash(document.payload());
+  const std::string hash = MinisignHash(part.payload);
   for (const KnownKey& known : keys_) {
     switch (CheckMinisignSignature(*parsed, known.key, hash)) {
       case MinisignCheck::kGood:
@@ -211,7 +215,9 @@ absl::Status CheckShape(const v1::SignedDocument& document, v1::DocumentType exp
     return refuse("wrong-type",
                   absl::StrCat("the document was signed as `", is.empty() ? "unknown" : is,
                                "`; expected `", TypeWord(expected), "`"),
-                  "sign it as the type it is meant to be: nodectl sign");
+                  document.type() == v1::DOCUMENT_TYPE_CONFIG_SET
+                      ? "a set alone says nothing to a node: send the node's own file of the set"
+                      : "sign it as the type it is meant to be: nodectl sign");
   }
   // What a later version added may change what the document means: never passed over.
   bool unknown = HasUnknownFields(document) || HasUnknownFields(document.set_proof());
@@ -251,11 +257,7 @@ absl::Status CheckShape(const v1::SignedDocument& document, v1::DocumentType exp
                                "(Ed25519, ECDSA P-256)"),
                   "sign it with nodectl sign");
   }
-  if (document.has_set_proof()) {
-    return refuse("unsupported-proof",
-                  "the document is part of a signed set, which this version cannot check",
-                  "sign the document itself: nodectl sign -f FILE");
-  }
+  if (document.has_set_proof()) return CheckProofShape(document);
   return absl::OkStatus();
 }
 

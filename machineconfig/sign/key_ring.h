@@ -57,7 +57,7 @@ class KeyRing {
 
 // What can be said without keys: size, type, number and scheme of the signatures. Reasons:
 // too-large, wrong-type, unknown-field, no-signatures, too-many-signatures, unknown-scheme,
-// unsupported-proof.
+// bad-proof, unsupported-proof.
 absl::Status CheckShape(const v1::SignedDocument& document, v1::DocumentType expected);
 
 absl::Status RevokedKey(const KnownKey& key);

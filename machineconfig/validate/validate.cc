@@ -148,4 +148,12 @@ absl::StatusOr<v1::Action> LoadAction(absl::string_view text, absl::string_view 
   });
 }
 
+absl::StatusOr<v1::ConfigSet> LoadConfigSet(absl::string_view text, absl::string_view file) {
+  return LoadAs<v1::ConfigSet>(text, file, nullptr, [&](const auto& set, const auto& source) {
+    Report report(source, file);
+    CheckAnnotations(set, Stage::kComplete, report);
+    return report.Take();
+  });
+}
+
 }  // namespace basalt::validate

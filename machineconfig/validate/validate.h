@@ -47,4 +47,8 @@ absl::StatusOr<v1::TrustPolicy> LoadAcceptedTrustPolicy(absl::string_view text);
 
 absl::StatusOr<v1::Action> LoadAction(absl::string_view text, absl::string_view file);
 
+// A set of configs that were signed together. It has no rules that a later release could tighten:
+// one that was accepted stays good.
+absl::StatusOr<v1::ConfigSet> LoadConfigSet(absl::string_view text, absl::string_view file);
+
 }  // namespace basalt::validate

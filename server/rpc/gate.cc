@@ -164,7 +164,8 @@ absl::Status MaskSignatureFault(const engine::Caller& caller, const absl::Status
   if (caller.authenticated || status.ok()) return status;
   static const std::set<std::string>* const kFaults = new std::set<std::string>{
       "bad-signature", "unknown-key", "no-signatures", "too-few-signers", "revoked-key",
-      "unknown-scheme", "duplicate-signer", "wrong-type", "too-many-signatures",
+      "unknown-scheme", "duplicate-signer", "wrong-type", "too-many-signatures", "bad-proof",
+      "unsupported-proof",
       // Of a trust chain: `bad-signature` when it names one of our keys, this when it does not.
       "foreign-chain"};
   if (kFaults->count(api::Reason(status)) == 0) return status;

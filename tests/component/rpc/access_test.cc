@@ -209,9 +209,9 @@ TEST_F(Access, S18_AStrangerGetsOneAnswerForEverySignatureFault) {
   Start();
   auto node = Node();
   std::string first;
-  for (std::string reason :
-       {"bad-signature", "unknown-key", "no-signatures", "too-few-signers", "revoked-key",
-        "unknown-scheme", "duplicate-signer", "wrong-type", "foreign-chain"}) {
+  for (std::string reason : {"bad-signature", "unknown-key", "no-signatures", "too-few-signers",
+                             "revoked-key", "unknown-scheme", "duplicate-signer", "wrong-type",
+                             "bad-proof", "unsupported-proof", "foreign-chain"}) {
     absl::Status fault =
         api::Coded(absl::StatusCode::kInvalidArgument, reason, "about " + reason, "hint " + reason);
     std::vector<absl::Status> answers;

@@ -194,7 +194,10 @@ TEST(Document, CountsAndSizesAreLimited) {
 TEST(Document, ASetProofIsNeverIgnored) {
   v1::SignedDocument document = SignedBy({"alice"});
   document.mutable_set_proof()->set_set_payload("x");
-  EXPECT_THAT(Check(document), HasReason("unsupported-proof"));
+  EXPECT_THAT(Check(document), HasReason("bad-signature"));
+  document = SignedBy({"alice"}, "x", v1::DOCUMENT_TYPE_ACTION);
+  document.mutable_set_proof();
+  EXPECT_THAT(Check(document, Policy(), v1::DOCUMENT_TYPE_ACTION), HasReason("unsupported-proof"));
 }
 
 TEST(Document, APolicyWithAnUnreadableKeyVerifiesNothing) {

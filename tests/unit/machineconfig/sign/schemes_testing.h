@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "machineconfig/sign/config_set.h"
 #include "machineconfig/sign/minisign.h"
 #include "machineconfig/sign/ssh_wire.h"
 #include "machineconfig/sign/sshsig.h"
@@ -15,7 +16,8 @@ namespace basalt::sign {
 inline void AddSsh(v1::SignedDocument& document, const PrivateKey& key) {
   v1::Signature* made = document.add_signatures();
   made->set_scheme(v1::SIGNATURE_SCHEME_SSHSIG);
-  made->set_signature(MakeSshSignature(key, document.type(), document.payload()));
+  const SignedPart part = WhatIsSigned(document);
+  made->set_signature(MakeSshSignature(key, part.type, part.payload));
 }
 
 // The four lines as minisign writes them, each of them open to change.
@@ -50,8 +52,8 @@ inline void AddMinisignText(v1::SignedDocument& document, const std::string& tex
 }
 
 inline void AddMinisign(v1::SignedDocument& document, const PrivateKey& key) {
-  AddMinisignText(document,
-                  MinisignOf(key, MinisignComment(document.type()), document.payload()).Text());
+  const SignedPart part = WhatIsSigned(document);
+  AddMinisignText(document, MinisignOf(key, MinisignComment(part.type), part.payload).Text());
 }
 
 // S of an Ed25519 signature plus the order of the group: verifies with a reader that does not look.
