@@ -48,21 +48,31 @@ void AddDocumentVerbs(Parser& p) {
   v->add_option("-o,--output", w.schema.output_file,
                 "File, written anew when it is a schema; default: standard output");
 
-  v = p.Verb(p.app(), "sign", "Fill in what was left out, and sign; or add a signature",
-             "  nodectl sign -f n1.yaml --allow-plaintext -o n1.json\n"
-             "  nodectl sign -f n1.yaml --key a.key --key b.key --mode try --confirm-within 10m -o "
-             "n1.json\n"
-             "A second signer adds to the same document:\n"
-             "  nodectl sign -f n1.json --key other.key -o n1.json\n"
-             "  nodectl sign -f n1.json --key ssh-agent: -o n1.json\n"
-             "With a key that only another program has:\n"
-             "  nodectl sign -f n1.yaml --sign-command 'kms-sign --key owner' --sign-public-key "
-             "owner.pub -o n1.json\n"
-             "With ssh-keygen (or minisign -S -t basalt-machineconfig@v1 -m n1.signed.yaml):\n"
-             "  nodectl sign -f n1.yaml --payload-only -o n1.signed.yaml\n"
-             "  ssh-keygen -Y sign -n basalt-machineconfig@v1 -f ~/.ssh/id_ed25519 n1.signed.yaml\n"
-             "  nodectl sign -f n1.signed.yaml --attach n1.signed.yaml.sig -o n1.json",
-             [&w](Session& s) { return RunSign(s, w.sign); });
+  v = p.Verb(
+      p.app(), "sign",
+      "Fill in what was left out, and sign: one file or many at once; or add a signature",
+      "  nodectl sign -f n1.yaml --allow-plaintext -o n1.json\n"
+      "  nodectl sign -f n1.yaml --key a.key --key b.key --mode try --confirm-within 10m -o "
+      "n1.json\n"
+      "A second signer adds to the same document:\n"
+      "  nodectl sign -f n1.json --key other.key -o n1.json\n"
+      "  nodectl sign -f n1.json --key ssh-agent: -o n1.json\n"
+      "Several files under one signature, so that a hardware key is touched once; the second "
+      "signer:\n"
+      "  nodectl sign -f nodes/ --key ssh-agent: -o signed/\n"
+      "  nodectl sign -f signed/ --key other.key -o signed/\n"
+      "With a key that only another program has:\n"
+      "  nodectl sign -f n1.yaml --sign-command 'kms-sign --key owner' --sign-public-key "
+      "owner.pub -o n1.json\n"
+      "With ssh-keygen (or minisign -S -t basalt-machineconfig@v1 -m n1.signed.yaml):\n"
+      "  nodectl sign -f n1.yaml --payload-only -o n1.signed.yaml\n"
+      "  ssh-keygen -Y sign -n basalt-machineconfig@v1 -f ~/.ssh/id_ed25519 n1.signed.yaml\n"
+      "  nodectl sign -f n1.signed.yaml --attach n1.signed.yaml.sig -o n1.json\n"
+      "The same for several files, of which set.yaml is the one to sign:\n"
+      "  nodectl sign -f nodes/ --payload-only -o tosign/\n"
+      "  ssh-keygen -Y sign -n basalt-configset@v1 -f ~/.ssh/id_ed25519 tosign/set.yaml\n"
+      "  nodectl sign -f tosign/ --attach tosign/set.yaml.sig -o signed/",
+      [&w](Session& s) { return RunSign(s, w.sign); });
   p.Files(v, w.sign.files);
   p.Node(v, w.sign.node);
   p.Signing(v, w.sign.signing);
@@ -72,8 +82,10 @@ void AddDocumentVerbs(Parser& p) {
       ->type_name("FILE")
       ->allow_extra_args(false);
   v->add_flag("--payload-only", w.sign.payload_only,
-              "Write the completed config that is to be signed, and sign nothing");
-  v->add_option("-o,--output", w.sign.output_file, "File (0600); default: standard output");
+              "Write what is to be signed, with the completed files of a set beside it, and sign "
+              "nothing");
+  v->add_option("-o,--output", w.sign.output_file,
+                "File (0600), or DIRECTORY/ for a file each node; default: standard output");
   p.OutputFormat(v);
 
   v = p.Verb(p.app(), "verify", "Check the signatures of documents",

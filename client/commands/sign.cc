@@ -10,6 +10,7 @@
 #include "client/commands/inputs.h"
 #include "client/commands/planning.h"
 #include "client/commands/sealing.h"
+#include "client/commands/sign_set.h"
 #include "client/commands/signers.h"
 #include "client/commands/signing.h"
 #include "client/context/files.h"
@@ -63,8 +64,9 @@ bool AsksForChanges(const SigningOptions& o) {
 // What is in the file is what is signed: a signed document that gets one more signature, or a
 // completed config whose signature exists already.
 absl::StatusOr<SignedConfig> TakeAsItIs(Session& session, const Input& input,
-                                        const SignOptions& options) {
-  if (AsksForChanges(options.signing) || options.payload_only) {
+                                        const SignOptions& options, bool for_set) {
+  // Of a set there are bytes to sign beside the files.
+  if (AsksForChanges(options.signing) || (options.payload_only && !for_set)) {
     return Usage(
         "signed-already",
         absl::StrCat(input.file, input.is_envelope ? " is signed" : " is what was signed",
@@ -98,7 +100,8 @@ absl::StatusOr<SignedConfig> TakeAsItIs(Session& session, const Input& input,
   return out;
 }
 
-absl::StatusOr<SignedConfig> Complete(Session& session, Input& input, const SignOptions& options) {
+absl::StatusOr<SignedConfig> Complete(Session& session, Input& input, const SignOptions& options,
+                                      Patience& patience) {
   absl::StatusOr<Document> source = ReadDocument(input);
   if (!source.ok()) return source.status();
   PrintViolations(session.io(), "warning", source->warnings);
@@ -110,8 +113,12 @@ absl::StatusOr<SignedConfig> Complete(Session& session, Input& input, const Sign
   if (!inventory.ok()) return inventory.status();
   const std::string name = source->config.metadata().name();
   const InventoryNode* node = (*inventory)->Find(options.node.empty() ? name : options.node);
-  absl::StatusOr<SignedConfig> made = CompleteConfig(session, input.file, source->config, node,
-                                                     AskFloor(session, node), options.signing);
+  const absl::Time start = absl::Now();
+  std::optional<v1::HelloReply> hello;
+  if (patience.left()) hello = AskFloor(session, node);
+  if (!hello) patience.Spend(absl::Now() - start);
+  absl::StatusOr<SignedConfig> made =
+      CompleteConfig(session, input.file, source->config, node, hello, options.signing);
   return made.ok() ? made : AtNode(made.status(), name);
 }
 
@@ -129,22 +136,37 @@ absl::StatusOr<int> RunSign(Session& session, const SignOptions& options) {
   Io& io = session.io();
   absl::StatusOr<std::vector<Input>> inputs = ReadInputs(options.files);
   if (!inputs.ok()) return inputs.status();
-  if (inputs->size() > 1 && (!options.output_file.empty() || !options.attach.empty())) {
-    return Usage("one-at-a-time",
-                 absl::StrCat(options.attach.empty() ? "-o" : "--attach",
-                              " is for one file, and there are ", inputs->size(), " sources"),
-                 "sign them one by one");
-  }
   if (options.payload_only && !options.attach.empty()) {
     return Usage("one-at-a-time", "--payload-only comes before signing, --attach after it",
                  "nodectl sign --help shows the three steps");
   }
+  const bool for_set = IsForSet(*inputs, options);
+  std::optional<Input> set_file;
+  if (for_set) {
+    if (absl::Status s = PrepareSet(options, *inputs, set_file); !s.ok()) return s;
+  }
+  Patience patience;
+  std::vector<SetItem> items;
+  std::vector<api::Violation> wrong;
   for (Input& input : *inputs) {
     absl::StatusOr<SignedConfig> made = input.is_envelope || !options.attach.empty()
-                                            ? TakeAsItIs(session, input, options)
-                                            : Complete(session, input, options);
+                                            ? TakeAsItIs(session, input, options, for_set)
+                                            : Complete(session, input, options, patience);
+    if (!made.ok() && for_set && !api::Violations(made.status()).empty()) {
+      // The mistakes of all files at once, and nothing is signed.
+      const std::vector<api::Violation> found = api::Violations(made.status());
+      wrong.insert(wrong.end(), found.begin(), found.end());
+      continue;
+    }
     if (!made.ok()) return made.status();
     const std::string name = made->config.metadata().name();
+    if (for_set) {
+      if (!made->filled_in.empty()) {
+        io.err << "  " << name << ": filled in " << absl::StrJoin(made->filled_in, ", ") << "\n";
+      }
+      items.push_back({input.file, input.is_envelope, *std::move(made)});
+      continue;
+    }
     for (const std::string& line : made->filled_in) io.err << "  filled in " << line << "\n";
     if (options.payload_only) {
       absl::Status written = WriteOut(io, options.output_file, made->document.payload());
@@ -181,7 +203,10 @@ absl::StatusOr<int> RunSign(Session& session, const SignOptions& options) {
     io.err << "signed " << made->digest << " for " << name << ", generation "
            << made->config.metadata().generation() << ": " << options.output_file << "\n";
   }
-  return 0;
+  if (!wrong.empty()) return api::Invalid(wrong);
+  if (!for_set) return 0;
+  absl::Status done = SignSet(session, options, std::move(items), set_file);
+  return done.ok() ? absl::StatusOr<int>(0) : done;
 }
 
 absl::StatusOr<int> RunVerify(Session& session, const VerifyOptions& options) {
@@ -224,10 +249,18 @@ absl::StatusOr<int> RunVerify(Session& session, const VerifyOptions& options) {
       out["type"] = std::string(sign::TypeWord(document->type()));
       out["digest"] = verified->digest().ToString();
       out["signers"] = signers;
+      if (const auto& set = verified->set()) {
+        out["set"] = {{"digest", set->set.ToString()}, {"index", set->index}, {"size", set->size}};
+      }
       io.out << out.dump() << "\n";
     } else {
       io.out << input.file << ": good, signed by " << absl::StrJoin(signers, ", ") << ", "
-             << verified->digest().ToString() << "\n";
+             << verified->digest().ToString();
+      if (const auto& set = verified->set()) {
+        io.out << ", file " << set->index + 1 << " of " << set->size << " of set "
+               << set->set.ToString();
+      }
+      io.out << "\n";
     }
   }
   return 0;
