@@ -231,18 +231,18 @@ class SetSigner {
     if (!to_stdout && NamesDirectory(options_.output_file)) {
       if (absl::Status s = MakeDirectory(options_.output_file, 0700); !s.ok()) return s;
     }
+    std::vector<CopyToKeep> copies;
+    std::vector<FileToWrite> files;
     for (const SetItem* item : batch.items) {
-      absl::Status kept = KeepCopy(**context, item->made.config, item->made.document);
-      if (!kept.ok()) return kept;
-      const std::string json = sign::ToDsseJson(item->made.document);
-      if (to_stdout) {
-        io.out << json;
-        continue;
-      }
-      absl::Status written = WriteFileAtomically(Target(*item), json, 0600);
-      if (!written.ok()) return written;
+      copies.push_back({&item->made.config, &item->made.document});
+      files.push_back({Target(*item), sign::ToDsseJson(item->made.document)});
     }
-    if (to_stdout) return absl::OkStatus();
+    if (absl::Status s = KeepCopies(**context, copies); !s.ok()) return s;
+    if (to_stdout) {
+      for (const FileToWrite& file : files) io.out << file.data;
+      return absl::OkStatus();
+    }
+    if (absl::Status s = WriteFilesAtomically(files, 0600); !s.ok()) return s;
     if (batch.items.size() > 1) {
       io.err << "signed " << Count(batch.items.size())
              << " with one signature of each signer: " << options_.output_file << "\n";
@@ -270,22 +270,20 @@ class SetSigner {
                                         ? std::string(kSetFile)
                                         : batch.items[0]->made.config.metadata().name() + ".yaml");
     }
+    std::vector<FileToWrite> files;
     if (!batch.items[0]->signed_before) {
       for (const SetItem* item : batch.items) {
-        absl::Status written =
-            WriteFileAtomically(JoinPath(directory, item->made.config.metadata().name() + ".yaml"),
-                                item->made.document.payload(), 0600);
-        if (!written.ok()) return written;
+        files.push_back({JoinPath(directory, item->made.config.metadata().name() + ".yaml"),
+                         item->made.document.payload()});
       }
     }
-    absl::Status written = absl::OkStatus();
     if (to_sign.empty() || to_sign == "-") {
       io.out << batch.set.payload();
       to_sign = "FILE";
-    } else {
-      written = WriteFileAtomically(to_sign, batch.set.payload(), 0600);
+    } else if (batch.is_set || files.empty()) {
+      files.push_back({to_sign, batch.set.payload()});
     }
-    if (!written.ok()) return written;
+    if (absl::Status s = WriteFilesAtomically(files, 0600); !s.ok()) return s;
     io.err << "to sign for " << Count(batch.items.size()) << ": ssh-keygen -Y sign -n "
            << sign::SshNamespace(batch.set.type()) << " -f KEY " << to_sign
            << ", or minisign -S -t " << sign::MinisignComment(batch.set.type()) << " -m " << to_sign

@@ -165,17 +165,31 @@ absl::StatusOr<SignedConfig> SignConfig(Session& session, const std::string& fil
 
 absl::Status KeepCopy(const Context& context, const v1::MachineConfig& config,
                       const v1::SignedDocument& document) {
-  const v1::Metadata& metadata = config.metadata();
-  const std::string path = context.SignedFile(metadata.name(), metadata.generation());
-  if (absl::Status s = MakeDirectory(DirectoryOf(path), 0700); !s.ok()) return s;
-  absl::Status written = WriteFileAtomically(path, sign::ToDsseJson(document), 0600);
+  return KeepCopies(context, {{&config, &document}});
+}
+
+absl::Status KeepCopies(const Context& context, const std::vector<CopyToKeep>& copies) {
+  std::vector<FileToWrite> files;
+  for (const CopyToKeep& copy : copies) {
+    const v1::Metadata& metadata = copy.config->metadata();
+    files.push_back({context.SignedFile(metadata.name(), metadata.generation()),
+                     sign::ToDsseJson(*copy.document)});
+    absl::Status made = MakeDirectory(DirectoryOf(files.back().path), 0700);
+    if (!made.ok()) return made;
+  }
+  // One file is made durable by itself: the rest of a disk is not its business.
+  absl::Status written = files.size() == 1 ? WriteFileAtomically(files[0].path, files[0].data, 0600)
+                                           : WriteFilesAtomically(files, 0600);
   if (!written.ok()) return written;
-  const std::vector<int64_t> copies = Copies(context, metadata.name());
-  for (size_t i = 0; i + kKeptCopies < copies.size(); ++i) {
-    // An old generation that is sent again stays until something newer comes.
-    if (copies[i] == metadata.generation()) continue;
-    absl::Status removed = RemoveFile(context.SignedFile(metadata.name(), copies[i]));
-    if (!removed.ok()) return removed;
+  for (const CopyToKeep& copy : copies) {
+    const v1::Metadata& metadata = copy.config->metadata();
+    const std::vector<int64_t> kept = Copies(context, metadata.name());
+    for (size_t i = 0; i + kKeptCopies < kept.size(); ++i) {
+      // An old generation that is sent again stays until something newer comes.
+      if (kept[i] == metadata.generation()) continue;
+      absl::Status removed = RemoveFile(context.SignedFile(metadata.name(), kept[i]));
+      if (!removed.ok()) return removed;
+    }
   }
   return absl::OkStatus();
 }

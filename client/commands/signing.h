@@ -67,6 +67,13 @@ inline constexpr size_t kKeptCopies = 32;
 absl::Status KeepCopy(const Context& context, const v1::MachineConfig& config,
                       const v1::SignedDocument& document);
 
+// The same for many documents at once.
+struct CopyToKeep {
+  const v1::MachineConfig* config;
+  const v1::SignedDocument* document;
+};
+absl::Status KeepCopies(const Context& context, const std::vector<CopyToKeep>& copies);
+
 // Against the chain of the context; names the cause. Reasons: those of sign::Verify,
 // too-few-signers.
 absl::Status VerifyLocally(const sign::VerifiedChain& trust, const v1::SignedDocument& document,

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <set>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
@@ -30,14 +31,14 @@ absl::Status FileError(absl::string_view what, const std::string& path, int erro
   return api::Coded(code, reason, absl::StrCat(what, " ", path, ": ", strerror(error)));
 }
 
-absl::Status WriteAll(int fd, absl::string_view data, const std::string& path) {
+absl::Status WriteAll(int fd, absl::string_view data, const std::string& path, bool durable) {
   while (!data.empty()) {
     ssize_t n = write(fd, data.data(), data.size());
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return FileError("cannot write", path, errno);
     data.remove_prefix(static_cast<size_t>(n));
   }
-  if (fsync(fd) != 0) return FileError("cannot make durable", path, errno);
+  if (durable && fsync(fd) != 0) return FileError("cannot make durable", path, errno);
   return absl::OkStatus();
 }
 
@@ -50,15 +51,37 @@ absl::Status SyncDirectory(const std::string& directory) {
 }
 
 // A new file that nobody else can have open, with `data` in it; removed again on error.
-absl::Status CreateWith(const std::string& path, absl::string_view data, mode_t mode) {
+absl::Status CreateWith(const std::string& path, absl::string_view data, mode_t mode,
+                        bool durable = true) {
   int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd < 0) return FileError("cannot create", path, errno);
   absl::Status status = absl::OkStatus();
   if (fchmod(fd, mode) != 0) status = FileError("cannot set the mode of", path, errno);
-  if (status.ok()) status = WriteAll(fd, data, path);
+  if (status.ok()) status = WriteAll(fd, data, path, durable);
   if (close(fd) != 0 && status.ok()) status = FileError("cannot close", path, errno);
   if (!status.ok()) unlink(path.c_str());
   return status;
+}
+
+// Beside `path`, so that a rename stays on one file system.
+std::string TemporaryFor(const std::string& path) {
+  static std::atomic<int> counter{0};
+  return absl::StrCat(path, ".tmp.", getpid(), ".", counter++);
+}
+
+// One sync for each file system of `directories`.
+absl::Status SyncFileSystems(const std::set<std::string>& directories) {
+  std::set<dev_t> done;
+  for (const std::string& directory : directories) {
+    int fd = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return FileError("cannot open", directory, errno);
+    auto close_fd = absl::MakeCleanup([fd] { close(fd); });
+    struct stat st;
+    if (fstat(fd, &st) != 0) return FileError("cannot look at", directory, errno);
+    if (!done.insert(st.st_dev).second) continue;
+    if (syncfs(fd) != 0) return FileError("cannot make durable", directory, errno);
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -86,8 +109,7 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max) {
 }
 
 absl::Status WriteFileAtomically(const std::string& path, absl::string_view data, mode_t mode) {
-  static std::atomic<int> counter{0};
-  const std::string temporary = absl::StrCat(path, ".tmp.", getpid(), ".", counter++);
+  const std::string temporary = TemporaryFor(path);
   if (absl::Status s = CreateWith(temporary, data, mode); !s.ok()) {
     // About the file that was asked for: the temporary one is nobody's business.
     return absl::IsNotFound(s) ? FileError("cannot write", path, ENOENT) : s;
@@ -98,6 +120,29 @@ absl::Status WriteFileAtomically(const std::string& path, absl::string_view data
     return FileError("cannot replace", path, error);
   }
   return SyncDirectory(DirectoryOf(path));
+}
+
+absl::Status WriteFilesAtomically(const std::vector<FileToWrite>& files, mode_t mode) {
+  std::vector<std::string> temporary;
+  std::set<std::string> directories;
+  size_t renamed = 0;
+  auto remove_rest = absl::MakeCleanup([&] {
+    for (size_t i = renamed; i < temporary.size(); ++i) unlink(temporary[i].c_str());
+  });
+  for (const FileToWrite& file : files) {
+    temporary.push_back(TemporaryFor(file.path));
+    directories.insert(DirectoryOf(file.path));
+    absl::Status s = CreateWith(temporary.back(), file.data, mode, /*durable=*/false);
+    if (!s.ok()) return absl::IsNotFound(s) ? FileError("cannot write", file.path, ENOENT) : s;
+  }
+  // The bytes before the names: a rename that outlives its data would leave an empty file.
+  if (absl::Status s = SyncFileSystems(directories); !s.ok()) return s;
+  for (; renamed < files.size(); ++renamed) {
+    if (rename(temporary[renamed].c_str(), files[renamed].path.c_str()) != 0) {
+      return FileError("cannot replace", files[renamed].path, errno);
+    }
+  }
+  return SyncFileSystems(directories);
 }
 
 absl::Status EditFileAtomically(const std::string& path, absl::string_view data) {

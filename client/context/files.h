@@ -23,6 +23,15 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max = kMaxF
 // the new ones. The mode is set before the first byte is written.
 absl::Status WriteFileAtomically(const std::string& path, absl::string_view data, mode_t mode);
 
+// The same for many: each holds the old bytes or the new ones, and all are durable when it returns.
+// The file systems are synchronised as a whole and not file by file, which for a fleet of files is
+// the difference between a second and minutes. Their directories exist.
+struct FileToWrite {
+  std::string path;
+  std::string data;
+};
+absl::Status WriteFilesAtomically(const std::vector<FileToWrite>& files, mode_t mode);
+
 // New bytes for a file that a person keeps: through a symbolic link, and with the mode it has.
 absl::Status EditFileAtomically(const std::string& path, absl::string_view data);
 

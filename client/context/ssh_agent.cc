@@ -115,11 +115,12 @@ absl::StatusOr<std::vector<AgentKey>> UsableKeys(Agent& agent) {
     if (!sign::TakeString(&rest, &type)) continue;
     absl::StatusOr<sign::PublicKey> key =
         sign::PublicKey::Parse(absl::StrCat(type, " ", Base64Encode(blob)));
-    if (!key.ok()) continue;  // ignoring: RSA, a certificate, a hardware key
-    out.push_back({.blob = std::string(blob),
-                   .comment = absl::CHexEscape(comment.substr(0, 64)),
-                   .fingerprint = sign::SshFingerprint(key->algorithm(), key->raw()),
-                   .key = *std::move(key)});
+    if (!key.ok()) continue;  // ignoring: RSA, a certificate, another curve
+    out.push_back(
+        {.blob = std::string(blob),
+         .comment = absl::CHexEscape(comment.substr(0, 64)),
+         .fingerprint = sign::SshFingerprint(key->algorithm(), key->raw(), key->application()),
+         .key = *std::move(key)});
   }
   return out;
 }
@@ -133,7 +134,9 @@ absl::StatusOr<AgentKey> Choose(const std::vector<AgentKey>& keys, absl::string_
   });
   return api::Coded(
       absl::StatusCode::kNotFound, "no-such-key",
-      keys.empty() ? "ssh-agent holds no key of type ssh-ed25519 or ecdsa-sha2-nistp256"
+      keys.empty()
+          ? "ssh-agent holds no key of type ssh-ed25519 or ecdsa-sha2-nistp256, nor one of "
+            "those on a security key"
       : fingerprint.empty()
           ? absl::StrCat("ssh-agent holds several keys: ", known)
           : absl::StrCat("ssh-agent does not hold ", fingerprint, "; it has ", known),

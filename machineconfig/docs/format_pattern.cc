@@ -32,6 +32,7 @@ absl::string_view PatternOf(v1::Format format) {
       return "-----BEGIN CERTIFICATE-----";
     case v1::FORMAT_PUBLIC_KEY:
       return "^\\s*(-----BEGIN PUBLIC KEY-----|ssh-ed25519\\s|ecdsa-sha2-nistp256\\s|"
+             "sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\\.com\\s|"
              "RW[A-Za-z0-9+/]{54})";
     case v1::FORMAT_K3S_VERSION:
       return "^v[0-9]+\\.[0-9]+\\.[0-9]+(-rc[0-9]+)?\\+k3s[0-9]+$";

@@ -95,7 +95,9 @@ bool IsPublicKey(absl::string_view text) {
   }
   if (absl::StrContains(text, '\n') || text.size() > 1024) return false;
   const std::vector<absl::string_view> words = absl::StrSplit(text, ' ', absl::SkipEmpty());
-  if (words.size() >= 2 && (words[0] == "ssh-ed25519" || words[0] == "ecdsa-sha2-nistp256")) {
+  if (words.size() >= 2 && (words[0] == "ssh-ed25519" || words[0] == "ecdsa-sha2-nistp256" ||
+                            words[0] == "sk-ssh-ed25519@openssh.com" ||
+                            words[0] == "sk-ecdsa-sha2-nistp256@openssh.com")) {
     return absl::StartsWith(words[1], "AAAA") && Base64DecodeStrict(words[1]).ok();
   }
   // minisign: "Ed", 8 bytes of key number, 32 bytes of key.

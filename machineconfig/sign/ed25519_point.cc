@@ -69,6 +69,15 @@ PointCheck CheckEd25519Point(absl::string_view raw32) {
   return OnCurve(y) ? PointCheck::kGood : PointCheck::kNotOnCurve;
 }
 
+bool HasWeakR(absl::string_view signature64) {
+  Little y;
+  if (signature64.size() != 64) return true;
+  std::memcpy(y.data(), signature64.data(), y.size());
+  y[31] &= 0x7f;
+  return !Less(y, kP) ||
+         std::find(std::begin(kSmallOrderY), std::end(kSmallOrderY), y) != std::end(kSmallOrderY);
+}
+
 bool HasCanonicalS(absl::string_view signature64) {
   if (signature64.size() != 64) return false;
   Little s;

@@ -11,6 +11,10 @@ enum class PointCheck { kGood, kNonCanonical, kSmallOrder, kNotOnCurve };
 // `raw32`: an encoded public key.
 PointCheck CheckEd25519Point(absl::string_view raw32);
 
+// R of a 64-byte signature is not in its canonical encoding, or a point of small order: OpenSSL
+// accepts the latter, and whoever signs honestly never makes either.
+bool HasWeakR(absl::string_view signature64);
+
 // S < L of a 64-byte signature: the other encodings of S would verify elsewhere.
 bool HasCanonicalS(absl::string_view signature64);
 

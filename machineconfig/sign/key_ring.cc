@@ -106,7 +106,19 @@ absl::StatusOr<const KnownKey*> KeyRing::FindSsh(const v1::SignedDocument& docum
   }
   const KnownKey* known = ByRaw(parsed->key_raw);
   if (known == nullptr) {
-    return NoKey(absl::StrCat("SSH key ", SshFingerprint(parsed->algorithm, parsed->key_raw)));
+    return NoKey(absl::StrCat(
+        "SSH key ", SshFingerprint(parsed->algorithm, parsed->key_raw, parsed->application)));
+  }
+  if (parsed->application != known->key.application()) {
+    auto kind = [](absl::string_view application) {
+      return application.empty() ? std::string("an ordinary key")
+                                 : absl::StrCat("a security key for application `",
+                                                absl::CHexEscape(application), "`");
+    };
+    return BadSignature(
+        absl::StrCat("it was made by key `", known->name, "` as ", kind(parsed->application),
+                     ", and the trust policy has it as ", kind(known->key.application())),
+        "the line in the trust policy must be that of the key's own .pub file");
   }
   if (!VerifySshSignature(*parsed, known->key, part.payload)) return NotOfKey(*known);
   return known;

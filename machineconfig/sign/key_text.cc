@@ -20,8 +20,9 @@ constexpr size_t kMaxKeyText = 8192;
 constexpr absl::string_view kPemBegin = "-----BEGIN PUBLIC KEY-----";
 constexpr absl::string_view kPemEnd = "-----END PUBLIC KEY-----";
 constexpr absl::string_view kForms =
-    "use a PEM public key (openssl pkey -pubout), an OpenSSH line (ssh-ed25519 AAAA...) or a "
-    "minisign public key, of Ed25519 or ECDSA P-256";
+    "use a PEM public key (openssl pkey -pubout), an OpenSSH line (ssh-ed25519 AAAA...; "
+    "sk-ssh-ed25519@openssh.com AAAA... of a security key) or a minisign public key, of Ed25519 or "
+    "ECDSA P-256";
 
 absl::Status BadKey(absl::string_view what) {
   return api::Coded(absl::StatusCode::kInvalidArgument, "bad-key", what, kForms);
@@ -43,22 +44,34 @@ absl::StatusOr<KeyText> ParsePem(absl::string_view text) {
   return KeyText{KeyText::Kind::kSpkiDer, *std::move(der)};
 }
 
+// "ssh:" and what its owner added: it is shown and compared, so no character of it is unseen.
+bool IsApplication(absl::string_view text) {
+  return !text.empty() && text.size() <= 255 &&
+         std::all_of(text.begin(), text.end(), [](char c) { return absl::ascii_isgraph(c); });
+}
+
 absl::StatusOr<KeyText> ParseOpenSsh(absl::string_view type, absl::string_view base64) {
   auto decoded = Base64DecodeStrict(base64);
   if (!decoded.ok()) return BadKey("the OpenSSH public key is not base64");
   absl::string_view blob = *decoded;
-  absl::string_view inner, curve, key;
+  absl::string_view inner, curve, key, application;
   if (!TakeString(&blob, &inner) || inner != type) {
     return BadKey("the OpenSSH public key is damaged: its two type names differ");
   }
-  if (type == "ecdsa-sha2-nistp256" && (!TakeString(&blob, &curve) || curve != "nistp256")) {
+  const bool security_key = absl::StartsWith(type, "sk-");
+  const bool p256 = absl::StrContains(type, "ecdsa-");
+  if (p256 && (!TakeString(&blob, &curve) || curve != "nistp256")) {
     return BadKey("the OpenSSH public key is damaged: not the curve of its type");
   }
-  if (!TakeString(&blob, &key) || !blob.empty()) {
+  if (!TakeString(&blob, &key) || (security_key && !TakeString(&blob, &application)) ||
+      !blob.empty()) {
     return BadKey("the OpenSSH public key is damaged: wrong length");
   }
-  return KeyText{type == "ssh-ed25519" ? KeyText::Kind::kEd25519Raw : KeyText::Kind::kP256Point,
-                 std::string(key)};
+  if (security_key && !IsApplication(application)) {
+    return BadKey("the application of the security key is empty, too long or not of plain letters");
+  }
+  return KeyText{p256 ? KeyText::Kind::kP256Point : KeyText::Kind::kEd25519Raw, std::string(key),
+                 std::string(application)};
 }
 
 absl::StatusOr<KeyText> ParseMinisign(absl::string_view base64) {
@@ -89,15 +102,13 @@ absl::StatusOr<KeyText> ParseKeyText(absl::string_view text) {
   }
   std::vector<absl::string_view> words = absl::StrSplit(text, absl::MaxSplits(' ', 2));
   if (words.size() >= 2) {
-    if (words[0] == "ssh-ed25519" || words[0] == "ecdsa-sha2-nistp256") {
+    if (words[0] == "ssh-ed25519" || words[0] == "ecdsa-sha2-nistp256" ||
+        words[0] == "sk-ssh-ed25519@openssh.com" ||
+        words[0] == "sk-ecdsa-sha2-nistp256@openssh.com") {
       return ParseOpenSsh(words[0], words[1]);
     }
-    if (absl::StartsWith(words[0], "sk-")) {
-      return Unsupported(
-          absl::StrCat("keys of type ", words[0].substr(0, 64),
-                       " sign in a form of their own, which this version does not know"));
-    }
-    if (absl::StartsWith(words[0], "ssh-") || absl::StartsWith(words[0], "ecdsa-")) {
+    if (absl::StartsWith(words[0], "ssh-") || absl::StartsWith(words[0], "ecdsa-") ||
+        absl::StartsWith(words[0], "sk-") || absl::StartsWith(words[0], "webauthn-")) {
       return Unsupported(
           absl::StrCat("keys of type ", words[0].substr(0, 64), " are not supported"));
     }

@@ -11,6 +11,7 @@
 #include "machineconfig/sign/ed25519_point.h"
 #include "machineconfig/sign/key_text.h"
 #include "machineconfig/sign/openssl_ptr.h"
+#include "machineconfig/sign/ssh_wire.h"
 
 namespace basalt::sign {
 namespace {
@@ -131,15 +132,25 @@ absl::StatusOr<PublicKey> PublicKey::FromOpenSsl(const EVP_PKEY* key) {
 absl::StatusOr<PublicKey> PublicKey::Parse(absl::string_view text) {
   auto parsed = ParseKeyText(text);
   if (!parsed.ok()) return parsed.status();
-  switch (parsed->kind) {
-    case KeyText::Kind::kSpkiDer:
-      return FromSpkiDer(parsed->bytes);
-    case KeyText::Kind::kEd25519Raw:
-      return FromEd25519(parsed->bytes);
-    case KeyText::Kind::kP256Point:
-      break;
-  }
-  return FromSpkiDer(absl::StrCat(kP256SpkiPrefix, parsed->bytes));
+  absl::StatusOr<PublicKey> key = [&]() -> absl::StatusOr<PublicKey> {
+    switch (parsed->kind) {
+      case KeyText::Kind::kSpkiDer:
+        return FromSpkiDer(parsed->bytes);
+      case KeyText::Kind::kEd25519Raw:
+        return FromEd25519(parsed->bytes);
+      case KeyText::Kind::kP256Point:
+        break;
+    }
+    return FromSpkiDer(absl::StrCat(kP256SpkiPrefix, parsed->bytes));
+  }();
+  if (!key.ok() || parsed->application.empty()) return key;
+  return key->OnSecurityKey(parsed->application);
+}
+
+PublicKey PublicKey::OnSecurityKey(absl::string_view application) const {
+  PublicKey out = *this;
+  out.application_ = std::string(application);
+  return out;
 }
 
 std::string PublicKey::Pem() const {
@@ -150,11 +161,29 @@ std::string PublicKey::Pem() const {
 }
 
 bool PublicKey::Verify(absl::string_view message, absl::string_view signature) const {
+  return application_.empty() && VerifyBare(message, signature);
+}
+
+bool PublicKey::VerifyTouched(absl::string_view message, uint8_t flags, uint32_t counter,
+                              absl::string_view signature) const {
+  if (application_.empty() || (flags & kUserPresent) == 0) return false;
+  std::string signed_bytes;
+  auto put = [&](const Digest& digest) {
+    signed_bytes.append(reinterpret_cast<const char*>(digest.bytes.data()), digest.bytes.size());
+  };
+  put(Sha256(application_));
+  signed_bytes.push_back(static_cast<char>(flags));
+  PutUint32(&signed_bytes, counter);
+  put(Sha256(message));
+  return VerifyBare(signed_bytes, signature);
+}
+
+bool PublicKey::VerifyBare(absl::string_view message, absl::string_view signature) const {
   if (!key_) return false;
   ErrorQueueGuard guard;
   const EVP_MD* md = nullptr;
   if (algorithm_ == Algorithm::kEd25519) {
-    if (!HasCanonicalS(signature)) return false;
+    if (!HasCanonicalS(signature) || HasWeakR(signature)) return false;
   } else {
     // What d2i reads and i2d writes back differently is BER, or has bytes behind its end.
     if (signature.empty() || signature.size() > 72) return false;

@@ -20,6 +20,8 @@ constexpr uint32_t kVersion = 1;
 constexpr absl::string_view kHash = "sha512";  // of what we sign
 constexpr absl::string_view kEd25519 = "ssh-ed25519";
 constexpr absl::string_view kP256 = "ecdsa-sha2-nistp256";
+constexpr absl::string_view kSkEd25519 = "sk-ssh-ed25519@openssh.com";
+constexpr absl::string_view kSkP256 = "sk-ecdsa-sha2-nistp256@openssh.com";
 constexpr absl::string_view kCurve = "nistp256";
 constexpr absl::string_view kBegin = "-----BEGIN SSH SIGNATURE-----";
 constexpr absl::string_view kEnd = "-----END SSH SIGNATURE-----";
@@ -32,11 +34,13 @@ absl::Status Bad(absl::string_view what) {
 }
 
 absl::Status Unknown(absl::string_view what) {
-  return api::Coded(absl::StatusCode::kInvalidArgument, "unknown-scheme",
-                    absl::StrCat("an SSH signature ", what,
-                                 " is not known to this version; it knows those of ssh-ed25519 and "
-                                 "ecdsa-sha2-nistp256 keys"),
-                    "sign with a key of one of those types");
+  return api::Coded(
+      absl::StatusCode::kInvalidArgument, "unknown-scheme",
+      absl::StrCat("an SSH signature ", what,
+                   " is not known to this version; it knows those of ssh-ed25519 and "
+                   "ecdsa-sha2-nistp256 keys, and of the same two on security keys "
+                   "(sk-ssh-ed25519@openssh.com, sk-ecdsa-sha2-nistp256@openssh.com)"),
+      "sign with a key of one of those types");
 }
 
 std::string Shown(absl::string_view text) { return absl::CHexEscape(text.substr(0, 64)); }
@@ -100,39 +104,66 @@ std::string NumbersOfDer(absl::string_view der) {
   return out;
 }
 
-absl::string_view TypeName(Algorithm algorithm) {
+absl::string_view TypeName(Algorithm algorithm, absl::string_view application) {
+  if (!application.empty()) return algorithm == Algorithm::kEd25519 ? kSkEd25519 : kSkP256;
   return algorithm == Algorithm::kEd25519 ? kEd25519 : kP256;
 }
 
 absl::Status ParseKey(absl::string_view blob, SshSignature& out) {
-  absl::string_view type, curve, key;
+  absl::string_view type, curve, key, application;
   if (!TakeString(&blob, &type)) return Bad("its public key is cut off");
-  if (type == kP256) {
+  const bool security_key = type == kSkEd25519 || type == kSkP256;
+  if (type == kP256 || type == kSkP256) {
     out.algorithm = Algorithm::kEcdsaP256;
     if (!TakeString(&blob, &curve) || curve != kCurve) {
       return Bad("its public key is on another curve than its type says");
     }
-  } else if (type != kEd25519) {
+  } else if (type != kEd25519 && type != kSkEd25519) {
     return Unknown(absl::StrCat("by a key of type `", Shown(type), "`"));
   }
   // Whether it is a good point was decided when the policy was read: only a key of the policy, byte
   // for byte, is believed.
   const size_t size = out.algorithm == Algorithm::kEd25519 ? 32 : 65;
-  if (!TakeString(&blob, &key) || key.size() != size || !blob.empty()) {
+  if (!TakeString(&blob, &key) || key.size() != size ||
+      (security_key && (!TakeString(&blob, &application) || application.empty())) ||
+      !blob.empty()) {
     return Bad("its public key has a wrong length");
   }
   out.key_raw = std::string(key);
+  out.application = std::string(application);
   return absl::OkStatus();
+}
+
+// What a security key adds: a byte of flags and a counter (PROTOCOL.u2f).
+absl::Status TakeTouch(absl::string_view* in, SshSignature& out) {
+  // Flags that announce further data, of which there is none in this form.
+  constexpr uint8_t kAttested = 0x40, kExtended = 0x80;
+  if (in->size() != 5) return Bad("the signature of a security key ends in flags and a counter");
+  out.flags = static_cast<uint8_t>((*in)[0]);
+  in->remove_prefix(1);
+  TakeUint32(in, &out.counter);
+  if ((out.flags & (kAttested | kExtended)) != 0) {
+    return Bad("its flags speak of data that is not there");
+  }
+  if ((out.flags & kUserPresent) != 0) return absl::OkStatus();
+  return api::Coded(absl::StatusCode::kPermissionDenied, "bad-signature",
+                    "the security key signed without being touched",
+                    "a key made with -O no-touch-required signs for whoever reaches the machine: "
+                    "make one without, ssh-keygen -t ed25519-sk");
 }
 
 absl::Status ParseInner(absl::string_view blob, SshSignature& out) {
   absl::string_view type, value;
-  if (!TakeString(&blob, &type) || !TakeString(&blob, &value) || !blob.empty()) {
+  if (!TakeString(&blob, &type) || !TakeString(&blob, &value) ||
+      (out.application.empty() && !blob.empty())) {
     return Bad("the signature inside is cut off or has bytes behind its end");
   }
-  if (type != TypeName(out.algorithm)) {
+  if (type != TypeName(out.algorithm, out.application)) {
     return Bad(absl::StrCat("it says `", Shown(type), "`, and its key is of type ",
-                            TypeName(out.algorithm)));
+                            TypeName(out.algorithm, out.application)));
+  }
+  if (!out.application.empty()) {
+    if (absl::Status s = TakeTouch(&blob, out); !s.ok()) return s;
   }
   if (out.algorithm == Algorithm::kEd25519) {
     if (value.size() != 64) return Bad("an Ed25519 signature has 64 bytes");
@@ -187,8 +218,14 @@ absl::StatusOr<SshSignature> ParseSshSignature(absl::string_view blob) {
 
 bool VerifySshSignature(const SshSignature& signature, const PublicKey& key,
                         absl::string_view message) {
-  return signature.algorithm == key.algorithm() && signature.key_raw == key.raw() &&
-         key.Verify(ToBeSigned(signature.name_space, signature.hash, message), signature.signature);
+  if (signature.algorithm != key.algorithm() || signature.key_raw != key.raw() ||
+      signature.application != key.application()) {
+    return false;
+  }
+  const std::string signed_bytes = ToBeSigned(signature.name_space, signature.hash, message);
+  return key.application().empty() ? key.Verify(signed_bytes, signature.signature)
+                                   : key.VerifyTouched(signed_bytes, signature.flags,
+                                                       signature.counter, signature.signature);
 }
 
 absl::StatusOr<std::string> UnarmorSshSignature(absl::string_view text) {
@@ -226,19 +263,31 @@ std::string ArmorSshSignature(absl::string_view blob) {
   return absl::StrCat(out, kEnd, "\n");
 }
 
-std::string SshKeyBlob(Algorithm algorithm, absl::string_view raw) {
+std::string SshKeyBlob(Algorithm algorithm, absl::string_view raw, absl::string_view application) {
   std::string out;
-  PutString(&out, TypeName(algorithm));
+  PutString(&out, TypeName(algorithm, application));
   if (algorithm == Algorithm::kEcdsaP256) PutString(&out, kCurve);
   PutString(&out, raw);
+  if (!application.empty()) PutString(&out, application);
   return out;
 }
 
-std::string SshFingerprint(Algorithm algorithm, absl::string_view raw) {
-  const Digest digest = Sha256(SshKeyBlob(algorithm, raw));
+std::string SshFingerprint(Algorithm algorithm, absl::string_view raw,
+                           absl::string_view application) {
+  const Digest digest = Sha256(SshKeyBlob(algorithm, raw, application));
   std::string base64 = Base64Encode(
       absl::string_view(reinterpret_cast<const char*>(digest.bytes.data()), digest.bytes.size()));
   return absl::StrCat("SHA256:", absl::StripSuffix(base64, "="));
+}
+
+std::string SshKeyLine(Algorithm algorithm, absl::string_view raw, absl::string_view application) {
+  return absl::StrCat(TypeName(algorithm, application), " ",
+                      Base64Encode(SshKeyBlob(algorithm, raw, application)));
+}
+
+std::string PublicKeyText(const PublicKey& key) {
+  if (key.application().empty()) return key.Pem();
+  return SshKeyLine(key.algorithm(), key.raw(), key.application());
 }
 
 std::string SshToBeSigned(v1::DocumentType type, absl::string_view message) {
@@ -263,7 +312,7 @@ std::string MakeSshSignature(const PrivateKey& key, v1::DocumentType type,
   std::string value = key.Sign(SshToBeSigned(type, message));
   if (half.algorithm() == Algorithm::kEcdsaP256) value = NumbersOfDer(value);
   std::string answer;
-  PutString(&answer, TypeName(half.algorithm()));
+  PutString(&answer, TypeName(half.algorithm(), ""));
   PutString(&answer, value);
   return SshSignatureOf(SshKeyBlob(half.algorithm(), half.raw()), type, answer);
 }

@@ -1,8 +1,8 @@
 // Signatures as `ssh-keygen -Y sign` makes them (PROTOCOL.sshsig of OpenSSH, version 1), by Ed25519
-// and ECDSA P-256 keys. What is signed is the payload itself; the namespace says of which type it
-// is. Each signature has one encoding here: what a lenient reader would let pass is refused. Pure,
-// thread-safe.
-// Reasons: bad-signature (not in this form, damaged), unknown-scheme (RSA, hardware keys (sk-*),
+// and ECDSA P-256 keys, in files or on security keys (sk-*, PROTOCOL.u2f). What is signed is the
+// payload itself; the namespace says of which type it is. Each signature has one encoding here:
+// what a lenient reader would let pass is refused. Pure, thread-safe. Reasons: bad-signature (not
+// in this form, damaged, a security key that nobody touched), unknown-scheme (RSA, webauthn-*,
 // another version).
 #pragma once
 
@@ -15,7 +15,7 @@
 
 namespace basalt::sign {
 
-inline constexpr size_t kMaxSshSignature = 1024;  // of a known key: about 300
+inline constexpr size_t kMaxSshSignature = 1024;  // of a known key: about 400
 
 // "basalt-machineconfig@v1"
 std::string SshNamespace(v1::DocumentType type);
@@ -27,6 +27,10 @@ struct SshSignature {
   std::string name_space;
   std::string hash;       // "sha256" or "sha512"
   std::string signature;  // as PublicKey::Verify takes it
+  // Of a security key; an empty application: an ordinary key.
+  std::string application;
+  uint8_t flags = 0;
+  uint32_t counter = 0;
 };
 absl::StatusOr<SshSignature> ParseSshSignature(absl::string_view blob);
 
@@ -39,9 +43,17 @@ absl::StatusOr<std::string> UnarmorSshSignature(absl::string_view text);
 std::string ArmorSshSignature(absl::string_view blob);
 
 // "SHA256:..." of a public key, as ssh-add -l shows it; `raw` as PublicKey::raw().
-std::string SshFingerprint(Algorithm algorithm, absl::string_view raw);
-// The public key on the wire (RFC 8709 section 4, RFC 5656 section 3.1).
-std::string SshKeyBlob(Algorithm algorithm, absl::string_view raw);
+std::string SshFingerprint(Algorithm algorithm, absl::string_view raw,
+                           absl::string_view application = "");
+// The public key on the wire (RFC 8709 section 4, RFC 5656 section 3.1, PROTOCOL.u2f).
+std::string SshKeyBlob(Algorithm algorithm, absl::string_view raw,
+                       absl::string_view application = "");
+// "ssh-ed25519 AAAA...", without a comment.
+std::string SshKeyLine(Algorithm algorithm, absl::string_view raw,
+                       absl::string_view application = "");
+// The text for a trust policy, which Parse reads back as the same key: PEM, and of a security key
+// the line, because PEM has no place for its application.
+std::string PublicKeyText(const PublicKey& key);
 
 // For a key that only an agent has: the bytes that it signs, and the blob of a signature made of
 // its answer, the signature of RFC 4253 section 6.6. The blob is not checked: parse it.

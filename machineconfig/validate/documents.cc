@@ -73,7 +73,7 @@ void CheckTrustPolicy(const v1::TrustPolicy& policy, Report& report) {
     names.insert(key.name());
     // Comments of OpenSSH lines and line ends do not make another key.
     std::string text(absl::StripAsciiWhitespace(key.public_key()));
-    if (text.rfind("ssh-", 0) == 0 || text.rfind("ecdsa-", 0) == 0) {
+    if (text.rfind("ssh-", 0) == 0 || text.rfind("ecdsa-", 0) == 0 || text.rfind("sk-", 0) == 0) {
       const size_t comment = text.find(' ', text.find(' ') + 1);
       if (comment != std::string::npos) text.resize(comment);
     }

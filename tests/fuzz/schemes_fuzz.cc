@@ -53,9 +53,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (ssh->key_raw.size() != (ssh->algorithm == Algorithm::kEd25519 ? 32u : 65u)) std::abort();
     if (UnarmorSshSignature(ArmorSshSignature(blob)).value_or("") != blob) std::abort();
     // A key that the caller chose may well be a good one, but it signed nothing of ours.
-    auto key = PublicKey::Parse(
-        (ssh->algorithm == Algorithm::kEd25519 ? "ssh-ed25519 " : "ecdsa-sha2-nistp256 ") +
-        Base64Encode(SshKeyBlob(ssh->algorithm, ssh->key_raw)));
+    auto key = PublicKey::Parse(SshKeyLine(ssh->algorithm, ssh->key_raw, ssh->application));
+    if (key.ok() && (key->raw() != ssh->key_raw || key->application() != ssh->application)) {
+      std::abort();
+    }
     if (key.ok() && VerifySshSignature(*ssh, *key, text)) std::abort();
   }
   return 0;

@@ -136,7 +136,9 @@ TEST(PublicKey, S9_OtherAlgorithmsAreNamedAndRefused) {
   };
   for (const Case& c : {
            Case{"ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQC7", "unsupported-key", "ssh-rsa"},
-           Case{"sk-ssh-ed25519@openssh.com AAAA", "unsupported-key", "sk-ssh-ed25519"},
+           Case{"sk-ssh-ed25519@openssh.com AAAA", "bad-key", "damaged"},
+           Case{"sk-ssh-ed25519-cert-v01@openssh.com AAAA", "unsupported-key", "cert-v01"},
+           Case{"webauthn-sk-ecdsa-sha2-nistp256@openssh.com AAAA", "unsupported-key", "webauthn"},
            Case{"ecdsa-sha2-nistp384 AAAA", "unsupported-key", "nistp384"},
            Case{"", "bad-key", "empty"},
            Case{"hello", "bad-key", "known form"},

@@ -6,6 +6,7 @@
 #include "machineconfig/sign/detached.h"
 #include "tests/unit/machineconfig/sign/interop_testing.h"
 #include "tests/unit/machineconfig/sign/schemes_testing.h"
+#include "tests/unit/machineconfig/sign/security_key_testing.h"
 
 namespace basalt::sign {
 namespace {
@@ -101,6 +102,54 @@ TEST_F(SshInterop, SshKeygenVerifiesWhatWeSigned) {
     EXPECT_THAT(Read("out"), HasSubstr(SshFingerprint(half.algorithm(), half.raw())));
     Write("other.yaml", "something else");
     EXPECT_FALSE(Run(verify + "other.yaml"));
+  }
+}
+
+// The real ssh-keygen and its helper, with a security key that is only software behind them.
+TEST_F(SshInterop, WeVerifyWhatSshKeygenSignedOnASecurityKey) {
+#ifndef SECURITY_KEY_MIDDLEWARE
+  GTEST_SKIP() << "no middleware in this build: the programs of OpenSSH could not load it";
+#else
+  Write("n1.yaml", kPayload);
+  const std::string provider = "export SSH_SK_PROVIDER=" SECURITY_KEY_MIDDLEWARE "; ";
+  for (const char* type : {"-t ed25519-sk", "-t ecdsa-sk"}) {
+    for (const char* application : {"ssh:", "ssh:lab"}) {
+      SCOPED_TRACE(absl::StrCat(type, " ", application));
+      const std::string make =
+          absl::StrCat(provider, "rm -f id id.pub n1.yaml.sig; ssh-keygen -q ", type,
+                       " -N '' -C 'alice at work' -O application=", application, " -f id");
+      if (!Run(make)) GTEST_SKIP() << "this ssh-keygen knows no security keys: " << Read("out");
+      ASSERT_TRUE(
+          Run(provider + "ssh-keygen -Y sign -n basalt-machineconfig@v1 -f id n1.yaml </dev/null"))
+          << Read("out");
+      EXPECT_THAT(Judge(Read("n1.yaml.sig"), Read("id.pub")), HasReason(""));
+      auto key = PublicKey::Parse(Read("id.pub"));
+      ASSERT_TRUE(key.ok()) << key.status();
+      EXPECT_EQ(key->application(), application);
+      ASSERT_TRUE(Run("ssh-keygen -l -f id.pub"));
+      EXPECT_THAT(Read("out"),
+                  HasSubstr(SshFingerprint(key->algorithm(), key->raw(), key->application())));
+      // And the reverse: what our tests build, ssh-keygen takes.
+      Write("allowed", "owner " + Read("id.pub"));
+      EXPECT_TRUE(
+          Run("ssh-keygen -Y verify -f allowed -I owner -n basalt-machineconfig@v1 -s "
+              "n1.yaml.sig <n1.yaml"))
+          << Read("out");
+    }
+  }
+#endif
+}
+
+TEST_F(SshInterop, SshKeygenVerifiesTheSoftwareSecurityKeyOfTheTests) {
+  Write("n1.yaml", kPayload);
+  for (const PrivateKey* half : {&Key("alice"), &P256Key()}) {
+    const SecurityKey key{*half, "ssh:lab"};
+    Write("sig", ArmorSshSignature(key.Blob(kConfig, kPayload)));
+    Write("allowed", "owner " + PublicKeyText(key.public_key()) + "\n");
+    EXPECT_TRUE(
+        Run("ssh-keygen -Y verify -f allowed -I owner -n basalt-machineconfig@v1 -s sig "
+            "<n1.yaml"))
+        << Read("out");
   }
 }
 

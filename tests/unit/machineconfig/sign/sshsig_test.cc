@@ -129,7 +129,11 @@ TEST(SshSig, S9_WhatIsNotExactlyOneIsRefused) {
   add(
       "hardware key", ed,
       [](Parts& p) { p.key = Str("sk-ssh-ed25519@openssh.com") + Str("k") + Str("ssh:"); },
-      "unknown-scheme", "`sk-ssh-ed25519@openssh.com`");
+      "bad-signature", "wrong length");
+  add(
+      "certificate of a hardware key", ed,
+      [](Parts& p) { p.key = Str("sk-ssh-ed25519-cert-v01@openssh.com") + Str("k"); },
+      "unknown-scheme", "`sk-ssh-ed25519-cert-v01@openssh.com`");
   add(
       "certificate", ed, [](Parts& p) { p.key = Str("ssh-ed25519-cert-v01@openssh.com"); },
       "unknown-scheme", "cert");
