@@ -50,6 +50,9 @@ class KeyRing {
                                           const v1::Signature& signature) const;
   absl::StatusOr<const KnownKey*> FindMinisign(const v1::SignedDocument& document,
                                                const v1::Signature& signature) const;
+  // A key that a signature of nobody here is tried against, so that it costs what one of ours that
+  // does not fit costs; null when there is none of the algorithm.
+  const KnownKey* Decoy(Algorithm algorithm) const;
   // It was made by `who`, where that is known, and that is no key of the policy.
   absl::Status NoKey(absl::string_view who) const;
   std::vector<KnownKey> keys_;
