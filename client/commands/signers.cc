@@ -1,6 +1,9 @@
 #include "client/commands/signers.h"
 
+#include <cstdlib>
+
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
@@ -13,6 +16,7 @@
 #include "machineconfig/sign/detached.h"
 #include "machineconfig/sign/document.h"
 #include "machineconfig/sign/keys.h"
+#include "machineconfig/sign/sshsig.h"
 
 namespace basalt::client {
 namespace {
@@ -21,6 +25,7 @@ namespace {
 constexpr absl::Duration kSignCommandTimeout = absl::Minutes(5);
 constexpr size_t kMaxSignCommandOutput = 64 << 10;
 constexpr size_t kMaxSignatureFile = 64 << 10;
+constexpr absl::string_view kSshKeygenPrefix = "ssh-keygen:";
 
 absl::Status CommandFailed(const SigningOptions& options, absl::string_view what) {
   return api::Coded(absl::StatusCode::kFailedPrecondition, "sign-command",
@@ -52,6 +57,33 @@ absl::Status SignByCommand(const SigningOptions& options, v1::SignedDocument& do
                             options.sign_public_key, " over this document"));
 }
 
+// As the shell takes it for one word.
+std::string ShellWord(absl::string_view text) {
+  return absl::StrCat("'", absl::StrReplaceAll(text, {{"'", "'\\''"}}), "'");
+}
+
+// ssh-keygen asks for a passphrase or a touch itself, on the terminal or with SSH_ASKPASS.
+absl::Status SignBySshKeygen(absl::string_view key, v1::SignedDocument& document) {
+  std::string path(key);
+  const char* home = getenv("HOME");
+  if (absl::StartsWith(path, "~/") && home != nullptr) path = absl::StrCat(home, path.substr(1));
+  const std::string command = absl::StrCat(
+      "ssh-keygen -q -Y sign -n ", sign::SshNamespace(document.type()), " -f ", ShellWord(path));
+  absl::StatusOr<std::string> text =
+      RunFilter(command, document.payload(), kSignCommandTimeout, kMaxSignCommandOutput);
+  absl::StatusOr<v1::Signature> signature =
+      text.ok() ? sign::ReadDetachedSignature(*text) : absl::StatusOr<v1::Signature>(text.status());
+  if (!signature.ok()) {
+    return api::Coded(absl::StatusCode::kFailedPrecondition, "ssh-keygen",
+                      absl::StrCat("ssh-keygen made no signature with ", path, ": ",
+                                   signature.status().message()),
+                      "what it said stands above; without a terminal SSH_ASKPASS gives the "
+                      "passphrase, or ssh-add the key and use --key ssh-agent:");
+  }
+  *document.add_signatures() = *std::move(signature);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status AddSignatures(Session& session, const SigningOptions& options,
@@ -70,6 +102,10 @@ absl::Status AddSignatures(Session& session, const SigningOptions& options,
   for (absl::string_view path : paths) {
     if (absl::ConsumePrefix(&path, kAgentPrefix)) {
       if (absl::Status s = AddAgentSignature(path, document); !s.ok()) return s;
+      continue;
+    }
+    if (absl::ConsumePrefix(&path, kSshKeygenPrefix)) {
+      if (absl::Status s = SignBySshKeygen(path, document); !s.ok()) return s;
       continue;
     }
     absl::StatusOr<sign::PrivateKey> key = LoadKey(std::string(path), session.passphrase());

@@ -33,8 +33,8 @@ absl::Status Bad(absl::string_view what) {
 absl::Status Unsupported(absl::string_view what) {
   return api::Coded(
       absl::StatusCode::kInvalidArgument, "unsupported-key", what,
-      "sign with ssh-keygen, which asks for the passphrase or the agent: nodectl sign "
-      "--payload-only, ssh-keygen -Y sign, nodectl sign --attach");
+      "let ssh-keygen sign, which asks for the passphrase or the touch: --key ssh-keygen:FILE; or "
+      "once ssh-add FILE, then --key ssh-agent:");
 }
 
 struct Cleansed {

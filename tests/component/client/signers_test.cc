@@ -176,6 +176,37 @@ TEST_F(Signers, TheFileOfSshKeygenIsAKeyLikeOthers) {
   EXPECT_THAT(Run({"verify", "-f", Path("n1.json")}).out, HasSubstr("signed by alice"));
 }
 
+// Its private key is encrypted in a form of OpenSSH's own; ssh-keygen opens it, and asks itself.
+TEST_F(Signers, AKeyThatOnlySshKeygenOpensSignsThroughIt) {
+  if (std::system("command -v ssh-keygen >/dev/null 2>&1") != 0) {
+    GTEST_SKIP() << "no ssh-keygen program";
+  }
+  const std::string file = Path("it's an id"), source = WriteConfig();
+  ASSERT_EQ(
+      std::system(absl::StrCat("ssh-keygen -q -t ed25519 -N secret123 -f \"", file, "\"").c_str()),
+      0);
+  auto half = sign::PublicKey::Parse(Read(file + ".pub"));
+  ASSERT_TRUE(half.ok()) << half.status();
+  Trust("alice", *half);
+  auto sign = [&](const std::string& key, const std::string& passphrase) {
+    Write(Path("askpass"), absl::StrCat("#!/bin/sh\necho ", passphrase, "\n"));
+    EXPECT_EQ(std::system(("chmod +x " + Path("askpass")).c_str()), 0);
+    return Run(
+        {"sign", "-f", source, "--allow-plaintext", "--key", key, "-o", Path("n1.json")},
+        {{"SSH_ASKPASS", Path("askpass")}, {"SSH_ASKPASS_REQUIRE", "force"}, {"DISPLAY", "none"}});
+  };
+  Ran alone = sign(file, "secret123");
+  EXPECT_EQ(alone.exit_code, 1);
+  EXPECT_THAT(alone.err, HasSubstr("--key ssh-keygen:FILE"));
+  Ran wrong = sign("ssh-keygen:" + file, "wrong");
+  EXPECT_EQ(wrong.exit_code, 1);
+  EXPECT_THAT(wrong.err, HasSubstr("ssh-keygen made no signature"));
+  EXPECT_EQ(Read(Path("n1.json")), "");
+  Ran made = sign("ssh-keygen:" + file, "secret123");
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+  EXPECT_THAT(Run({"verify", "-f", Path("n1.json")}).out, HasSubstr("signed by alice"));
+}
+
 // A real ssh-agent with one key of each kind that signs, and one that cannot.
 class AgentSigners : public Signers {
  protected:

@@ -66,7 +66,7 @@ TEST(OpenSshKey, BothAlgorithmsSign) {
 TEST(OpenSshKey, AnEncryptedKeyIsRefusedWithTheWayThatWorks) {
   const absl::Status status = ReadOpenSshKey(kEncrypted).status();
   EXPECT_THAT(status, HasReason("unsupported-key"));
-  EXPECT_THAT(api::Hint(status), HasSubstr("ssh-keygen -Y sign"));
+  EXPECT_THAT(api::Hint(status), HasSubstr("--key ssh-keygen:FILE"));
 }
 
 TEST(OpenSshKey, EveryPrefixIsRefused) {
