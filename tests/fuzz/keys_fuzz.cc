@@ -4,6 +4,7 @@
 
 #include "machineconfig/sign/keys.h"
 #include "machineconfig/sign/openssh_key.h"
+#include "machineconfig/sign/sshsig.h"
 #include "machineconfig/sign/x509.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -12,8 +13,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (const auto& key : {sign::PublicKey::Parse(text), sign::PublicKey::FromSpkiDer(text),
                           sign::PublicKey::FromEd25519(text)}) {
     if (!key.ok()) continue;
-    auto again = sign::PublicKey::Parse(key->Pem());
-    if (!again.ok() || again->id() != key->id() || again->raw() != key->raw()) std::abort();
+    auto again = sign::PublicKey::Parse(sign::PublicKeyText(*key));
+    if (!again.ok() || again->id() != key->id() || again->raw() != key->raw() ||
+        again->application() != key->application()) {
+      std::abort();
+    }
     if (key->Verify("message", text)) std::abort();
   }
   // Without a passphrase: key derivation is slow by design, and bounded by its own check.
