@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -82,6 +81,7 @@ class SetSigner {
                    "name the files of one set");
     }
     if (options_.payload_only) return WritePayload(batches[0]);
+    if (absl::Status s = RefuseOneTarget(items); !s.ok()) return s;
     for (Batch& batch : batches) {
       if (absl::Status s = Sign(batch); !s.ok()) return s;
     }
@@ -102,6 +102,20 @@ class SetSigner {
                                        " are both for this node; nothing was signed"),
                           "the later would undo the earlier: leave one of them out"),
                     name);
+    }
+    return absl::OkStatus();
+  }
+
+  // Signed files keep their names, and two directories may have one each.
+  absl::Status RefuseOneTarget(const std::vector<SetItem>& items) const {
+    std::map<std::string, std::string> file_of;
+    for (const SetItem& item : items) {
+      const auto [first, is_new] = file_of.emplace(Target(item), item.file);
+      if (is_new) continue;
+      return Usage("two-for-one-file",
+                   absl::StrCat(first->second, " and ", item.file, " would both be written to ",
+                                first->first, "; nothing was signed"),
+                   "sign them into directories of their own");
     }
     return absl::OkStatus();
   }

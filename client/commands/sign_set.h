@@ -42,8 +42,9 @@ struct SetItem {
   SignedConfig made;
 };
 
-// The rest of the way. Reasons also: two-for-one-node, other-set (the files are not those of the
-// ConfigSet), which-set (--attach and --payload-only are about one), those of signing.
+// The rest of the way. Reasons also: two-for-one-node, two-for-one-file, other-set (the files are
+// not those of the ConfigSet), which-set (--attach and --payload-only are about one), those of
+// signing.
 absl::Status SignSet(Session& session, const SignOptions& options, std::vector<SetItem> items,
                      const std::optional<Input>& set_file);
 

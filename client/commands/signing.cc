@@ -177,10 +177,7 @@ absl::Status KeepCopies(const Context& context, const std::vector<CopyToKeep>& c
     absl::Status made = MakeDirectory(DirectoryOf(files.back().path), 0700);
     if (!made.ok()) return made;
   }
-  // One file is made durable by itself: the rest of a disk is not its business.
-  absl::Status written = files.size() == 1 ? WriteFileAtomically(files[0].path, files[0].data, 0600)
-                                           : WriteFilesAtomically(files, 0600);
-  if (!written.ok()) return written;
+  if (absl::Status s = WriteFilesAtomically(files, 0600); !s.ok()) return s;
   for (const CopyToKeep& copy : copies) {
     const v1::Metadata& metadata = copy.config->metadata();
     const std::vector<int64_t> kept = Copies(context, metadata.name());

@@ -123,6 +123,8 @@ absl::Status WriteFileAtomically(const std::string& path, absl::string_view data
 }
 
 absl::Status WriteFilesAtomically(const std::vector<FileToWrite>& files, mode_t mode) {
+  // One file is made durable by itself: the rest of its disk is not its business.
+  if (files.size() == 1) return WriteFileAtomically(files[0].path, files[0].data, mode);
   std::vector<std::string> temporary;
   std::set<std::string> directories;
   size_t renamed = 0;

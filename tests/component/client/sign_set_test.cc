@@ -204,6 +204,20 @@ TEST_F(SignSet, TwoSetsOfSignedFilesGetASignatureEach) {
               HasSubstr("which-set"));
 }
 
+TEST_F(SignSet, TwoFilesOfOneNameInTwoDirectoriesDoNotOverwriteEachOther) {
+  for (const char* name : {"n1", "n2"}) {
+    ASSERT_EQ(
+        Run({"sign", "-f", Source(name), "--allow-plaintext", "-o", Path(name) + "/"}).exit_code,
+        0);
+    std::filesystem::rename(Path(absl::StrCat(name, "/", name, ".json")),
+                            Path(absl::StrCat(name, "/node.json")));
+  }
+  Ran ran = Run({"sign", "-f", Path("n1"), "-f", Path("n2"), "-o", Path("both") + "/"});
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_THAT(ran.err, HasSubstr("two-for-one-file"));
+  EXPECT_FALSE(std::filesystem::exists(Path("both")));
+}
+
 TEST_F(SignSet, AKeyElsewhereSignsOneFile) {
   Trust(alice_.public_key(), 1);
   Ran payload = Sign({"--payload-only"});

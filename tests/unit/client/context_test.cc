@@ -128,5 +128,23 @@ TEST(Files, AtomicWriteReplacesWholeAndSetsTheMode) {
   EXPECT_EQ(*ReadFile(path), "two");
 }
 
+TEST(Files, ManyAreWrittenWholeOrNotAtAll) {
+  std::string directory = ::testing::TempDir() + "/files.XXXXXX";
+  ASSERT_NE(mkdtemp(directory.data()), nullptr);
+  const std::string a = directory + "/a", b = directory + "/b";
+  ASSERT_TRUE(WriteFilesAtomically({{a, "1"}, {b, "2"}}, 0600).ok());
+  ASSERT_TRUE(WriteFilesAtomically({{a, "3"}, {b, "4"}}, 0600).ok());
+  EXPECT_EQ(*ReadFile(a), "3");
+  EXPECT_EQ(*ReadFile(b), "4");
+  struct stat st;
+  ASSERT_EQ(stat(b.c_str(), &st), 0);
+  EXPECT_EQ(st.st_mode & 0777, 0600u);
+  // One of them has no place: the others stay as they were, and nothing is left lying.
+  EXPECT_FALSE(WriteFilesAtomically({{a, "5"}, {directory + "/no/such", "6"}}, 0600).ok());
+  EXPECT_EQ(*ReadFile(a), "3");
+  EXPECT_EQ(ListFiles(directory)->size(), 2u);
+  EXPECT_TRUE(WriteFilesAtomically({}, 0600).ok());
+}
+
 }  // namespace
 }  // namespace basalt::client
