@@ -5,7 +5,8 @@
 //
 // So the first three come within one second, and a noded that crashes at once costs little. Exit 64
 // of the very first noded means that it could not start as it was told to (a mistyped option, a
-// port that is taken): the program ends with 64 instead. One thread, no allocation, CLOCK_BOOTTIME.
+// port that is taken): the program ends with 64 instead, unless it is PID 1, which has nobody to
+// tell. One thread, no allocation, CLOCK_BOOTTIME.
 #pragma once
 
 #include <cstdint>
@@ -21,13 +22,13 @@ class Keeper {
   static constexpr int64_t kLongestDelayNs = 30000000000;
   static constexpr int64_t kFeedPeriodNs = 30000000000;  // a lapse is counted, without a watchdog
 
-  // `watchdog_ns` 0: a noded that stops feeding is counted, not killed.
-  Keeper(Os& os, Channel& channel, int64_t watchdog_ns)
-      : os_(os), channel_(channel), watchdog_ns_(watchdog_ns) {}
+  // `watchdog_ns` 0: a noded that stops feeding is counted, not killed. `forever`: PID 1.
+  Keeper(Os& os, Channel& channel, int64_t watchdog_ns, bool forever)
+      : os_(os), channel_(channel), watchdog_ns_(watchdog_ns), forever_(forever) {}
   Keeper(const Keeper&) = delete;
   Keeper& operator=(const Keeper&) = delete;
 
-  int Start();                        // the first one. 0 or errno
+  int Start();  // the first one. 0 or errno; with `forever` always 0, and tried again
   bool OnExit(const Exited& exited);  // false: not noded
   void OnTime();
   int64_t NextDeadline() const;
@@ -39,12 +40,14 @@ class Keeper {
 
  private:
   int Launch();
+  void TryAgain(int error);
   int64_t Delay() const;
   int64_t FeedDeadline() const;
 
   Os& os_;
   Channel& channel_;
   const int64_t watchdog_ns_;
+  const bool forever_;
   int pid_ = 0;
   int64_t starts_ = 0;
   int restarts_ = 0;
