@@ -8,6 +8,7 @@
 #include "server/init/boot/links.h"
 #include "server/init/boot/modules.h"
 #include "server/init/boot/mounts.h"
+#include "server/init/boot/places.h"
 #include "server/init/boot/seed.h"
 #include "server/init/boot/sysctls.h"
 
@@ -34,9 +35,9 @@ BootReport Boot(Machine& machine, Watchdog& watchdog) {
   report.owns_kernel = machine.OwnsKernel();
   if (report.owns_kernel) machine.Write("/proc/sys/kernel/printk_devkmsg", "on\n", 3);
   Report(machine, nullptr, 0, "noded-init is PID 1%s", report.owns_kernel ? "" : " of a container");
-  if (int error = machine.LimitFiles(kMostFiles); error != 0 && report.owns_kernel) {
+  if (int error = machine.SetLimits(kMostFiles); error != 0 && report.owns_kernel) {
     ++failed;
-    Report(machine, "limit-failed", error, "limits: descriptors");
+    Report(machine, "limit-failed", error, "limits");
   }
   // 2. The baseline before a module brings code or a link that it should hold for.
   failed += SetBaseline(machine) != 0;
@@ -60,7 +61,11 @@ BootReport Boot(Machine& machine, Watchdog& watchdog) {
   failed += !state + !data;
   failed += BindPlaces(machine, state, data) != 0;
   // 5. Before anything makes a key. The host's randomness is not a container's to feed.
-  if (report.state.mounted()) failed += TakeSeed(machine) != 0;
+  if (report.state.mounted()) {
+    failed += TakeSeed(machine) != 0;
+    failed += TakeMachineId(machine) != 0;
+    failed += TakeTrust(machine) != 0;
+  }
   failed += BringLinksUp(machine) != 0;
   // 6. Last, so that it reaches every mount.
   failed += ShareMounts(machine) != 0;

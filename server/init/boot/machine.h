@@ -43,7 +43,9 @@ class Machine {
   virtual int Write(const char* path, const void* data, size_t size) = 0;
   virtual int WriteDurably(const char* path, uint64_t offset, const void* data, size_t size) = 0;
   virtual int Replace(const char* path, const void* data, size_t size) = 0;  // durable, 0600
-  virtual int Rename(const char* from, const char* to) = 0;                  // durable
+  // At most `most` bytes (EFBIG), whole or not at all, not durable.
+  virtual int Copy(const char* from, const char* to, size_t most, unsigned mode) = 0;
+  virtual int Rename(const char* from, const char* to) = 0;  // durable
   virtual int List(const char* directory, Names* names) = 0;
   virtual int DeviceOf(const char* path, unsigned* major, unsigned* minor) = 0;
 
@@ -52,7 +54,9 @@ class Machine {
   virtual int Unmount(const char* target) = 0;
   virtual int LoadModule(const char* path) = 0;
   virtual int LinkUp(const char* interface) = 0;
-  virtual int LimitFiles(uint64_t most) = 0;  // what services may ask for; no core files
+  // What services may ask for, and what they get unasked: descriptors up to `files`, processes
+  // without a limit (cgroups have one), no core files.
+  virtual int SetLimits(uint64_t files) = 0;
 
   virtual int RandomBytes(void* data, size_t size) = 0;  // never waits
   virtual int AddEntropy(const void* data, size_t size, bool credit) = 0;

@@ -5,7 +5,6 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <initializer_list>
 
 #include "server/init/boot/report.h"
 
@@ -73,15 +72,6 @@ int MountAll(Machine& machine, const FileSystem (&table)[kCount]) {
   return failed;
 }
 
-int BindOne(Machine& machine, const char* source, const char* target) {
-  if (!machine.Exists(target)) return 0;  // an image without it has no use for it
-  if (machine.IsMounted(target)) return 0;
-  int error = machine.MakeDirectory(source, 0755);
-  if (error == 0) error = machine.Mount(source, target, nullptr, MS_BIND, nullptr);
-  if (error != 0) Report(machine, "bind-failed", error, "places: %s on %s", source, target);
-  return error;
-}
-
 }  // namespace
 
 int MountEarly(Machine& machine) { return MountAll(machine, kEarly); }
@@ -116,21 +106,6 @@ int EnableControllers(Machine& machine) {
   }
   Report(machine, nullptr, 0, "cgroups: %d controllers", enabled);
   return failure;
-}
-
-int BindPlaces(Machine& machine, bool state, bool data) {
-  int failed = 0;
-  // Rendered configs and the node password: secrets, so with what a reset wipes first.
-  if (state) failed += BindOne(machine, "/state/rancher", "/etc/rancher") != 0;
-  if (data && machine.Exists("/var")) {
-    // All of /var, since kubelet, CNI plugins and containers each want a corner of it.
-    for (const char* part : {"/data/var", "/data/var/lib", "/data/var/log"}) {
-      int error = machine.MakeDirectory(part, 0755);
-      if (error != 0) Report(machine, "bind-failed", error, "places: %s", part);
-    }
-    failed += BindOne(machine, "/data/var", "/var") != 0;
-  }
-  return failed;
 }
 
 int ShareMounts(Machine& machine) {

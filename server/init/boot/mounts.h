@@ -15,9 +15,6 @@ int MountLate(Machine& machine);
 // all. Only where the kernel is ours.
 int EnableControllers(Machine& machine);
 
-// Writable places of the root, on the volumes that are there.
-int BindPlaces(Machine& machine, bool state, bool data);
-
 // Mounts made later below / reach containers that ask for it, as kubelet wants.
 int ShareMounts(Machine& machine);
 

@@ -132,6 +132,24 @@ int RealMachine::Replace(const char* path, const void* data, size_t size) {
   return error;
 }
 
+int RealMachine::Copy(const char* from, const char* to, size_t most, unsigned mode) {
+  int error = WithFile(from, O_RDONLY, [&](int in) {
+    return WithFile(to, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, [&](int out) {
+      char part[4096];
+      for (size_t done = 0;;) {
+        ssize_t n = read(in, part, sizeof part);
+        if (n == 0) return fchmod(out, mode) == 0 ? 0 : errno;
+        if (n < 0) return errno;
+        done += static_cast<size_t>(n);
+        if (done > most) return EFBIG;
+        if (int failed = WriteAll(out, part, static_cast<size_t>(n)); failed != 0) return failed;
+      }
+    });
+  });
+  if (error != 0) unlink(to);
+  return error;
+}
+
 int RealMachine::Rename(const char* from, const char* to) {
   if (rename(from, to) != 0) return errno;
   return SyncDirectoryOf(to);
@@ -197,12 +215,16 @@ int RealMachine::LinkUp(const char* interface) {
   return error;
 }
 
-int RealMachine::LimitFiles(uint64_t most) {
+int RealMachine::SetLimits(uint64_t files) {
   // The kernel gives PID 1 a hard limit of 4,096; the soft one is each service's own to raise.
-  struct rlimit files = {.rlim_cur = 1024, .rlim_max = most};
+  struct rlimit descriptors = {.rlim_cur = 1024, .rlim_max = files};
+  struct rlimit processes = {.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
   struct rlimit core = {.rlim_cur = 0, .rlim_max = 0};
-  setrlimit(RLIMIT_CORE, &core);  // ignoring a failure: lowering has none
-  return setrlimit(RLIMIT_NOFILE, &files) == 0 ? 0 : errno;
+  int error = 0;
+  if (setrlimit(RLIMIT_CORE, &core) != 0) error = errno;
+  if (setrlimit(RLIMIT_NPROC, &processes) != 0) error = errno;
+  if (setrlimit(RLIMIT_NOFILE, &descriptors) != 0) error = errno;
+  return error;
 }
 
 int RealMachine::RandomBytes(void* data, size_t size) {

@@ -19,6 +19,7 @@ class RealMachine : public Machine {
   int Write(const char* path, const void* data, size_t size) override;
   int WriteDurably(const char* path, uint64_t offset, const void* data, size_t size) override;
   int Replace(const char* path, const void* data, size_t size) override;
+  int Copy(const char* from, const char* to, size_t most, unsigned mode) override;
   int Rename(const char* from, const char* to) override;
   int List(const char* directory, Names* names) override;
   int DeviceOf(const char* path, unsigned* major, unsigned* minor) override;
@@ -27,7 +28,7 @@ class RealMachine : public Machine {
   int Unmount(const char* target) override;
   int LoadModule(const char* path) override;
   int LinkUp(const char* interface) override;
-  int LimitFiles(uint64_t most) override;
+  int SetLimits(uint64_t files) override;
   int RandomBytes(void* data, size_t size) override;
   int AddEntropy(const void* data, size_t size, bool credit) override;
   int Run(const char* const* argv, int64_t limit_ns, Exited* exited) override;

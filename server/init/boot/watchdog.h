@@ -7,9 +7,10 @@
 //   beyond                                   never petted again, and an orderly restart is asked
 //                                            for; when that hangs too, the device ends it
 //
-// noded that hangs is killed and started again long before (Settings::watchdog_ns); this is for
-// when that does not help. Without a device the orderly restart is all there is, and the console
-// says so. One thread, CLOCK_BOOTTIME.
+// "Something" is HELLO or FEED; after a noded that hung it is FEED alone, so that one which hangs
+// after each start does not count. noded that hangs is killed and started again long before
+// (Settings::watchdog_ns); this is for when that does not help. Without a device the orderly
+// restart is all there is, and the console says so. One thread, CLOCK_BOOTTIME.
 #pragma once
 
 #include "server/init/boot/machine.h"

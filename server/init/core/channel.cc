@@ -71,7 +71,7 @@ void Channel::Handle() {
   if (op == Op::kHello) {
     if (size != sizeof(HelloBody)) return Reply(EPROTO, 0, 0);
     hello_seen_ = true;
-    fed_ns_ = os_.Now();
+    fed_ns_ = last_sign_ns_ = os_.Now();
     HelloReply hello = {.init_pid = init_pid,
                         .missed_feeds = missed_feeds,
                         .last_seq = supervisor_.last_seq(),
@@ -114,7 +114,7 @@ void Channel::Handle() {
     }
     case Op::kFeed:
       if (size != 0) return Reply(EPROTO, 0, 0);
-      fed_ns_ = os_.Now();
+      fed_ns_ = last_feed_ns_ = last_sign_ns_ = os_.Now();
       return Reply(0, 0, 0);
     case Op::kHealthy:
     case Op::kEnd:

@@ -35,6 +35,9 @@ class Channel {
   void Wake();
 
   int64_t fed_ns() const { return fed_ns_; }  // last HELLO or FEED; 0: none since Attach
+  // Of whichever noded it was, also when it is gone since; 0: none yet.
+  int64_t last_feed_ns() const { return last_feed_ns_; }
+  int64_t last_sign_ns() const { return last_sign_ns_; }  // FEED or HELLO
   EndAsked end_asked() const { return end_asked_; }
   uint32_t missed_feeds = 0;
   int64_t watchdog_ns = 0;
@@ -55,6 +58,8 @@ class Channel {
   bool wake_sent_ = false;
   uint64_t announced_seq_ = 0;
   int64_t fed_ns_ = 0;
+  int64_t last_feed_ns_ = 0;
+  int64_t last_sign_ns_ = 0;
   Header request_ = {};
   Packet packet_;
   // Replies are put together in place, behind the two heads.

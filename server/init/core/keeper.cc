@@ -50,6 +50,7 @@ void Keeper::OnTime() {
     ++channel_.missed_feeds;
     if (watchdog_ns_ != 0) {
       os_.Say("noded gives no sign of life: killed, to be started again");
+      hung_ns_ = now;
       KillNow();
     } else {
       os_.Say("noded gives no sign of life");

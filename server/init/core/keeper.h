@@ -36,6 +36,8 @@ class Keeper {
   void BeginShutdown(int64_t grace_ns);  // SIGTERM, later SIGKILL; no restart
   void KillNow();
   bool running() const { return pid_ != 0; }
+  // The watchdog killed it, and none that came after has fed yet.
+  bool hung() const { return hung_ns_ > channel_.last_feed_ns(); }
   bool misconfigured() const { return misconfigured_; }
 
  private:
@@ -54,6 +56,7 @@ class Keeper {
   int64_t started_ns_ = 0;
   int64_t restart_ns_ = Os::kNever;
   int64_t kill_ns_ = Os::kNever;
+  int64_t hung_ns_ = 0;
   int64_t counted_ns_ = 0;  // the feed whose lapse is counted already
   bool shutting_down_ = false;
   bool misconfigured_ = false;

@@ -11,6 +11,7 @@
 #include "server/init/boot/links.h"
 #include "server/init/boot/modules.h"
 #include "server/init/boot/mounts.h"
+#include "server/init/boot/places.h"
 #include "server/init/boot/seed.h"
 #include "server/init/boot/sysctls.h"
 #include "tests/unit/server/init/fake_machine.h"
@@ -21,6 +22,7 @@ namespace {
 class BootTest : public ::testing::Test {
  protected:
   void SetUp() override {
+    machine_.AddPartition("vda1", "ESP", 4096);
     machine_.AddPartition("vda2", "SLOT-A", 4096);
     machine_.AddPartition("vda4", "STATE", 32 << 20);
     machine_.AddPartition("vda5", "DATA", 32 << 20);
@@ -32,6 +34,7 @@ class BootTest : public ::testing::Test {
     machine_.files["/sys/class/net/eth0/device/x"] = "";
     machine_.files["/sys/class/net/lo/type"] = "772\n";
     machine_.files["/sys/class/net/cni0/type"] = "1\n";
+    machine_.files["/esp/basalt/trust.json"] = "{}";
     machine_.directories = {"/var", "/etc/rancher", "/state", "/data"};
     machine_.directories.insert("/sys/dev/block/254:0/slaves/vda2");
   }
@@ -61,6 +64,9 @@ TEST_F(BootTest, TheStepsComeInTheOrderThatTheyNeed) {
                                     "mount /state/rancher /etc/rancher",
                                     "mount /data/var /var",
                                     "replace /state/random-seed",
+                                    "replace /state/machine-id",
+                                    "copy /esp/basalt/trust.json /run/trust.json",
+                                    "unmount /esp",
                                     "link lo",
                                     "link eth0",
                                     "mount  /"};
@@ -203,6 +209,31 @@ TEST(Sysctls, WhatAKernelDoesNotHaveIsNoFailure) {
       EXPECT_EQ(s.value[0], '|');
     }
   }
+}
+
+TEST_F(BootTest, ANodeThatHasTrustNeverLooksAtTheMedium) {
+  machine_.directories.insert("/state/trust");
+  EXPECT_EQ(Run().failed_steps, 0);
+  EXPECT_EQ(machine_.Find("copy /esp"), -1);
+  EXPECT_FALSE(machine_.files.contains(kTrustSeed));
+}
+
+TEST_F(BootTest, TrustOnTheMediumMayBeMissingOrTooLarge) {
+  machine_.files["/esp/basalt/trust.json"] = std::string((4 << 20) + 1, 'x');
+  EXPECT_EQ(Run().failed_steps, 1);
+  EXPECT_TRUE(machine_.Said("[no-trust, errno 27]"));
+  EXPECT_FALSE(machine_.IsMounted("/esp"));
+}
+
+TEST_F(BootTest, TheMachineIdIsMadeOnce) {
+  Run();
+  std::string id = machine_.files[kMachineIdFile];
+  EXPECT_EQ(id.size(), 33u);
+  EXPECT_EQ(id.find_first_not_of("0123456789abcdef"), 32u);
+  machine_.random = 77;
+  EXPECT_EQ(TakeMachineId(machine_), 0);
+  EXPECT_EQ(machine_.files[kMachineIdFile], id);
+  EXPECT_EQ(machine_.files["/run/etc/machine-id"], id);
 }
 
 TEST(ClockFloor, T1_TheClockIsNeverBeforeTheBuildAndNeverGoesBack) {

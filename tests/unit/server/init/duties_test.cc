@@ -108,6 +108,32 @@ TEST_F(Pid1Test, I6_ANodedThatHangsIsReplacedAndThenTheMachineRestarts) {
   EXPECT_GT(machine_.pets.back(), os_.now - 16 * kSecond);
 }
 
+TEST_F(Pid1Test, I6_ANodedThatHangsAfterEachStartEndsInARestart) {
+  Begin();
+  for (int hangs = 0; hangs < 2; ++hangs) {
+    Pass(61 * kSecond);
+    ASSERT_EQ(os_.kills.back(), (std::pair<int, int>{os_.noded_pid, SIGKILL})) << hangs;
+    os_.End(os_.noded_pid, 0, SIGKILL);
+    Pass(kSecond);
+    ASSERT_EQ(Ask(Request(Op::kHello, HelloBody{.pid = 1})), 0);
+  }
+  Pass(58 * kSecond);
+  EXPECT_TRUE(Ending());
+  EXPECT_TRUE(program_->reboot());
+}
+
+TEST_F(Pid1Test, I1_ANodedThatCrashesForEverLeavesK3sAlone) {
+  Begin();
+  for (int crashes = 0; crashes < 40; ++crashes) {
+    os_.End(os_.noded_pid, 0, SIGSEGV);
+    program_->ReapAll();
+    program_->OnTime();
+    Pass(31 * kSecond);
+    ASSERT_EQ(Ask(Request(Op::kHello, HelloBody{.pid = 1})), 0);
+  }
+  EXPECT_FALSE(Ending());
+}
+
 TEST_F(Pid1Test, I6_ANodedThatNeverComesUpEndsTheBootToo) {
   machine_.now = os_.now;
   duties_ = std::make_unique<MachineDuties>(machine_);

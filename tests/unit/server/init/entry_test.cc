@@ -57,8 +57,8 @@ TEST(EntryText, AVariableIsTextThatEndsOnce) {
   EXPECT_STREQ(text, "noded_2.efi");
   for (const std::string& hostile :
        {std::string(), std::string("\6\0\0", 3), std::string("\6\0\0\0", 4), Variable(""),
-        Variable("a", false), Variable("a") + std::string(2, '\0'), Variable("a") + Variable("b"), Variable("a\nb"),
-        Variable("caf\xe9"), Variable(std::string(kEntryNameSize, 'x')),
+        Variable("a", false), Variable("a") + std::string(2, '\0'), Variable("a") + Variable("b"),
+        Variable("a\nb"), Variable("caf\xe9"), Variable(std::string(kEntryNameSize, 'x')),
         std::string("\6\0\0\0\x61\xd8\0\0", 8), Variable(std::string(60000, 'x'))}) {
     EXPECT_FALSE(read(hostile)) << hostile.size();
   }

@@ -74,6 +74,14 @@ class FakeMachine : public Machine {
     done.push_back(std::string("replace ") + path);
     return 0;
   }
+  int Copy(const char* from, const char* to, size_t most, unsigned) override {
+    if (int error = Failure("copy", from); error != 0) return error;
+    if (!files.contains(from)) return ENOENT;
+    if (files[from].size() > most) return EFBIG;
+    files[to] = files[from];
+    done.push_back(std::string("copy ") + from + " " + to);
+    return 0;
+  }
   int Rename(const char* from, const char* to) override {
     if (int error = Failure("rename", from); error != 0) return error;
     files[to] = files.at(from);
@@ -118,7 +126,7 @@ class FakeMachine : public Machine {
     done.push_back(std::string("link ") + interface);
     return 0;
   }
-  int LimitFiles(uint64_t) override { return 0; }
+  int SetLimits(uint64_t) override { return 0; }
   int RandomBytes(void* data, size_t size) override {
     memset(data, ++random, size);
     return 0;
