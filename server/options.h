@@ -15,6 +15,7 @@ struct ServeOptions {
   std::string trust;          // file with the seed of the trust chain; "" when one is stored
   std::string init_program;   // noded-init; default: beside noded
   std::string fetch_program;  // noded-fetch; default: beside noded
+  std::string dhcp_program;   // noded-dhcp, for metal: beside noded
   bool own_namespaces = false;
   bool operator==(const ServeOptions&) const = default;
 };

@@ -23,6 +23,7 @@
 #include "api/tls13.h"
 #include "server/engine/node.h"
 #include "server/engine/real_executor.h"
+#include "server/first_network.h"
 #include "server/host/clock.h"
 #include "server/host/fd.h"
 #include "server/host/platform.h"
@@ -271,6 +272,10 @@ absl::Status Serve(const ServeOptions& options) {
     absl::StatusOr<host::BootStatus> found = AskPid1(**supervisor);
     if (!found.ok()) return found.status();
     boot = *std::move(found);
+    if (absl::Status network = StartFirstNetwork(**supervisor, options.dhcp_program);
+        !network.ok()) {
+      std::fprintf(stderr, "noded: %s; going on without\n", std::string(network.message()).c_str());
+    }
     if (boot.state_missing) return WaitWithoutState(**supervisor, boot, termination->get());
   }
 
