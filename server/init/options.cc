@@ -31,7 +31,7 @@ const char* ParseOptions(int argc, char** argv, Options* options) {
     options->cgroup_base = kPid1Cgroups;
     options->settings.watchdog_ns = kPid1Watchdog;
   }
-  for (int i = options->pid1 ? 2 : 1; i < argc; ++i) {
+  for (int i = options->pid1 ? 2 : 1; i < argc; i += 2) {
     if (strcmp(argv[i], "--") == 0) {
       if (i + 1 >= argc) return "the program of noded is missing after --";
       options->noded = argv + i + 1;
@@ -48,7 +48,6 @@ const char* ParseOptions(int argc, char** argv, Options* options) {
     } else {
       return "unknown option";
     }
-    ++i;
   }
   return options->pid1 ? nullptr : "-- and the program of noded are missing";
 }

@@ -98,6 +98,17 @@ TEST_F(Pid1, I1_NodedIsReplacedAndAServiceKeepsItsPid) {
   EXPECT_EQ(init_.Say("k3s", "say alive"), "ok");
 }
 
+TEST_F(Pid1, ItsMemoryIsBelowTwoMegabytes) {
+  std::istringstream lines(OfInit("smaps_rollup"));
+  long kilobytes = -1;
+  for (std::string line; std::getline(lines, line);) {
+    if (absl::StartsWith(line, "Rss:")) std::istringstream(line.substr(4)) >> kilobytes;
+  }
+  EXPECT_GT(kilobytes, 0);
+  EXPECT_LT(kilobytes, 2048);
+  RecordProperty("resident_kilobytes", std::to_string(kilobytes));
+}
+
 TEST_F(Pid1, Exit64DoesNotEndIt) {
   ASSERT_EQ(send(noded_.connection.get(), "64", 2, 0), 2);
   noded_ = init_.AwaitNoded();
@@ -153,7 +164,7 @@ TEST_F(Pid1, NodedAsksForARestart) {
   ExpectEnd(SIGHUP);
 }
 
-TEST_F(Pid1, I8_I10_WhatIgnoresSigtermOrLeftItsSessionEndsInBoundedTime) {
+TEST_F(Pid1, I8_WhatIgnoresSigtermOrLeftItsSessionEndsInBoundedTime) {
   host::ServiceSpec spec = init_.Remote("stubborn");
   spec.stop_grace = absl::Milliseconds(50);
   int gate[2];

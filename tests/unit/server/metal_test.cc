@@ -46,7 +46,7 @@ TEST_F(MetalTest, ABootThatIsNotCountedIsToldOnceAndNothingIsWatched) {
   EXPECT_EQ(supervisor_.healthy, 1);
 }
 
-TEST_F(MetalTest, U2_ATrialIsGoodWhenEveryConditionHolds) {
+TEST_F(MetalTest, ATrialIsGoodWhenEveryConditionHolds) {
   supervisor_.boot.entry = Entry::kTrial;
   conditions_ = {{.type = "K3sRunning", .holds = true}, {.type = "NodeReady", .holds = false}};
   Begin();

@@ -168,7 +168,7 @@ TEST_F(Pid1Test, ADeviceThatWaitsLessIsPettedMoreOften) {
   EXPECT_GE(machine_.pets.size(), 10u);
 }
 
-TEST_F(Pid1Test, U2_ATrialThatNobodyCallsGoodGoesBack) {
+TEST_F(Pid1Test, ATrialThatNobodyCallsGoodGoesBack) {
   OnTrial();
   Begin();
   for (int i = 0; i < 29; ++i) {
@@ -282,7 +282,7 @@ TEST_F(Pid1Test, AContainerNeverRestartsItsHost) {
   EXPECT_TRUE(machine_.pets.empty());
 }
 
-TEST(End, KillsEverythingFlushesAndSwitchesOff) {
+TEST(End, I10_WhatEscapedIsKilledByItsCgroupThenAllIsFlushed) {
   FakeMachine machine;
   machine.children = 3;
   machine.mounts.push_back({"/dev/vda4", "/state", "ext4", "", 0});

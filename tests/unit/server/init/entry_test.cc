@@ -113,7 +113,7 @@ TEST(EntryText, TriesStandRightBeforeTheSuffix) {
   }
 }
 
-TEST(EntryText, U9_TheRootOfACommandLineIsOneAndWhole) {
+TEST(EntryText, TheRootOfACommandLineIsOneAndWhole) {
   char root[kRootSize];
   auto read = [&](const std::string& line) {
     return RootOfCommandLine(line.data(), line.size(), root);
@@ -257,7 +257,7 @@ TEST_F(BootEntryTest, AGoodEntryIsNeverOverwritten) {
   EXPECT_TRUE(machine_.files.contains(kFrom));
 }
 
-TEST_F(BootEntryTest, U8_ADiskErrorIsToldAndTriedAgain) {
+TEST_F(BootEntryTest, ADiskErrorIsToldAndTriedAgain) {
   entry_.Look();
   machine_.Fail("rename", kFrom, ENOSPC);
   EXPECT_EQ(entry_.Bless(), ENOSPC);

@@ -77,7 +77,7 @@ TEST_F(VolumeTest, WhatLooksLikeDataIsNeverFormatted) {
   EXPECT_TRUE(machine_.Said("[volume-foreign]"));
 }
 
-TEST_F(VolumeTest, U1_AFormatThatAPowerCutEndedIsDoneAgain) {
+TEST_F(VolumeTest, AFormatThatAPowerCutEndedIsDoneAgain) {
   // Cut after the mark, or anywhere in the format: the head holds rubbish, the mark is there.
   Disk().replace(kMarkAt, sizeof kFormatMark, kFormatMark, sizeof kFormatMark);
   Disk()[5000] = 'x';
