@@ -49,9 +49,9 @@ BootReport Boot(Machine& machine, Watchdog& watchdog) {
   // 4. The clock before the first file system is written.
   report.clock_raised = RaiseClock(machine);
   if (report.owns_kernel) {
-    report.state = OpenVolume(machine, "STATE", "/state", MS_NOEXEC);
+    report.state = OpenVolume(machine, "STATE", "/state", MS_NOEXEC, 0700);
     // With exec: K3s runs what it extracts below its data directory.
-    report.data = OpenVolume(machine, "DATA", "/data", 0);
+    report.data = OpenVolume(machine, "DATA", "/data", 0, 0755);
   } else {
     report.state = Given(machine, "/state");
     report.data = Given(machine, "/data");

@@ -37,6 +37,7 @@ void KillCgroups(Machine& machine) {
 }
 
 int Flush(Machine& machine) {
+  if (machine.OwnsKernel() && machine.IsMounted("/state")) LeaveSeed(machine);
   machine.SyncAll();
   int left = UnmountAll(machine);
   machine.SyncAll();
@@ -100,16 +101,17 @@ int UnmountAll(Machine& machine) {
 
 void EndMachine(Machine& machine, End end) {
   Report(machine, nullptr, 0, "ending: %s", end == End::kReboot ? "reboot" : "power off");
-  machine.PetWatchdog();  // the last time: what follows is shorter than it waits
+  machine.PetWatchdog();  // between the steps alone: one that hangs is ended by the device
   machine.SignalAll(SIGTERM);
   if (!machine.AwaitNoChildren(kTermLimit)) {
     KillCgroups(machine);
     machine.SignalAll(SIGKILL);
+    machine.PetWatchdog();
     if (!machine.AwaitNoChildren(kKillLimit)) {
       Report(machine, "process-left", 0, "ending: a process outlived SIGKILL");
     }
   }
-  if (machine.OwnsKernel() && machine.IsMounted("/state")) LeaveSeed(machine);
+  machine.PetWatchdog();
   int left = machine.Apart(Flush, kFlushLimit);
   if (left != 0) {
     Report(machine, "not-unmounted", left == ETIMEDOUT ? ETIMEDOUT : 0,

@@ -37,6 +37,7 @@ class Machine {
   virtual bool Exists(const char* path) = 0;
   virtual bool IsMounted(const char* path) = 0;
   virtual int MakeDirectory(const char* path, unsigned mode) = 0;  // there already: 0
+  virtual int SetMode(const char* path, unsigned mode) = 0;
   // Bytes from `offset`, fewer at the end of the file.
   virtual long Read(const char* path, uint64_t offset, void* data, size_t size) = 0;
   // One write to a file that exists: what the kernel's own files want.

@@ -86,6 +86,10 @@ int RealMachine::MakeDirectory(const char* path, unsigned mode) {
   return errno == EEXIST ? 0 : errno;
 }
 
+int RealMachine::SetMode(const char* path, unsigned mode) {
+  return chmod(path, mode) == 0 ? 0 : errno;
+}
+
 long RealMachine::Read(const char* path, uint64_t offset, void* data, size_t size) {
   size_t done = 0;
   int error = WithFile(path, O_RDONLY, [&](int fd) {

@@ -15,6 +15,7 @@ class RealMachine : public Machine {
   bool Exists(const char* path) override;
   bool IsMounted(const char* path) override;
   int MakeDirectory(const char* path, unsigned mode) override;
+  int SetMode(const char* path, unsigned mode) override;
   long Read(const char* path, uint64_t offset, void* data, size_t size) override;
   int Write(const char* path, const void* data, size_t size) override;
   int WriteDurably(const char* path, uint64_t offset, const void* data, size_t size) override;

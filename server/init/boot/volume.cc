@@ -108,8 +108,8 @@ int Inspect(Machine& machine, const char* device, uint64_t size) {
   return static_cast<int>(zero == 1 ? Content::kBlank : Content::kForeign);
 }
 
-VolumeReport OpenVolume(Machine& machine, const char* name, const char* target,
-                        unsigned long flags) {
+VolumeReport OpenVolume(Machine& machine, const char* name, const char* target, unsigned long flags,
+                        unsigned mode) {
   Partition p;
   if (int error = FindSoon(machine, name, &p); error != 0) {
     return Refuse(machine, name, VolumeState::kMissing, error,
@@ -168,6 +168,9 @@ VolumeReport OpenVolume(Machine& machine, const char* name, const char* target,
       machine.Unmount(target);
       return Refuse(machine, name, VolumeState::kFailed, error, "cannot write to %s", p.device);
     }
+  }
+  if ((error = machine.SetMode(target, mode)) != 0) {
+    Report(machine, "mode-failed", error, "%s: %s", name, target);  // damaged or read-only by now
   }
   Report(machine, nullptr, 0, "%s: %s on %s", name, p.device, target);
   return {.state = fresh ? VolumeState::kFormatted : VolumeState::kMounted};

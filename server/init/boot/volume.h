@@ -53,8 +53,8 @@ inline constexpr uint64_t kSmallestVolume = 16 << 20;
 // What lies on the device. -errno when it cannot be read, else a Content.
 int Inspect(Machine& machine, const char* device, uint64_t size);
 
-// `flags` beyond nosuid, nodev and noatime.
-VolumeReport OpenVolume(Machine& machine, const char* name, const char* target,
-                        unsigned long flags);
+// `flags` beyond nosuid, nodev and noatime; `mode` of the directory that is seen then.
+VolumeReport OpenVolume(Machine& machine, const char* name, const char* target, unsigned long flags,
+                        unsigned mode);
 
 }  // namespace basalt::init

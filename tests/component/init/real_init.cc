@@ -26,6 +26,11 @@ namespace {
 
 constexpr int kNotPermitted = 125;
 constexpr int kNotExecutable = 126;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = false;
+#endif
 
 std::vector<char*> Pointers(std::vector<std::string>& words) {
   std::vector<char*> argv;
@@ -121,7 +126,7 @@ void RealInit::StartPid1(const std::vector<std::string>& options) {
   if (either[0].revents != 0 || either[1].revents == 0) return;
   int status = 0;
   waitpid(std::exchange(pid_, 0), &status, 0);
-  if (!NODED_INIT_IS_STATIC && status == kNotExecutable << 8) {
+  if (kSanitized && status == kNotExecutable << 8) {
     why_ = "a sanitizer's noded-init wants libraries, and its root has none";
     return;
   }

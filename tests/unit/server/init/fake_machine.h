@@ -46,6 +46,10 @@ class FakeMachine : public Machine {
     directories.insert(path);
     return 0;
   }
+  int SetMode(const char* path, unsigned mode) override {
+    modes[path] = mode;
+    return 0;
+  }
   long Read(const char* path, uint64_t offset, void* data, size_t size) override {
     if (int error = Failure("read", path); error != 0) return -error;
     auto file = files.find(path);
@@ -219,6 +223,7 @@ class FakeMachine : public Machine {
   std::function<int(const std::string&, Exited*)> run;
   std::map<std::string, std::string> files;
   std::set<std::string> directories;
+  std::map<std::string, unsigned> modes;
   std::vector<Mounted> mounts;
   std::vector<int64_t> pets;
   std::vector<std::string> done, said;

@@ -33,7 +33,7 @@ class VolumeTest : public ::testing::Test {
     Disk()[1024 + 57] = static_cast<char>(0xef);
   }
   std::string& Disk() { return machine_.files[kDevice]; }
-  VolumeReport Open() { return OpenVolume(machine_, "STATE", "/state", MS_NOEXEC); }
+  VolumeReport Open() { return OpenVolume(machine_, "STATE", "/state", MS_NOEXEC, 0700); }
   bool Formatted() const { return machine_.Find("run /usr/sbin/mke2fs") >= 0; }
 
   FakeMachine machine_;
@@ -47,6 +47,7 @@ TEST_F(VolumeTest, AnEmptyPartitionIsFormattedOnceAndMounted) {
   const FakeMachine::Mounted* mount = machine_.MountOf("/state");
   ASSERT_NE(mount, nullptr);
   EXPECT_EQ(mount->type, "ext4");
+  EXPECT_EQ(machine_.modes["/state"], 0700u);
   EXPECT_EQ(mount->flags, MS_NOSUID | MS_NODEV | MS_NOATIME | MS_NOEXEC);
   // The tool is kept away from the mark, which is gone again.
   EXPECT_NE(machine_.done[1].find(" 5104"), std::string::npos) << machine_.done[1];
