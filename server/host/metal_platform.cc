@@ -1,4 +1,3 @@
-#include "absl/strings/str_cat.h"
 #include "server/host/hardware.h"
 #include "server/host/platform.h"
 #include "server/host/supervisor.h"
@@ -21,9 +20,9 @@ class MetalPlatform : public Platform {
   bool owns_namespaces() const override { return true; }
   std::string Unimplemented(const std::string& section) const override {
     if (section == "system" || section == "network" || section == "storage") {
-      return absl::StrCat("this release of noded has nothing yet that carries out `", section,
-                          "` on a machine");
+      return "this release of noded has nothing yet that carries it out";
     }
+    if (section == "audit") return "this release of noded keeps no audit log";
     return "";
   }
   absl::Status Reboot() override { return supervisor_.EndMachine(/*reboot=*/true); }
