@@ -18,6 +18,7 @@ constexpr size_t kMostSearch = 6;
 constexpr size_t kMostName = 253;
 
 bool IsAddress(const std::string& text) {
+  if (text.find('\0') != std::string::npos) return false;  // inet_pton would stop there
   in6_addr unused;
   return inet_pton(AF_INET, text.c_str(), &unused) == 1 ||
          inet_pton(AF_INET6, text.c_str(), &unused) == 1;

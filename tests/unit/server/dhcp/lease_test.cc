@@ -36,6 +36,10 @@ TEST(Lease, P5_AHostileServerPutsNothingElseIntoTheFile) {
   }
 }
 
+TEST(Lease, P8_AnAddressEndsWhereItsTextDoes) {
+  EXPECT_TRUE(FromText(std::string("servers 10.0.0.1\0\xf9x", 19)).servers.empty());
+}
+
 TEST(Lease, OnlyALeaseOrItsEndMatters) {
   EXPECT_EQ(ChangeOf({{"reason", "BOUND"}}), Change::kBound);
   EXPECT_EQ(ChangeOf({{"reason", "RENEW"}}), Change::kBound);
