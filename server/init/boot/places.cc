@@ -29,7 +29,8 @@ constexpr Place kPlaces[] = {
     {"/data/cni", "/etc/cni/net.d", true},
 };
 
-constexpr const char* kDirectories[] = {"/data/var", "/data/var/lib", "/data/var/log"};
+constexpr const char* kDirectories[] = {"/data/var", "/data/var/lib", "/data/var/lib/dhcpcd",
+                                        "/data/var/log"};
 
 int BindOne(Machine& machine, const Place& place) {
   if (!machine.Exists(place.target) || machine.IsMounted(place.target)) return 0;
