@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "api/coded_status.h"
 #include "api/grpc_log.h"
+#include "server/metal.h"
 #include "server/options.h"
 #include "server/serve.h"
 
@@ -48,7 +49,10 @@ int main(int argc, char** argv) {
     case basalt::Command::kServe:
       break;
   }
-  if (!basalt::UnderSupervisor()) return Fail(basalt::BecomeSupervisor(program, line->serve));
+  if (!basalt::UnderSupervisor()) {
+    if (line->serve.platform == "metal") return Fail(basalt::NotBelowPid1());
+    return Fail(basalt::BecomeSupervisor(program, line->serve));
+  }
   absl::Status status = basalt::Serve(line->serve);
   return status.ok() ? 0 : Fail(status);
 }

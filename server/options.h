@@ -9,15 +9,20 @@
 namespace basalt {
 
 struct ServeOptions {
-  std::string platform;       // "sandbox"
-  std::string root;           // absolute
+  std::string platform;       // "sandbox" or "metal"
+  std::string root;           // absolute; "/" on metal
   std::string listen;         // "127.0.0.1:0"; port 0 picks once
   std::string trust;          // file with the seed of the trust chain; "" when one is stored
   std::string init_program;   // noded-init; default: beside noded
   std::string fetch_program;  // noded-fetch; default: beside noded
+  std::string dhcp_program;   // noded-dhcp, for metal: beside noded
   bool own_namespaces = false;
   bool operator==(const ServeOptions&) const = default;
 };
+
+// Of a metal node that is told nothing else: the trust is what noded-init found on the ESP.
+inline constexpr char kMetalListen[] = ":6050";
+inline constexpr char kMetalTrust[] = "/run/trust.json";
 
 enum class Command { kServe, kVersion, kHelp };
 

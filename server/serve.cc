@@ -23,12 +23,14 @@
 #include "api/tls13.h"
 #include "server/engine/node.h"
 #include "server/engine/real_executor.h"
+#include "server/first_network.h"
 #include "server/host/clock.h"
 #include "server/host/fd.h"
 #include "server/host/platform.h"
 #include "server/host/supervisor.h"
 #include "server/host/vfs.h"
 #include "server/k3s/k3s_controller.h"
+#include "server/metal.h"
 #include "server/rpc/server.h"
 #include "server/trust/identity.h"
 #include "server/trust/trust_store.h"
@@ -39,6 +41,7 @@ namespace {
 constexpr char kSupervisorFd[] = "BASALT_SUPERVISOR_FD";
 constexpr rlim_t kDescriptors = 2048;
 constexpr size_t kMaxSeed = 4 << 20;
+constexpr char kMetalLock[] = "/run/noded.lock";
 constexpr absl::Duration kFeedEvery = absl::Seconds(10);
 constexpr absl::Duration kAskAgain = absl::Seconds(1);
 constexpr absl::Duration kShutdownGrace = absl::Seconds(2);
@@ -72,8 +75,7 @@ absl::Status MakeRoot(const std::string& root) {
 
 // One noded for a directory: two would overwrite each other's journal. The kernel gives the lock
 // back when this process ends, however it ends.
-absl::StatusOr<host::UniqueFd> LockRoot(const std::string& root) {
-  std::string path = absl::StrCat(root, "/lock");
+absl::StatusOr<host::UniqueFd> LockRoot(const std::string& root, const std::string& path) {
   host::UniqueFd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd.valid()) {
     return BadRoot(absl::StrCat("cannot open ", path, ": ", std::strerror(errno)));
@@ -255,20 +257,36 @@ absl::Status Serve(const ServeOptions& options) {
                       absl::StrCat("--own-namespaces: ", status.message()),
                       "start noded below `unshare --mount --net`, or without the flag");
   }
-  if (absl::Status status = MakeRoot(options.root); !status.ok()) return status;
-  absl::StatusOr<host::UniqueFd> lock = LockRoot(options.root);
+  const bool metal = options.platform == "metal";
+  if (absl::Status status = metal ? absl::OkStatus() : MakeRoot(options.root); !status.ok()) {
+    return status;
+  }
+  absl::StatusOr<host::UniqueFd> lock =
+      LockRoot(options.root, metal ? std::string(kMetalLock) : absl::StrCat(options.root, "/lock"));
   if (!lock.ok()) return lock.status();
   absl::StatusOr<std::unique_ptr<host::Supervisor>> supervisor =
       host::ConnectSupervisor(host::UniqueFd(channel));
   if (!supervisor.ok()) return supervisor.status();
+  host::BootStatus boot;
+  if (metal) {
+    absl::StatusOr<host::BootStatus> found = AskPid1(**supervisor);
+    if (!found.ok()) return found.status();
+    boot = *std::move(found);
+    if (absl::Status network = StartFirstNetwork(**supervisor, options.dhcp_program);
+        !network.ok()) {
+      std::fprintf(stderr, "noded: %s; going on without\n", std::string(network.message()).c_str());
+    }
+    if (boot.state_missing) return WaitWithoutState(**supervisor, boot, termination->get());
+  }
 
   absl::StatusOr<std::unique_ptr<host::Vfs>> vfs = host::OpenVfs(options.root);
   if (!vfs.ok()) return vfs.status();
   std::unique_ptr<host::Platform> platform =
-      host::MakeSandbox({.root = options.root,
-                         .k3s_address = HostOf(options.listen),
-                         .root_user = geteuid() == 0,
-                         .own_namespaces = options.own_namespaces});
+      metal ? host::MakeMetal(**supervisor)
+            : host::MakeSandbox({.root = options.root,
+                                 .k3s_address = HostOf(options.listen),
+                                 .root_user = geteuid() == 0,
+                                 .own_namespaces = options.own_namespaces});
   for (const std::string& dir : {platform->paths().state, platform->paths().data,
                                  platform->paths().run, platform->paths().etc}) {
     if (absl::Status status = (*vfs)->MakeDirs(dir); !status.ok()) return status;
@@ -352,6 +370,8 @@ absl::Status Serve(const ServeOptions& options) {
 
   EventPump pump(**executor, **supervisor, *k3s, *node);
   pump.Start();
+  BootHealth health(**executor, **supervisor, boot, [&k3s] { return k3s->Observe(); });
+  if (metal) health.Start();
   (*executor)->WatchFd(termination->get(), [&executor] { (*executor)->Stop(); });
   (*executor)->Run();
   server->Shutdown(kShutdownGrace);

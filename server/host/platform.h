@@ -14,7 +14,7 @@ namespace basalt::host {
 
 // Directories of the node; absolute. Below one root in the sandbox.
 struct NodePaths {
-  std::string root;  // of Vfs
+  std::string root;  // of Vfs; "" is /, so that root + "/" + path is always absolute
   std::string
       state;  // "state": identity, trust, generations, journal. Relative to root, like the rest
   std::string data;  // "data": store/, k3s/
@@ -31,10 +31,12 @@ struct Hardware {
   bool data_on_flash = false;  // SD or eMMC
 };
 
+class Supervisor;
+
 class Platform {
  public:
   virtual ~Platform() = default;
-  virtual std::string name() const = 0;  // "sandbox"
+  virtual std::string name() const = 0;  // "sandbox", "metal"
   virtual const NodePaths& paths() const = 0;
   virtual const Hardware& hardware() const = 0;
   // Where this node's K3s is probed and told to listen when the platform confines it: "127.0.0.1",
@@ -65,5 +67,9 @@ struct SandboxOptions {
 absl::Status CheckOwnNamespaces();
 
 std::unique_ptr<Platform> MakeSandbox(const SandboxOptions& options);
+
+// The machine itself: noded-init is PID 1 and has mounted STATE and DATA. `supervisor` is asked for
+// a reboot, and outlives this.
+std::unique_ptr<Platform> MakeMetal(Supervisor& supervisor);
 
 }  // namespace basalt::host

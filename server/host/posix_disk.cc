@@ -164,12 +164,14 @@ class PosixDisk : public Disk {
   bool Exists(const std::string& path) override {
     return UniqueFd(OpenBeneath(path, O_PATH, 0)).valid();
   }
-  absl::StatusOr<uint64_t> FreeBytes() override {
+  absl::StatusOr<uint64_t> FreeBytes(const std::string& dir) override {
+    UniqueFd fd(OpenBeneath(dir.empty() ? "." : dir, O_PATH, 0));
     struct statvfs st {};
-    if (fstatvfs(root_.get(), &st) != 0) return FromErrno(errno, "statvfs", "");
+    if (!fd.valid() || fstatvfs(fd.get(), &st) != 0) return FromErrno(errno, "statvfs", dir);
     return static_cast<uint64_t>(st.f_bavail) * st.f_frsize;
   }
   std::string Absolute(const std::string& path) const override {
+    if (path_ == "/") return absl::StrCat("/", path);
     return path.empty() ? path_ : absl::StrCat(path_, "/", path);
   }
 

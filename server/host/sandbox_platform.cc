@@ -1,44 +1,13 @@
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <sys/utsname.h>
-#include <unistd.h>
 
-#include <filesystem>
-#include <fstream>
-#include <sstream>
-#include <thread>
 #include <utility>
 
-#include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
+#include "server/host/hardware.h"
 #include "server/host/platform.h"
 
 namespace basalt::host {
 namespace {
-
-// MemTotal is what the kernel left of the modules; firmware, the kernel and a GPU take up to an
-// eighth. A "2 GB" board shows 1.8 GiB: guards compare the nominal size, so it is rounded up to 256
-// MiB below 1 GiB, to 512 MiB below 4 GiB and to 1 GiB above.
-int64_t NominalMemory(int64_t total) {
-  constexpr int64_t kMi = 1 << 20;
-  int64_t step = total <= 1024 * kMi ? 256 * kMi : total <= 4096 * kMi ? 512 * kMi : 1024 * kMi;
-  return (total + step - 1) / step * step;
-}
-
-int64_t MemTotal() {
-  std::ifstream in("/proc/meminfo");
-  std::string line;
-  while (std::getline(in, line)) {
-    if (line.rfind("MemTotal:", 0) != 0) continue;
-    std::istringstream words(line.substr(9));
-    int64_t kib = 0;
-    words >> kib;
-    return kib * 1024;
-  }
-  return 0;
-}
 
 // The numbers of the machine's own namespaces: pid since Linux 3.8, the others since 6.18
 // (linux/nsfs.h); before, only PID 1's can be compared with.
@@ -49,34 +18,11 @@ ino_t NamespaceOf(const char* process, const char* kind) {
   return stat(absl::StrCat("/proc/", process, "/ns/", kind).c_str(), &info) == 0 ? info.st_ino : 0;
 }
 
-// Does this directory lie on an SD card or eMMC? Partitions of one are below the card's own device.
-bool OnFlash(const std::string& directory) {
-  struct stat info {};
-  if (stat(directory.c_str(), &info) != 0) return false;
-  std::error_code error;
-  const std::string device = std::filesystem::read_symlink(
-      absl::StrCat("/sys/dev/block/", major(info.st_dev), ":", minor(info.st_dev)), error);
-  return !error && IsFlashDevice(device);
-}
-
-std::string Architecture() {
-  utsname name{};
-  uname(&name);
-  std::string machine = name.machine;
-  if (machine == "x86_64") return "amd64";
-  if (machine == "aarch64") return "arm64";
-  if (machine.rfind("arm", 0) == 0) return "arm";
-  return machine;
-}
-
 class SandboxPlatform : public Platform {
  public:
   explicit SandboxPlatform(const SandboxOptions& options) : options_(options) {
     paths_ = {.root = options.root, .state = "state", .data = "data", .run = "run", .etc = "etc"};
-    hardware_.architecture = Architecture();
-    hardware_.memory_total = NominalMemory(MemTotal());
-    hardware_.data_on_flash = OnFlash(options.root);
-    hardware_.cpus = static_cast<int>(std::thread::hardware_concurrency());
+    hardware_ = MeasureHardware(options.root);
   }
   std::string name() const override { return "sandbox"; }
   const NodePaths& paths() const override { return paths_; }
@@ -115,8 +61,6 @@ absl::Status CheckOwnNamespaces() {
   }
   return absl::OkStatus();
 }
-
-bool IsFlashDevice(absl::string_view device) { return absl::StrContains(device, "/mmc_host/"); }
 
 std::unique_ptr<Platform> MakeSandbox(const SandboxOptions& options) {
   return std::make_unique<SandboxPlatform>(options);

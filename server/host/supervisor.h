@@ -73,6 +73,21 @@ struct ServiceEvent {
   int signal = 0;
 };
 
+// How noded-init found the machine when it booted it as PID 1.
+struct BootStatus {
+  enum class Entry { kUncounted, kTrial, kGood, kStale };
+  bool owns_kernel = false;    // false: a container
+  bool state_missing = false;  // STATE is not there: nothing would be kept
+  bool data_missing = false;
+  std::string state_reason;  // for a person; "" when all is well
+  std::string data_reason;
+  Entry entry = Entry::kUncounted;  // of the boot loader: on trial, or called good
+  std::string entry_reason;
+  bool watchdog = false;  // a device resets the machine when noded stops feeding
+  bool clock_raised = false;
+  int failed_steps = 0;
+};
+
 class Supervisor {
  public:
   virtual ~Supervisor() = default;
@@ -94,6 +109,14 @@ class Supervisor {
   virtual int event_fd() const = 0;
   virtual void DrainWakeups() = 0;
   virtual absl::Status Feed() = 0;  // proof of life
+
+  // Below PID 1 alone; Unimplemented "not-pid1" elsewhere.
+  virtual absl::StatusOr<BootStatus> Boot() = 0;
+  // This boot is good: the boot loader may keep it. May be repeated. FailedPrecondition
+  // "entry-not-blessed": what was counted is not what runs, or the ESP could not be written.
+  virtual absl::Status Healthy() = 0;
+  // Begins the orderly end of the machine and returns: services, noded, everything.
+  virtual absl::Status EndMachine(bool reboot) = 0;
 };
 
 // Takes over the channel that noded-init left in descriptor `fd`; says HELLO.

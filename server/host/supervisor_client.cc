@@ -60,6 +60,9 @@ absl::Status FromErrno(int error, absl::string_view what) {
     case ESHUTDOWN:
       return api::Coded(absl::StatusCode::kUnavailable, "supervisor-stopping",
                         absl::StrCat(what, ": noded-init is stopping"));
+    case EOPNOTSUPP:
+      return api::Coded(absl::StatusCode::kUnimplemented, "not-pid1",
+                        absl::StrCat(what, ": noded-init is not PID 1 here"));
     case ENOSYS:
     case EPROTONOSUPPORT:
       return api::Coded(absl::StatusCode::kUnimplemented, "supervisor-too-old", text,
@@ -220,6 +223,41 @@ class Client : public Supervisor {
   absl::Status Feed() override {
     auto reply = channel_->Call(Op::kFeed, "");
     return reply.ok() ? FromErrno(reply->error, "feed") : reply.status();
+  }
+
+  absl::StatusOr<BootStatus> Boot() override {
+    auto reply = channel_->Call(Op::kBoot, "");
+    if (!reply.ok()) return reply.status();
+    if (reply->error != 0) return FromErrno(reply->error, "boot");
+    init::BootReply boot;
+    if (reply->body.size() != sizeof boot) return Malformed();
+    memcpy(&boot, reply->body.data(), sizeof boot);
+    if (boot.entry > static_cast<uint8_t>(BootStatus::Entry::kStale)) return Malformed();
+    return BootStatus{.owns_kernel = boot.owns_kernel != 0,
+                      .state_missing = boot.state >= init::kFirstMissingVolume,
+                      .data_missing = boot.data >= init::kFirstMissingVolume,
+                      .state_reason = Text(boot.state_reason),
+                      .data_reason = Text(boot.data_reason),
+                      .entry = static_cast<BootStatus::Entry>(boot.entry),
+                      .entry_reason = Text(boot.entry_reason),
+                      .watchdog = boot.watchdog != 0,
+                      .clock_raised = boot.clock_raised != 0,
+                      .failed_steps = boot.failed_steps};
+  }
+
+  absl::Status Healthy() override {
+    auto reply = channel_->Call(Op::kHealthy, "");
+    if (!reply.ok()) return reply.status();
+    if (reply->error == 0 || reply->error == EOPNOTSUPP || reply->error == ENOSYS) {
+      return FromErrno(reply->error, "healthy");
+    }
+    return api::Coded(absl::StatusCode::kFailedPrecondition, "entry-not-blessed",
+                      absl::StrCat("the boot entry stays as it is: ", strerror(reply->error)));
+  }
+
+  absl::Status EndMachine(bool reboot) override {
+    auto reply = channel_->Call(Op::kEnd, Bytes(init::EndBody{.reboot = reboot, .reserved = 0}));
+    return reply.ok() ? FromErrno(reply->error, "end") : reply.status();
   }
 
  private:

@@ -124,7 +124,11 @@ class DiskVfs : public Vfs {
     return clean.ok() && (clean->empty() || disk_->Exists(*clean));
   }
 
-  absl::StatusOr<uint64_t> FreeBytes() override { return disk_->FreeBytes(); }
+  absl::StatusOr<uint64_t> FreeBytes(absl::string_view dir) override {
+    absl::StatusOr<std::string> clean = Clean(dir);
+    if (!clean.ok()) return clean.status();
+    return disk_->FreeBytes(*clean);
+  }
 
   std::string Absolute(absl::string_view path) const override {
     return disk_->Absolute(std::string(path));

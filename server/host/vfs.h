@@ -51,7 +51,8 @@ class Vfs {
   virtual absl::StatusOr<std::vector<std::string>> List(
       absl::string_view dir) = 0;  // names, sorted
   virtual bool Exists(absl::string_view path) = 0;
-  virtual absl::StatusOr<uint64_t> FreeBytes() = 0;
+  // On the file system that `dir` lies on: below one root there may be several.
+  virtual absl::StatusOr<uint64_t> FreeBytes(absl::string_view dir) = 0;
   // Absolute path, for what must be handed to another process (K3s's --config).
   virtual std::string Absolute(absl::string_view path) const = 0;
 };

@@ -33,7 +33,7 @@ class Disk {
   virtual absl::Status SyncDir(const std::string& path) = 0;  // "" is the root
   virtual absl::StatusOr<std::vector<std::string>> List(const std::string& dir) = 0;
   virtual bool Exists(const std::string& path) = 0;
-  virtual absl::StatusOr<uint64_t> FreeBytes() = 0;
+  virtual absl::StatusOr<uint64_t> FreeBytes(const std::string& dir) = 0;
   virtual std::string Absolute(const std::string& path) const = 0;
 };
 

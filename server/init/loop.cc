@@ -35,10 +35,16 @@ void Arm(int timer_fd, int64_t deadline_ns) {
 
 }  // namespace
 
-int RunLoop(RealOs& os, Program& program) {
+void BlockSignals() {
   sigset_t all;
   sigfillset(&all);
   sigprocmask(SIG_SETMASK, &all, nullptr);
+}
+
+int RunLoop(RealOs& os, Program& program) {
+  BlockSignals();
+  sigset_t all;
+  sigfillset(&all);
   int signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
   if (signals < 0) return Fail(os, "signalfd", errno);
   // The boot clock goes on through a suspend and never jumps with the wall clock.

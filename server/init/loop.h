@@ -6,6 +6,9 @@
 
 namespace basalt::init {
 
+// So that no signal has an action but the one that Program gives it.
+void BlockSignals();
+
 // Blocks every signal, so that none has an action but the one that Program gives it, opens what the
 // loop needs and runs `program` to its end. Its exit code, or 1 with a line on stderr.
 int RunLoop(RealOs& os, Program& program);

@@ -21,7 +21,17 @@ bool Seconds(const char* text, int64_t* ns) {
 }  // namespace
 
 const char* ParseOptions(int argc, char** argv, Options* options) {
-  for (int i = 1; i < argc; ++i) {
+  static char program[] = "/usr/bin/noded";
+  static char serve[] = "serve";
+  static char platform[] = "--platform=metal";
+  static char* noded[] = {program, serve, platform, nullptr};
+  if (argc > 1 && strcmp(argv[1], "--pid1") == 0) {
+    options->pid1 = true;
+    options->noded = noded;
+    options->cgroup_base = kPid1Cgroups;
+    options->settings.watchdog_ns = kPid1Watchdog;
+  }
+  for (int i = options->pid1 ? 2 : 1; i < argc; i += 2) {
     if (strcmp(argv[i], "--") == 0) {
       if (i + 1 >= argc) return "the program of noded is missing after --";
       options->noded = argv + i + 1;
@@ -38,9 +48,8 @@ const char* ParseOptions(int argc, char** argv, Options* options) {
     } else {
       return "unknown option";
     }
-    ++i;
   }
-  return "-- and the program of noded are missing";
+  return options->pid1 ? nullptr : "-- and the program of noded are missing";
 }
 
 }  // namespace basalt::init

@@ -27,6 +27,7 @@ inline constexpr size_t kMaxEvents = 64;
 inline constexpr size_t kMaxExtraFds = 4;
 inline constexpr size_t kMaxArgs = 256;
 inline constexpr size_t kMaxEnv = 1024;
+inline constexpr size_t kBootReasonSize = 96;
 inline constexpr size_t kMaxStrings = 15 << 10;
 inline constexpr size_t kRingSize = 256 << 10;
 inline constexpr int kNodedFd = 3;  // of the channel in noded, also in BASALT_SUPERVISOR_FD
@@ -40,6 +41,10 @@ enum class Op : uint16_t {
   kEvents = 5,  // EventsBody -> count x EventRecord
   kFeed = 6,    //
   kOutput = 7,  // NameBody -> OutputReply, a read-only descriptor of the ring
+  // As PID 1 alone, EOPNOTSUPP elsewhere:
+  kHealthy = 8,  // this boot is good: the loader may keep it. 0 also when it does not count boots
+  kEnd = 9,      // EndBody: the orderly end of the machine begins
+  kBoot = 10,    // -> BootReply
   kWake = 0x100,
 };
 inline constexpr uint16_t kReply = 0x8000;
@@ -134,6 +139,34 @@ struct OutputReply {
   uint64_t capacity;
 };
 
+struct EndBody {
+  uint32_t reboot;  // 0: power off
+  uint32_t reserved;
+};
+
+inline constexpr uint8_t kFirstMissingVolume = 3;  // of VolumeState: from here on it is not there
+
+// How PID 1 found the machine. `state` and `data` are a VolumeState, `entry` an EntryState of
+// server/init/boot; the errors are errno values, the reasons texts for a person, "" when all is
+// well.
+struct BootReply {
+  uint8_t owns_kernel;  // 0: a container
+  uint8_t state;
+  uint8_t data;
+  uint8_t entry;
+  uint8_t watchdog;  // there is one, and it is petted while noded feeds
+  uint8_t clock_raised;
+  uint16_t failed_steps;
+  int32_t state_error;
+  int32_t data_error;
+  int32_t entry_error;
+  uint32_t reserved;
+  char state_reason[kBootReasonSize];
+  char data_reason[kBootReasonSize];
+  char entry_reason[kBootReasonSize];
+};
+
+static_assert(sizeof(EndBody) == 8 && sizeof(BootReply) == 24 + 3 * kBootReasonSize);
 static_assert(sizeof(Header) == 16 && sizeof(ReplyHead) == 8 && sizeof(HelloBody) == 8);
 static_assert(sizeof(HelloReply) == 24 && sizeof(StartBody) == 416 && sizeof(StartReply) == 8);
 static_assert(sizeof(ServiceRecord) == 152 && sizeof(EventRecord) == 56);

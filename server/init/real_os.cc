@@ -65,7 +65,8 @@ int RealOs::SpawnNoded(int* channel) {
   fcntl(ends[0], F_SETFL, O_NONBLOCK);
   pid_t self = getpid();
   int unused = 0;
-  int pid = Fork([&](int report) { BecomeNoded(noded_, ends[1], self, report); }, &unused);
+  int pid =
+      Fork([&](int report) { BecomeNoded(noded_, ends[1], self, cgroup_base_, report); }, &unused);
   close(ends[1]);
   if (pid < 0) {
     close(ends[0]);
@@ -231,6 +232,7 @@ void RealOs::Close(int fd) {
 }
 
 void RealOs::Say(const char* text) {
+  if (say_ != nullptr) return say_(text);
   char line[256];
   int length = snprintf(line, sizeof line, "noded-init: %s\n", text);
   if (length <= 0) return;

@@ -11,7 +11,9 @@ class RealOs : public Os {
  public:
   // `noded` is argv of noded, its first word looked up in PATH; `cgroup_base` "" = no cgroups. Both
   // outlive this. The environment of noded is `environ`.
-  RealOs(char* const* noded, const char* cgroup_base) : noded_(noded), cgroup_base_(cgroup_base) {}
+  // `say` nullptr: lines go to stderr.
+  RealOs(char* const* noded, const char* cgroup_base, void (*say)(const char*) = nullptr)
+      : noded_(noded), cgroup_base_(cgroup_base), say_(say) {}
   int Open();  // the epoll instance. 0 or errno
   int epoll_fd() const { return epoll_fd_; }
 
@@ -34,6 +36,7 @@ class RealOs : public Os {
  private:
   char* const* noded_;
   const char* cgroup_base_;
+  void (*say_)(const char*);
   int epoll_fd_ = -1;
 };
 

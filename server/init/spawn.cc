@@ -118,12 +118,19 @@ void BecomeService(const SpawnRequest& request, const char* cgroup_base, int rep
   _exit(127);
 }
 
-void BecomeNoded(char* const* argv, int channel_fd, int init_pid, int report_fd) {
+void BecomeNoded(char* const* argv, int channel_fd, int init_pid, const char* cgroup_base,
+                 int report_fd) {
   // Its own session: Ctrl-C reaches noded-init alone, which then stops everything in order.
   setsid();
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   int report = Away(report_fd);
   int channel = Away(channel_fd);
+  if (init_pid == 1) {
+    // Ignoring failures of both: in a container they are the runtime's to give.
+    JoinCgroup(cgroup_base, "noded");
+    int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (score >= 0) (void)!write(score, "-900", 4);
+  }
   if (report >= 0 && channel >= 0 && getppid() == init_pid && dup2(channel, kNodedFd) == kNodedFd) {
     CloseFrom(kNodedFd + 1);
     DefaultSignals();

@@ -21,8 +21,10 @@ struct SpawnReport {
                                 int report_fd);
 
 // The same for noded: stdin, stdout and stderr stay, `channel_fd` becomes kNodedFd, and it gets
-// SIGTERM when noded-init (`init_pid`) dies: it can do nothing alone.
-[[noreturn]] void BecomeNoded(char* const* argv, int channel_fd, int init_pid, int report_fd);
+// SIGTERM when noded-init (`init_pid`) dies: it can do nothing alone. Below PID 1 it has a cgroup
+// of its own and is the last that the kernel ends for want of memory.
+[[noreturn]] void BecomeNoded(char* const* argv, int channel_fd, int init_pid,
+                              const char* cgroup_base, int report_fd);
 
 // Reads reports until exec closed the pipe, for at most one second: a child that hangs in exec (a
 // dead disk) must not hang PID 1. 0, or the errno of exec; `cgroup_error` is 0 or an errno.

@@ -42,7 +42,7 @@ absl::StatusOr<engine::ControllerPlan> ControllerImpl::Plan(const v1::MachineCon
   MachineSize machine{.memory = hardware.memory_total,
                       .cpus = hardware.cpus,
                       .data_on_flash = hardware.data_on_flash};
-  if (absl::StatusOr<uint64_t> free = deps_.vfs.FreeBytes(); free.ok()) {
+  if (absl::StatusOr<uint64_t> free = deps_.vfs.FreeBytes("data"); free.ok()) {
     machine.free_bytes = static_cast<int64_t>(*free);
   }
   absl::StatusOr<engine::ControllerPlan> plan = PlanK3s(from, to, Facts(), machine);

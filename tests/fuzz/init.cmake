@@ -1,2 +1,4 @@
 basalt_fuzz(init_fuzz SOURCES init_fuzz.cc DEPS init_core
   CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/init)
+basalt_fuzz(boot_fuzz SOURCES boot_fuzz.cc DEPS init_boot dhcp_lease
+  CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/boot)

@@ -71,7 +71,7 @@ void Channel::Handle() {
   if (op == Op::kHello) {
     if (size != sizeof(HelloBody)) return Reply(EPROTO, 0, 0);
     hello_seen_ = true;
-    fed_ns_ = os_.Now();
+    fed_ns_ = last_sign_ns_ = os_.Now();
     HelloReply hello = {.init_pid = init_pid,
                         .missed_feeds = missed_feeds,
                         .last_seq = supervisor_.last_seq(),
@@ -114,13 +114,33 @@ void Channel::Handle() {
     }
     case Op::kFeed:
       if (size != 0) return Reply(EPROTO, 0, 0);
-      fed_ns_ = os_.Now();
+      fed_ns_ = last_feed_ns_ = last_sign_ns_ = os_.Now();
       return Reply(0, 0, 0);
+    case Op::kHealthy:
+    case Op::kEnd:
+    case Op::kBoot:
+      return OfPid1(op, body, size);
     case Op::kHello:
     case Op::kWake:
       break;
   }
   Reply(ENOSYS, 0, 0);
+}
+
+void Channel::OfPid1(Op op, const char* body, size_t size) {
+  if (size != (op == Op::kEnd ? sizeof(EndBody) : 0)) return Reply(EPROTO, 0, 0);
+  if (duties_ == nullptr) return Reply(EOPNOTSUPP, 0, 0);
+  if (op == Op::kHealthy) return Reply(duties_->Healthy(), 0, 0);
+  if (op == Op::kBoot) {
+    BootReply boot;
+    duties_->Tell(&boot);
+    memcpy(reply_.body, &boot, sizeof boot);
+    return Reply(0, 0, sizeof boot);
+  }
+  EndBody end;
+  memcpy(&end, body, sizeof end);
+  end_asked_ = end.reboot != 0 ? EndAsked::kReboot : EndAsked::kPowerOff;
+  Reply(0, 0, 0);
 }
 
 void Channel::Start(const char* body, size_t size) {

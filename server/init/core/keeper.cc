@@ -5,7 +5,12 @@
 
 namespace basalt::init {
 
-int Keeper::Start() { return Launch(); }
+int Keeper::Start() {
+  int error = Launch();
+  if (error == 0 || !forever_) return error;
+  TryAgain(error);
+  return 0;
+}
 
 bool Keeper::OnExit(const Exited& exited) {
   if (pid_ == 0 || exited.pid != pid_) return false;
@@ -14,7 +19,7 @@ bool Keeper::OnExit(const Exited& exited) {
   pid_ = 0;
   kill_ns_ = Os::kNever;
   if (shutting_down_) return true;
-  if (starts_ == 1 && exited.signal == 0 && exited.code == kConfigurationError) {
+  if (!forever_ && starts_ == 1 && exited.signal == 0 && exited.code == kConfigurationError) {
     misconfigured_ = true;
     return true;
   }
@@ -38,19 +43,14 @@ void Keeper::OnTime() {
   }
   if (!shutting_down_ && pid_ == 0 && restart_ns_ <= now) {
     restart_ns_ = Os::kNever;
-    if (int error = Launch(); error != 0) {
-      restart_ns_ = now + (Delay() > 0 ? Delay() : 200000000);
-      ++restarts_;
-      char line[80];
-      snprintf(line, sizeof line, "noded cannot be started: errno %d", error);
-      os_.Say(line);
-    }
+    if (int error = Launch(); error != 0) TryAgain(error);
   }
   if (FeedDeadline() <= now) {
     counted_ns_ = channel_.fed_ns() != 0 ? channel_.fed_ns() : started_ns_;
     ++channel_.missed_feeds;
     if (watchdog_ns_ != 0) {
       os_.Say("noded gives no sign of life: killed, to be started again");
+      hung_ns_ = now;
       KillNow();
     } else {
       os_.Say("noded gives no sign of life");
@@ -88,6 +88,14 @@ int Keeper::Launch() {
   // Without a channel noded ends by itself at once, and the next start tries again.
   if (channel_.Attach(fd) != 0) os_.Say("the channel to noded cannot be watched");
   return 0;
+}
+
+void Keeper::TryAgain(int error) {
+  restart_ns_ = os_.Now() + (Delay() > 0 ? Delay() : 200000000);
+  ++restarts_;
+  char line[80];
+  snprintf(line, sizeof line, "noded cannot be started: errno %d", error);
+  os_.Say(line);
 }
 
 int64_t Keeper::Delay() const {

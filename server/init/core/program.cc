@@ -9,8 +9,8 @@ Program::Program(Os& os, const Settings& settings)
     : os_(os),
       settings_(settings),
       supervisor_(os),
-      channel_(os, supervisor_),
-      keeper_(os, channel_, settings.watchdog_ns) {
+      channel_(os, supervisor_, settings.duties),
+      keeper_(os, channel_, settings.watchdog_ns, settings.duties != nullptr) {
   channel_.watchdog_ns = settings.watchdog_ns;
   channel_.init_pid = settings.init_pid;
 }
@@ -30,7 +30,9 @@ void Program::ReapAll() {
 }
 
 void Program::OnSignal(int signal) {
-  if (signal != SIGTERM && signal != SIGINT) return;
+  bool power = settings_.duties != nullptr && signal == SIGPWR;
+  if (signal != SIGTERM && signal != SIGINT && !power) return;
+  if (phase_ == Phase::kRunning) reboot_ = signal == SIGINT;
   if (phase_ == Phase::kRunning) {
     BeginShutdown();
   } else {
@@ -49,6 +51,7 @@ void Program::OnReadable(uint64_t token) {
 void Program::OnTime() {
   supervisor_.OnTime();
   keeper_.OnTime();
+  if (settings_.duties != nullptr) DoDuties();
   if (phase_ != Phase::kRunning) Advance();
   channel_.Wake();
 }
@@ -58,14 +61,38 @@ int64_t Program::NextDeadline() const {
   for (int64_t other : {keeper_.NextDeadline(), kill_ns_, give_up_ns_}) {
     if (other < next) next = other;
   }
+  if (settings_.duties != nullptr) {
+    int64_t duty = settings_.duties->NextDeadline(sign_ns_);
+    if (duty < next) next = duty;
+  }
   return next;
 }
 
 void Program::BeginShutdown() {
   phase_ = Phase::kStoppingServices;
+  sign_ns_ = os_.Now();  // the watchdog is patient with an end too, and it has limits of its own
   supervisor_.BeginShutdown(settings_.stop_limit_ns);
   kill_ns_ = os_.Now() + settings_.stop_limit_ns;
   give_up_ns_ = kill_ns_ + kGiveUpNs;
+}
+
+void Program::DoDuties() {
+  // One that starts has shown little when its like hung before it, and much when it crashed: K3s is
+  // better off with a noded that crashes than with a restart of the machine.
+  int64_t fed = keeper_.hung() ? channel_.last_feed_ns() : channel_.last_sign_ns();
+  if (fed > sign_ns_) sign_ns_ = fed;
+  const char* due = settings_.duties->OnTime(sign_ns_);
+  if (phase_ != Phase::kRunning) return;
+  if (due != nullptr) {
+    os_.Say(due);
+    reboot_ = true;
+  } else if (channel_.end_asked() != Channel::EndAsked::kNo) {
+    reboot_ = channel_.end_asked() == Channel::EndAsked::kReboot;
+  } else {
+    return;
+  }
+  BeginShutdown();
+  settings_.duties->OnTime(sign_ns_);  // the watchdog bears with an end from its start on
 }
 
 void Program::Hurry() {

@@ -6,6 +6,12 @@
 //   the rest is given up) --> noded stops (10 s, then SIGKILL, 5 s) --> done
 //
 // A second signal kills what is left at once. Every other signal is read and ignored.
+//
+// As PID 1 what ends it is defined for a machine, and `done` means that the machine is next:
+//
+//   SIGTERM, SIGPWR, END power off     power off
+//   SIGINT (Ctrl-Alt-Del), END reboot  reboot
+//   a duty that is due                 reboot: no sign of life, or a trial that nobody called good
 #pragma once
 
 #include <cstdint>
@@ -21,6 +27,7 @@ struct Settings {
   int64_t watchdog_ns = 0;
   int64_t stop_limit_ns = 90000000000;
   int init_pid = 0;
+  Duties* duties = nullptr;  // of PID 1
 };
 
 class Program {
@@ -42,11 +49,13 @@ class Program {
   bool done() const { return phase_ == Phase::kDone; }
   // 0; 64 when the first noded asked for it; 1 when a process outlived SIGKILL.
   int exit_code() const { return exit_code_; }
+  bool reboot() const { return reboot_; }  // of PID 1: how it is to end
   const Supervisor& supervisor() const { return supervisor_; }
 
  private:
   enum class Phase { kRunning, kStoppingServices, kStoppingNoded, kDone };
   void BeginShutdown();
+  void DoDuties();
   void Hurry();
   void Advance();
 
@@ -58,6 +67,8 @@ class Program {
   Phase phase_ = Phase::kRunning;
   int64_t kill_ns_ = Os::kNever;     // services that are left get SIGKILL
   int64_t give_up_ns_ = Os::kNever;  // of the phase
+  int64_t sign_ns_ = 0;              // when noded last said something
+  bool reboot_ = false;
   bool hurried_ = false;
   int exit_code_ = 0;
 };

@@ -246,6 +246,13 @@ TEST_P(SupervisorConformance, EventsArePreciseAboutWhatWasLost) {
 
 TEST_P(SupervisorConformance, FeedIsTaken) { EXPECT_TRUE(supervisor().Feed().ok()); }
 
+TEST_P(SupervisorConformance, WhatOnlyPid1CanDoIsUnimplementedElsewhere) {
+  EXPECT_EQ(api::Reason(supervisor().Boot().status()), "not-pid1");
+  EXPECT_EQ(api::Reason(supervisor().Healthy()), "not-pid1");
+  EXPECT_EQ(api::Reason(supervisor().EndMachine(true)), "not-pid1");
+  EXPECT_TRUE(supervisor().Feed().ok());
+}
+
 INSTANTIATE_TEST_SUITE_P(All, SupervisorConformance, ::testing::Bool(),
                          [](const auto& info) { return info.param ? "Real" : "Fake"; });
 

@@ -3,17 +3,43 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <utility>
 
 namespace basalt::testing {
+namespace {
+
+constexpr int kNotPermitted = 125;
+constexpr int kNotExecutable = 126;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = false;
+#endif
+
+std::vector<char*> Pointers(std::vector<std::string>& words) {
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  return argv;
+}
+
+}  // namespace
 
 bool AwaitReadable(int fd) {
   pollfd poller = {.fd = fd, .events = POLLIN, .revents = 0};
@@ -39,24 +65,73 @@ host::ServiceEvent AwaitEvent(host::Supervisor& supervisor, uint64_t* seq,
   }
 }
 
-RealInit::RealInit(const std::vector<std::string>& options) {
+RealInit::RealInit(const std::vector<std::string>& options, As as) {
   char pattern[] = "/tmp/basalt-init-XXXXXX";
   directory_ = mkdtemp(pattern);
-  std::string path = directory_ + "/noded";
   listener_.reset(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
-  strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
+  strncpy(address.sun_path, (directory_ + "/relay").c_str(), sizeof address.sun_path - 1);
   EXPECT_EQ(bind(listener_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
   EXPECT_EQ(listen(listener_.get(), 16), 0);
+  as == As::kPid1 ? StartPid1(options) : StartSubreaper(options);
+}
 
+void RealInit::StartSubreaper(const std::vector<std::string>& options) {
   std::vector<std::string> words = {NODED_INIT};
   words.insert(words.end(), options.begin(), options.end());
-  words.insert(words.end(), {"--", RELAY_NODED, path});
-  std::vector<char*> argv;
-  for (std::string& word : words) argv.push_back(word.data());
-  argv.push_back(nullptr);
+  words.insert(words.end(), {"--", RELAY_NODED, directory_ + "/relay"});
+  std::vector<char*> argv = Pointers(words);
   EXPECT_EQ(posix_spawn(&pid_, NODED_INIT, nullptr, nullptr, argv.data(), environ), 0);
+}
+
+void RealInit::StartPid1(const std::vector<std::string>& options) {
+  for (const char* place : {"proc", "sys", "dev", "run", "tmp", "state", "data", "esp",
+                            "etc/rancher", "var/lib", "usr/bin", "old"}) {
+    std::filesystem::create_directories(directory_ + "/" + place);
+  }
+  std::filesystem::copy_file(NODED_INIT, directory_ + "/usr/bin/noded-init");
+  std::filesystem::copy_file(RELAY_NODED, directory_ + "/usr/bin/noded");
+  std::vector<std::string> words = {"/usr/bin/noded-init", "--pid1"};
+  words.insert(words.end(), options.begin(), options.end());
+  words.insert(words.end(), {"--", "/usr/bin/noded", "/relay"});
+  std::vector<char*> argv = Pointers(words);
+  long pid = syscall(
+      SYS_clone, CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC | SIGCHLD,
+      nullptr, nullptr, nullptr, nullptr);
+  if (pid == 0) {
+    // Private before anything is mounted: nothing of this reaches the machine.
+    std::string dev = directory_ + "/dev";
+    if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+        mount(directory_.c_str(), directory_.c_str(), nullptr, MS_BIND, nullptr) != 0 ||
+        mount("dev", dev.c_str(), "tmpfs", MS_NOSUID, "mode=0755") != 0 ||
+        mknod((dev + "/null").c_str(), S_IFCHR | 0666, makedev(1, 3)) != 0 ||
+        chdir(directory_.c_str()) != 0 || syscall(SYS_pivot_root, ".", "old") != 0 ||
+        umount2("/old", MNT_DETACH) != 0) {
+      _exit(kNotPermitted);
+    }
+    execv(argv[0], argv.data());
+    _exit(kNotExecutable);
+  }
+  if (pid < 0) {
+    why_ = std::string("no namespaces for this user: ") + strerror(errno);
+    return;
+  }
+  pid_ = static_cast<pid_t>(pid);
+  // Its noded connects, or it ended: it was not permitted to mount, say.
+  host::UniqueFd process(static_cast<int>(syscall(SYS_pidfd_open, pid_, 0)));
+  pollfd either[] = {{.fd = listener_.get(), .events = POLLIN, .revents = 0},
+                     {.fd = process.get(), .events = POLLIN, .revents = 0}};
+  EXPECT_GT(poll(either, 2, 30000), 0) << "neither came within 30 s";
+  if (either[0].revents != 0 || either[1].revents == 0) return;
+  int status = 0;
+  waitpid(std::exchange(pid_, 0), &status, 0);
+  if (kSanitized && status == kNotExecutable << 8) {
+    why_ = "a sanitizer's noded-init wants libraries, and its root has none";
+    return;
+  }
+  why_ = "PID 1 ended with wait status " + std::to_string(status) + " before it could be set up";
+  EXPECT_EQ(status, kNotPermitted << 8) << why_;
 }
 
 RealInit::~RealInit() {
@@ -67,8 +142,7 @@ RealInit::~RealInit() {
     kill(pid_, SIGINT);
     waitpid(pid_, nullptr, 0);
   }
-  unlink((directory_ + "/noded").c_str());
-  rmdir(directory_.c_str());
+  std::filesystem::remove_all(directory_);
 }
 
 RelayedNoded RealInit::AwaitNoded() {
@@ -94,7 +168,11 @@ RelayedNoded RealInit::AwaitNoded() {
   int fd;
   memcpy(&fd, CMSG_DATA(c), sizeof fd);
   noded.channel.reset(fd);
-  noded.pid = pid;
+  // Its number where the test is, which is not what it is in its own namespace.
+  ucred peer = {};
+  socklen_t peer_size = sizeof peer;
+  EXPECT_EQ(getsockopt(noded.connection.get(), SOL_SOCKET, SO_PEERCRED, &peer, &peer_size), 0);
+  noded.pid = peer.pid;
   return noded;
 }
 

@@ -24,11 +24,17 @@ struct RelayedNoded {
 
 class RealInit {
  public:
-  explicit RealInit(const std::vector<std::string>& options = {});
+  enum class As {
+    kSubreaper,
+    kPid1,  // of pid, mount, network, UTS and IPC namespaces, on a root of its own
+  };
+  explicit RealInit(const std::vector<std::string>& options = {}, As as = As::kSubreaper);
   ~RealInit();  // kills and reaps what is left
   RealInit(const RealInit&) = delete;
   RealInit& operator=(const RealInit&) = delete;
 
+  bool running() const { return pid_ > 0; }  // false: no namespaces here, see why()
+  const std::string& why() const { return why_; }
   pid_t pid() const { return pid_; }
   RelayedNoded AwaitNoded();  // the next one that starts
   void Signal(int signal);
@@ -41,7 +47,11 @@ class RealInit {
   std::string Say(const std::string& name, const std::string& command, bool answers = true);
 
  private:
+  void StartSubreaper(const std::vector<std::string>& options);
+  void StartPid1(const std::vector<std::string>& options);
+
   std::string directory_;
+  std::string why_;
   host::UniqueFd listener_;
   pid_t pid_ = 0;
   std::map<std::string, host::UniqueFd> remotes_;

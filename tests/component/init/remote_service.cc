@@ -1,6 +1,6 @@
 // A service that does what the test says. Commands come as datagrams on descriptor 3, each answered
 // on it: "say TEXT", "flood BYTES", "ready", "ready-from-child", "exit N", "signal N",
-// "ignore-term", "orphans N", "about". Ends when the test closes its end.
+// "signal-init N", "ignore-term", "orphans N", "about". Ends when the test closes its end.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -116,6 +116,8 @@ int main(int, char** argv) {
       signal(SIGTERM, SIG_IGN);
     } else if (verb == "orphans") {
       answer = Orphans(atoi(rest.c_str()));
+    } else if (verb == "signal-init") {
+      answer = kill(1, atoi(rest.c_str())) == 0 ? "sent" : strerror(errno);
     } else if (verb == "about") {
       answer = About(argv);
     } else if (verb == "exit") {

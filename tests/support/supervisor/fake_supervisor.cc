@@ -107,6 +107,32 @@ absl::StatusOr<std::vector<ServiceEvent>> FakeSupervisor::Events(uint64_t after_
   return out;
 }
 
+namespace {
+absl::Status NotPid1() {
+  return api::Coded(absl::StatusCode::kUnimplemented, "not-pid1", "noded-init is not PID 1 here");
+}
+}  // namespace
+
+absl::StatusOr<host::BootStatus> FakeSupervisor::Boot() {
+  if (!pid1) return NotPid1();
+  return boot;
+}
+
+absl::Status FakeSupervisor::Healthy() {
+  if (!pid1) return NotPid1();
+  ++healthy;
+  if (healthy_result.ok() && boot.entry == host::BootStatus::Entry::kTrial) {
+    boot.entry = host::BootStatus::Entry::kGood;
+  }
+  return healthy_result;
+}
+
+absl::Status FakeSupervisor::EndMachine(bool reboot) {
+  if (!pid1) return NotPid1();
+  ends.push_back(reboot);
+  return absl::OkStatus();
+}
+
 absl::Status FakeSupervisor::Feed() {
   if (absl::Status failed = TakeFailure(Op::kFeed); !failed.ok()) return failed;
   ++feeds_;

@@ -44,6 +44,9 @@ class FakeSupervisor : public host::Supervisor {
   int event_fd() const override { return -1; }
   void DrainWakeups() override {}
   absl::Status Feed() override;
+  absl::StatusOr<host::BootStatus> Boot() override;
+  absl::Status Healthy() override;
+  absl::Status EndMachine(bool reboot) override;
 
   // --- What a process would do. Each is a broken test (abort) when the service does not run. ---
   void Exit(absl::string_view name, int code, int signal = 0);
@@ -67,6 +70,11 @@ class FakeSupervisor : public host::Supervisor {
 
   // Called after each event, also from within Start and Stop: post to the loop, do not act.
   std::function<void()> on_event;
+  bool pid1 = false;  // noded-init is PID 1, and found this:
+  host::BootStatus boot;
+  absl::Status healthy_result;  // of Healthy()
+  int healthy = 0;              // calls
+  std::vector<bool> ends;       // orders to end: is it a reboot?
   bool obeys_stop = true;
   std::string written_after_output;  // each service writes this as soon as its output was read
 

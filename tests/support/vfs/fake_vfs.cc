@@ -180,7 +180,7 @@ class MemoryDisk : public host::Disk {
     std::lock_guard lock(mu);
     return names.count(path) > 0 || dirs.count(path) > 0;
   }
-  absl::StatusOr<uint64_t> FreeBytes() override {
+  absl::StatusOr<uint64_t> FreeBytes(const std::string&) override {
     std::lock_guard lock(mu);
     return free_bytes;
   }
@@ -384,7 +384,7 @@ absl::StatusOr<std::vector<std::string>> FakeVfs::List(absl::string_view dir) {
   return vfs_->List(dir);
 }
 bool FakeVfs::Exists(absl::string_view path) { return vfs_->Exists(path); }
-absl::StatusOr<uint64_t> FakeVfs::FreeBytes() { return vfs_->FreeBytes(); }
+absl::StatusOr<uint64_t> FakeVfs::FreeBytes(absl::string_view dir) { return vfs_->FreeBytes(dir); }
 std::string FakeVfs::Absolute(absl::string_view path) const { return vfs_->Absolute(path); }
 
 }  // namespace basalt::testing

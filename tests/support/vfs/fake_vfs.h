@@ -78,7 +78,7 @@ class FakeVfs : public host::Vfs {
   absl::Status MakeDirs(absl::string_view path, uint32_t mode = 0700) override;
   absl::StatusOr<std::vector<std::string>> List(absl::string_view dir) override;
   bool Exists(absl::string_view path) override;
-  absl::StatusOr<uint64_t> FreeBytes() override;
+  absl::StatusOr<uint64_t> FreeBytes(absl::string_view dir) override;
   std::string Absolute(absl::string_view path) const override;
 
  private:

@@ -35,6 +35,17 @@ TEST(NodedOptions, WhatNodedInitIsToldMeansTheSame) {
   EXPECT_EQ(again->serve, line->serve);
 }
 
+TEST(NodedOptions, MetalOwnsTheMachineAndNeedsToBeToldNothing) {
+  auto line = ParseCommandLine({"serve", "--platform=metal"}, "/usr/bin", "/");
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_EQ(line->serve.root, "/");
+  EXPECT_EQ(line->serve.listen, ":6050");
+  EXPECT_EQ(line->serve.trust, "/run/trust.json");
+  EXPECT_EQ(line->serve.fetch_program, "/usr/bin/noded-fetch");
+  EXPECT_EQ(Parse({"serve", "--platform", "metal", "--listen", "[::1]:1"})->serve.listen,
+            "[::1]:1");
+}
+
 TEST(NodedOptions, HelpIsAnsweredWhereverItStands) {
   EXPECT_EQ(Parse({"--help"})->command, Command::kHelp);
   EXPECT_EQ(Parse({"serve", "--root", "x", "--help"})->command, Command::kHelp);
@@ -50,7 +61,9 @@ TEST(NodedOptions, AMistakeIsNamed) {
            {{}, "a command is missing"},
            {{"server"}, "unknown command `server`"},
            {{"serve"}, "--platform is missing"},
-           {Serve({"--platform", "metal"}), "this build knows: sandbox"},
+           {Serve({"--platform", "cloud"}), "this build knows: sandbox, metal"},
+           {Serve({"--platform", "metal"}), "takes no --root"},
+           {{"serve", "--platform", "metal", "--own-namespaces"}, "no --own-namespaces"},
            {Serve({"--rood", "x"}), "unknown flag --rood"},
            {Serve({"--trust"}), "--trust wants a value"},
            {Serve({"--trust="}), "not empty"},

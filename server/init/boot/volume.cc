@@ -1,0 +1,179 @@
+#include "server/init/boot/volume.h"
+
+#include <sys/mount.h>
+
+#include <cerrno>
+#include <cstdarg>
+#include <cstdio>
+#include <cstring>
+#include <initializer_list>
+
+#include "server/init/boot/partitions.h"
+
+namespace basalt::init {
+namespace {
+
+constexpr int64_t kSecond = 1000000000;
+constexpr int64_t kDeviceWait = 5 * kSecond;  // disks of a bus that is slow to answer
+constexpr int64_t kFormatLimit = 300 * kSecond;
+constexpr int64_t kCheckLimit = 1800 * kSecond;
+constexpr uint64_t kEdge = 1 << 20;
+constexpr uint64_t kBtrfsMirror = 64 << 20;
+constexpr size_t kExt4Magic = 1024 + 56;
+
+char buffer[64 << 10];
+
+// 1 when all of it is zero, 0 when not, -errno.
+int AllZero(Machine& machine, const char* device, uint64_t offset, uint64_t size) {
+  for (uint64_t end = offset + size; offset < end;) {
+    size_t want = end - offset < sizeof buffer ? static_cast<size_t>(end - offset) : sizeof buffer;
+    long n = machine.Read(device, offset, buffer, want);
+    if (n < 0) return static_cast<int>(n);
+    if (n == 0) return -EIO;  // shorter than the kernel says
+    for (long i = 0; i < n; ++i) {
+      if (buffer[i] != 0) return 0;
+    }
+    offset += static_cast<uint64_t>(n);
+  }
+  return 1;
+}
+
+[[gnu::format(printf, 5, 6)]] VolumeReport Refuse(Machine& machine, const char* name,
+                                                  VolumeState state, int error, const char* format,
+                                                  ...) {
+  static constexpr const char* kCodes[] = {
+      "", "", "", "volume-missing", "volume-foreign", "volume-damaged", "volume-failed"};
+  VolumeReport report = {.state = state, .error = error};
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(report.reason, sizeof report.reason, format, arguments);
+  va_end(arguments);
+  Report(machine, kCodes[static_cast<int>(state)], error, "%s: %s", name, report.reason);
+  return report;
+}
+
+// 0, errno, or what the tool said in *code.
+int RunTool(Machine& machine, const char* const* argv, int64_t limit, int* code) {
+  Exited exited = {};
+  if (int error = machine.Run(argv, limit, &exited); error != 0) return error;
+  *code = exited.signal != 0 ? 128 + exited.signal : exited.code;
+  return 0;
+}
+
+int Format(Machine& machine, const char* name, const Partition& partition, int* code) {
+  if (int error = machine.WriteDurably(partition.device, partition.size - kMarkDistance,
+                                       kFormatMark, sizeof kFormatMark);
+      error != 0) {
+    return error;
+  }
+  char blocks[24];
+  snprintf(blocks, sizeof blocks, "%llu",
+           static_cast<unsigned long long>((partition.size - kMarkDistance) / 4096));
+  const char* const argv[] = {
+      "/usr/sbin/mke2fs", "-q",   "-F",   "-t", "ext4", "-b", "4096", "-m", "1", "-L", name,
+      partition.device,   blocks, nullptr};
+  return RunTool(machine, argv, kFormatLimit, code);
+}
+
+int FindSoon(Machine& machine, const char* name, Partition* partition) {
+  int64_t until = machine.Now() + kDeviceWait;
+  for (;;) {
+    int error = FindPartition(machine, name, partition);
+    if (error != ENODEV || machine.Now() >= until) return error;
+    machine.Nap(kSecond / 10);
+  }
+}
+
+}  // namespace
+
+int Inspect(Machine& machine, const char* device, uint64_t size) {
+  uint64_t mark = size - kMarkDistance;
+  long n = machine.Read(device, mark, buffer, sizeof kFormatMark);
+  if (n < 0) return static_cast<int>(n);
+  if (n == sizeof kFormatMark && memcmp(buffer, kFormatMark, sizeof kFormatMark) == 0) {
+    return static_cast<int>(Content::kUnfinished);
+  }
+  n = machine.Read(device, 0, buffer, 2048);
+  if (n < 0) return static_cast<int>(n);
+  if (n == 2048 && static_cast<unsigned char>(buffer[kExt4Magic]) == 0x53 &&
+      static_cast<unsigned char>(buffer[kExt4Magic + 1]) == 0xef) {
+    return static_cast<int>(Content::kExt4);
+  }
+  int zero = AllZero(machine, device, 0, kEdge);
+  if (zero == 1) zero = AllZero(machine, device, size - kEdge, kEdge);
+  if (zero == 1 && size > kBtrfsMirror + kEdge) {
+    zero = AllZero(machine, device, kBtrfsMirror, 64 << 10);
+  }
+  if (zero < 0) return zero;
+  return static_cast<int>(zero == 1 ? Content::kBlank : Content::kForeign);
+}
+
+VolumeReport OpenVolume(Machine& machine, const char* name, const char* target, unsigned long flags,
+                        unsigned mode) {
+  Partition p;
+  if (int error = FindSoon(machine, name, &p); error != 0) {
+    return Refuse(machine, name, VolumeState::kMissing, error,
+                  error == ENOTUNIQ ? "several partitions have this name" : "no such partition");
+  }
+  if (p.size < kSmallestVolume) {
+    return Refuse(machine, name, VolumeState::kFailed, ENOSPC, "%s is too small", p.device);
+  }
+  int content = Inspect(machine, p.device, p.size);
+  if (content < 0) {
+    return Refuse(machine, name, VolumeState::kFailed, -content, "cannot read %s", p.device);
+  }
+  int code = 0;
+  bool fresh = false;
+  switch (static_cast<Content>(content)) {
+    case Content::kForeign:
+      return Refuse(machine, name, VolumeState::kForeign, 0,
+                    "%s holds data that is not a file system of this node: left alone", p.device);
+    case Content::kBlank:
+    case Content::kUnfinished: {
+      fresh = true;
+      Report(machine, nullptr, 0, "%s: %s %s: formatting", name, p.device,
+             static_cast<Content>(content) == Content::kBlank ? "is empty" : "is half formatted");
+      int error = Format(machine, name, p, &code);
+      if (error != 0 || code != 0) {
+        return Refuse(machine, name, VolumeState::kFailed, error, "mke2fs %s: exit code %d",
+                      p.device, code);
+      }
+      break;
+    }
+    case Content::kExt4: {
+      const char* const argv[] = {"/usr/sbin/e2fsck", "-p", p.device, nullptr};
+      int error = RunTool(machine, argv, kCheckLimit, &code);
+      if (error == ENOENT) {
+        Report(machine, "no-fsck", 0, "%s: this image has no e2fsck: mounted unchecked", name);
+      } else if (error != 0 || code >= 4) {
+        return Refuse(machine, name, VolumeState::kDamaged, error, "e2fsck %s: exit code %d",
+                      p.device, code);
+      } else if (code != 0) {
+        Report(machine, "repaired", 0, "%s: e2fsck repaired %s, exit code %d", name, p.device,
+               code);
+      }
+      break;
+    }
+  }
+  int error = machine.Mount(p.device, target, "ext4", MS_NOSUID | MS_NODEV | MS_NOATIME | flags,
+                            "errors=remount-ro");
+  if (error != 0) {
+    return Refuse(machine, name, VolumeState::kFailed, error, "cannot mount %s", p.device);
+  }
+  if (fresh) {
+    static constexpr char kNothing[sizeof kFormatMark] = {};
+    error = machine.WriteDurably(p.device, p.size - kMarkDistance, kNothing, sizeof kNothing);
+    if (error != 0) {
+      // With the mark a later boot would format it again, and lose what is written from here on.
+      machine.Unmount(target);
+      return Refuse(machine, name, VolumeState::kFailed, error, "cannot write to %s", p.device);
+    }
+  }
+  if ((error = machine.SetMode(target, mode)) != 0) {
+    Report(machine, "mode-failed", error, "%s: %s", name, target);  // damaged or read-only by now
+  }
+  Report(machine, nullptr, 0, "%s: %s on %s", name, p.device, target);
+  return {.state = fresh ? VolumeState::kFormatted : VolumeState::kMounted};
+}
+
+}  // namespace basalt::init

@@ -1,0 +1,60 @@
+// STATE and DATA: found, made at the first boot, checked, mounted.
+//
+// A partition is formatted only when it holds nothing: the first and the last mebibyte and the
+// place of a btrfs mirror are zero. What holds anything that is not ext4 is left alone and said. A
+// format that a power cut ended is told apart by a mark in the last 64 KiB, which mke2fs is kept
+// away from: the mark is there from before the first byte of the format until after the first
+// mount, so that nothing else was ever on that partition.
+//
+//   content of the partition      done
+//   --------------------------    ----------------------------------------------------------
+//   ext4                          e2fsck -p, mount
+//   nothing, or our mark          mark, mke2fs, mount, mark removed
+//   anything else                 refused: kForeign
+//
+//   e2fsck   0, 1, 2              mounted: it was not mounted before, so nothing stale is cached
+//            4, 8 and above       refused: kDamaged; whoever owns the node decides
+//            not on the image     mounted; the kernel replays the journal
+#pragma once
+
+#include "server/init/boot/machine.h"
+#include "server/init/boot/report.h"
+
+namespace basalt::init {
+
+// On the wire to noded too (BootReply): appended to, never changed.
+enum class VolumeState : uint8_t {
+  kNone,  // not looked for: the platform has no partitions
+  kMounted,
+  kFormatted,  // and mounted: this was its first boot
+  kMissing,    // no partition of that name, or too many
+  kForeign,    // holds something that is not ours
+  kDamaged,    // the check says that a person has to look
+  kFailed,     // a tool or the mount failed
+};
+
+static_assert(static_cast<uint8_t>(VolumeState::kMissing) == kFirstMissingVolume);
+
+struct VolumeReport {
+  VolumeState state = VolumeState::kNone;
+  int error = 0;
+  char reason[kReasonSize] = {};  // for a person, "" when it is mounted
+  bool mounted() const {
+    return state == VolumeState::kMounted || state == VolumeState::kFormatted;
+  }
+};
+
+enum class Content { kBlank, kUnfinished, kExt4, kForeign };
+
+inline constexpr uint64_t kMarkDistance = 64 << 10;  // of the mark from the end
+inline constexpr char kFormatMark[] = "basalt: this partition is being formatted";
+inline constexpr uint64_t kSmallestVolume = 16 << 20;
+
+// What lies on the device. -errno when it cannot be read, else a Content.
+int Inspect(Machine& machine, const char* device, uint64_t size);
+
+// `flags` beyond nosuid, nodev and noatime; `mode` of the directory that is seen then.
+VolumeReport OpenVolume(Machine& machine, const char* name, const char* target, unsigned long flags,
+                        unsigned mode);
+
+}  // namespace basalt::init
