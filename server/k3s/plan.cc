@@ -136,6 +136,13 @@ absl::StatusOr<engine::ControllerPlan> PlanK3s(const v1::MachineConfig* from,
         "the name servers of this machine are of no use to pods, so K3s gives them 8.8.8.8: "
         "k3s.config.resolv-conf names another file");
   }
+  if (next.has_hardening() && !(had && from->k3s().has_hardening())) {
+    // protect-kernel-defaults: an error of the kubelet that is easier to read here.
+    plan.warnings.push_back(
+        "k3s.hardening: the kubelet starts only where the kernel has vm.overcommit_memory=1, "
+        "vm.panic_on_oom=0, kernel.panic=10, kernel.panic_on_oops=1, "
+        "kernel.keys.root_maxkeys=1000000 and kernel.keys.root_maxbytes=25000000");
+  }
   if (!had) {
     Add(&plan, v1::EFFECT_RESTART_K3S,
         absl::StrCat("start K3s ", next.version(), " as ", RoleName(next)));

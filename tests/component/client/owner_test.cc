@@ -285,12 +285,16 @@ TEST_F(Owner, ExplainAsJsonHasTheSameFacts) {
   EXPECT_EQ(doc["effect"], "restart-k3s");
   EXPECT_EQ(doc["fields"][2]["path"], "k3s.snapshots.retention");
   EXPECT_EQ(doc["fields"][2]["default"], "5");
+  EXPECT_EQ(doc["clusterScoped"], false);
   EXPECT_EQ(nlohmann::json::parse(Run({"explain", "k3s.config.token", "-o", "json"}).out)["k3s"],
-            nlohmann::json({{"role", "both"},
+            nlohmann::json({{"on", "servers and agents"},
                             {"since", "v1.21"},
-                            {"clusterScoped", false},
                             {"owner", "noded"},
                             {"use", "k3s.token"}}));
+  const auto backend =
+      nlohmann::json::parse(Run({"explain", "k3s.config.flannel-backend", "-o", "json"}).out);
+  EXPECT_EQ(backend["clusterScoped"], true);
+  EXPECT_EQ(backend["allowed"][0]["value"], "vxlan");
 }
 
 TEST_F(Owner, ExplainPathsAreCompleted) {
