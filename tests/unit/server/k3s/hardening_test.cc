@@ -10,6 +10,7 @@
 #include "absl/strings/str_split.h"
 #include "machineconfig/validate/validate.h"
 #include "server/k3s/component_args.h"
+#include "server/k3s/plan.h"
 #include "tests/unit/server/k3s/configs.h"
 
 namespace basalt::k3s {
@@ -156,6 +157,31 @@ TEST(Hardening, PodSecurityHoldsForAllButTheSystemAndWhatIsNamed) {
   const auto own = Render(schema::Resolve(config), Facts());
   EXPECT_EQ(FileOf(*own, kAuditPolicyPath), "kind: Policy\nrules: []\n");
   EXPECT_NE(own->tag, rendered->tag) << "the apiserver reads the policy at its start";
+}
+
+TEST(Hardening, ThePlanSaysWhatTheKubeletDemandsOfTheKernel) {
+  const MachineSize big = {.memory = int64_t{8} << 30, .cpus = 4, .free_bytes = int64_t{64} << 30};
+  v1::MachineConfig config = Hardened(ServerConfig());
+  auto& sysctls = *config.mutable_system()->mutable_kernel()->mutable_sysctls();
+  for (const auto& [key, value] :
+       {std::pair{"vm.overcommit_memory", "1"}, std::pair{"vm.panic_on_oom", "0"},
+        std::pair{"kernel.panic", "10"}, std::pair{"kernel.panic_on_oops", "1"},
+        std::pair{"kernel.keys.root_maxkeys", "1000000"}}) {
+    sysctls[key] = value;
+  }
+  auto plan = PlanK3s(nullptr, config, Facts(), big);
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_THAT(plan->warnings, Contains(HasSubstr("kernel.keys.root_maxbytes=25000000:")));
+  EXPECT_THAT(absl::StrJoin(plan->warnings, " "), Not(HasSubstr("kernel.panic=10")));
+  sysctls["kernel.keys.root_maxbytes"] = "25000000";
+  EXPECT_THAT(absl::StrJoin(PlanK3s(nullptr, config, Facts(), big)->warnings, " "),
+              Not(HasSubstr("hardening")));
+  // Turned on later: a restart that names the section.
+  const v1::MachineConfig before = ServerConfig();
+  const auto later = PlanK3s(&before, config, Facts(), big);
+  ASSERT_TRUE(later.ok());
+  ASSERT_FALSE(later->steps.empty());
+  EXPECT_THAT(later->steps[0].description, HasSubstr("changed: hardening"));
 }
 
 TEST(Hardening, FlagsOfTheReleaseAlone) {
