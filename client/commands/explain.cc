@@ -59,6 +59,8 @@ std::string Brief(const FieldDoc& field) {
                     }));
   }
   if (!field.default_text.empty()) absl::StrAppend(&out, "  default ", field.default_text);
+  // Of the few keys that belong to the cluster among the many that belong to the node.
+  if (field.k3s && field.cluster) absl::StrAppend(&out, "  cluster-scoped");
   return out;
 }
 

@@ -278,6 +278,17 @@ TEST_F(Owner, ExplainOfAMisspeltPathNamesTheNearest) {
   EXPECT_EQ(error["errors"][0]["code"], "unknown-path");
 }
 
+TEST_F(Owner, ExplainTellsKeysOfTheClusterFromThoseOfTheNode) {
+  const Ran keys = Run({"explain", "k3s.config"});
+  EXPECT_THAT(keys.out, HasSubstr("cluster-domain  <string>  default cluster.local  "
+                                  "cluster-scoped\n"));
+  EXPECT_THAT(keys.out, HasSubstr("snapshotter  <string>"));
+  EXPECT_THAT(keys.out, Not(HasSubstr("write-kubeconfig")));
+  const Ran key = Run({"explain", "k3s.config.supervisor-metrics"});
+  EXPECT_THAT(key.out, HasSubstr("v1.27 and newer; first in v1.27.15, v1.28.11, v1.29.6, v1.30.2"));
+  EXPECT_THAT(key.out, HasSubstr("SCOPE:      cluster: the same on all of its servers"));
+}
+
 TEST_F(Owner, ExplainAsJsonHasTheSameFacts) {
   const auto doc = nlohmann::json::parse(Run({"explain", "k3s.snapshots", "-o", "json"}).out);
   EXPECT_EQ(doc["kind"], "MachineConfig");
