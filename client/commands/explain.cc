@@ -42,8 +42,11 @@ std::string Need(const FieldDoc& doc) {
 }
 
 std::string Releases(const K3sKeyDoc& k3s) {
-  return k3s.until.empty() ? absl::StrCat(k3s.since, " and newer")
-                           : absl::StrCat(k3s.since, " to ", k3s.until);
+  std::string out = k3s.until.empty() ? absl::StrCat(k3s.since, " and newer")
+                                      : absl::StrCat(k3s.since, " to ", k3s.until);
+  if (!k3s.ports.empty()) absl::StrAppend(&out, "; first in ", k3s.ports, " of these lines");
+  if (!k3s.instead.empty()) absl::StrAppend(&out, "; then `", k3s.instead, "`");
+  return out;
 }
 
 // What stands behind the type in a list of fields.
@@ -56,6 +59,8 @@ std::string Brief(const FieldDoc& field) {
                     }));
   }
   if (!field.default_text.empty()) absl::StrAppend(&out, "  default ", field.default_text);
+  // Of the few keys that belong to the cluster among the many that belong to the node.
+  if (field.k3s && field.cluster) absl::StrAppend(&out, "  cluster-scoped");
   return out;
 }
 
@@ -87,6 +92,7 @@ class Page {
     Line("NEEDED", Need(doc));
     if (doc.secret) Line("SECRET", "redacted wherever it could be shown");
     if (doc.k3s) K3s(*doc.k3s);
+    if (doc.cluster) Line("SCOPE", "cluster: the same on all of its servers");
     if (!doc.effect.empty()) {
       Line("A CHANGE",
            absl::StrCat(doc.effect, ": ", doc.effect_words,
@@ -142,9 +148,8 @@ class Page {
   }
 
   void K3s(const K3sKeyDoc& k3s) {
-    Line("ON", k3s.servers_only ? "servers" : "servers and agents");
+    Line("ON", k3s.on);
     Line("K3S", Releases(k3s));
-    if (k3s.cluster) Line("SCOPE", "the same on all servers of a cluster");
     Line("OWNER", !k3s.use.empty()       ? absl::StrCat("noded; set `", k3s.use, "`")
                   : !k3s.refused.empty() ? absl::StrCat("noded: ", k3s.refused)
                                          : "you");
@@ -194,16 +199,17 @@ ordered_json Json(const FieldDoc& doc, bool recursive, bool top) {
   out["required"] = doc.required;
   out["filledIn"] = doc.filled_in;
   out["secret"] = doc.secret;
+  out["clusterScoped"] = doc.cluster;
   text("effect", doc.effect);
   text("since", doc.since);
   text("deprecated", doc.deprecated);
   text("elementKey", doc.element_key);
   if (!doc.excludes.empty()) out["notBeside"] = doc.excludes;
   if (doc.k3s) {
-    ordered_json k3s{{"role", doc.k3s->servers_only ? "server" : "both"},
-                     {"since", doc.k3s->since}};
+    ordered_json k3s{{"on", doc.k3s->on}, {"since", doc.k3s->since}};
+    if (!doc.k3s->ports.empty()) k3s["ports"] = doc.k3s->ports;
     if (!doc.k3s->until.empty()) k3s["until"] = doc.k3s->until;
-    k3s["clusterScoped"] = doc.k3s->cluster;
+    if (!doc.k3s->instead.empty()) k3s["instead"] = doc.k3s->instead;
     k3s["owner"] = doc.k3s->use.empty() && doc.k3s->refused.empty() ? "user" : "noded";
     if (!doc.k3s->use.empty()) k3s["use"] = doc.k3s->use;
     if (!doc.k3s->refused.empty()) k3s["refused"] = doc.k3s->refused;

@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "absl/strings/match.h"
+#include "machineconfig/diff/k3s_fixed.h"
 #include "machineconfig/schema/fields.h"
 #include "machineconfig/schema/k3s_keys.h"
 #include "machineconfig/yaml/flow.h"
@@ -133,7 +134,11 @@ class Walk {
     for (const std::string& key : keys) {
       const schema::K3sKey* known =
           field.value_kind == FieldKind::kConfigValue ? schema::FindK3sKey(key) : nullptr;
-      Leaf(find(old_entries, key), find(new_entries, key), schema::Element(path, key), effect,
+      const bool fixed = known != nullptr && a != nullptr && b != nullptr &&
+                         ChangesFixedValue(static_cast<const v1::K3s&>(*a),
+                                           static_cast<const v1::K3s&>(*b), *known);
+      Leaf(find(old_entries, key), find(new_entries, key), schema::Element(path, key),
+           fixed ? v1::EFFECT_REINSTALL : effect,
            field.rules.secret() || (known != nullptr && known->secret));
     }
   }

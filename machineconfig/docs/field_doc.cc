@@ -21,9 +21,6 @@ using google::protobuf::Descriptor;
 using schema::FieldInfo;
 using schema::FieldKind;
 using schema::K3sKey;
-using schema::K3sKeyOwner;
-using schema::K3sKeyRole;
-using schema::K3sKeyType;
 using schema::MessageInfo;
 
 // Of fields that do not say since when they are there.
@@ -63,10 +60,18 @@ class Walk {
   explicit Walk(const Descriptor& kind)
       : kind_(kind.name()), effects_(&kind == v1::MachineConfig::descriptor()) {}
 
-  FieldDoc Field(const FieldInfo& field, const std::string& parent, v1::Effect inherited,
+  // What a section says of its fields where they say nothing themselves.
+  struct Inherited {
+    v1::Effect effect = v1::EFFECT_LIVE;
+    bool cluster = false;
+  };
+
+  FieldDoc Field(const FieldInfo& field, const std::string& parent, Inherited inherited,
                  int depth) const {
     const v1::FieldRules& rules = field.rules;
-    const v1::Effect effect = rules.effect() == v1::EFFECT_UNSPECIFIED ? inherited : rules.effect();
+    const v1::Effect effect =
+        rules.effect() == v1::EFFECT_UNSPECIFIED ? inherited.effect : rules.effect();
+    const bool cluster = inherited.cluster || rules.cluster_scoped();
     FieldDoc doc{.kind = kind_,
                  .path = schema::Child(parent, field.name),
                  .name = field.name,
@@ -100,27 +105,29 @@ class Walk {
         if (oneof->field(i) != field.field) doc.excludes.push_back(oneof->field(i)->json_name());
       }
     }
+    doc.cluster = cluster;
     if (field.key != nullptr) doc.element_key = field.key->name;
     if (field.message != nullptr) {
       if (doc.description.empty()) doc.description = Comment(*field.message);
-      if (depth < kDeepest) doc.fields = Fields(*field.message, doc.path, effect, depth + 1);
+      if (depth < kDeepest)
+        doc.fields = Fields(*field.message, doc.path, {effect, cluster}, depth + 1);
     }
     if (IsK3sConfig(field)) {
       for (const K3sKey& key : schema::K3sKeys()) {
         FieldDoc below = DescribeK3sKey(key);
         below.kind = kind_;
         below.path = schema::Child(doc.path, key.name);
-        if (effects_) SetEffect(effect, below);
+        if (effects_) SetEffect(key.fixed ? v1::EFFECT_REINSTALL : effect, below);
         doc.fields.push_back(std::move(below));
       }
     }
     return doc;
   }
 
-  std::vector<FieldDoc> Fields(const MessageInfo& info, const std::string& path, v1::Effect effect,
-                               int depth) const {
+  std::vector<FieldDoc> Fields(const MessageInfo& info, const std::string& path,
+                               Inherited inherited, int depth) const {
     std::vector<FieldDoc> out;
-    for (const FieldInfo& field : info.fields) out.push_back(Field(field, path, effect, depth));
+    for (const FieldInfo& field : info.fields) out.push_back(Field(field, path, inherited, depth));
     return out;
   }
 
@@ -229,7 +236,7 @@ FieldDoc DescribeKind(const Descriptor& kind) {
   const MessageInfo& info = schema::Describe(&kind);
   FieldDoc doc{.kind = kind.name(), .type = "document", .description = Walk::Comment(info)};
   doc.since = std::string(kFirstRelease);
-  doc.fields = walk.Fields(info, "", v1::EFFECT_LIVE, 0);
+  doc.fields = walk.Fields(info, "", {}, 0);
   return doc;
 }
 
@@ -318,32 +325,6 @@ std::string LimitsOf(const FieldInfo& field) {
                                                : absl::StrCat("at most ", rules.max());
   if (field.repeated || field.kind == FieldKind::kMap) return absl::StrCat(bounds, " elements");
   return field.kind == FieldKind::kInt ? bounds : absl::StrCat(bounds, " bytes");
-}
-
-FieldDoc DescribeK3sKey(const K3sKey& key) {
-  static constexpr absl::string_view kTypes[] = {"boolean", "integer", "string", "list of strings"};
-  FieldDoc doc{.name = std::string(key.name),
-               .type = std::string(kTypes[static_cast<int>(key.type)]),
-               .secret = key.secret};
-  K3sKeyDoc k3s{.servers_only = key.role == K3sKeyRole::kServer,
-                .since = absl::StrCat("v1.", key.since),
-                .until = key.until == 0 ? "" : absl::StrCat("v1.", key.until),
-                .cluster = key.cluster_scoped};
-  if (key.owner == K3sKeyOwner::kTyped) {
-    k3s.use = std::string(key.note);
-    doc.description = absl::StrCat("Not here: noded sets this key from `", key.note, "`.");
-  } else if (key.owner == K3sKeyOwner::kRefused) {
-    k3s.refused = std::string(key.note);
-    doc.description = absl::StrCat("Not allowed: ", key.note, ".");
-  } else {
-    doc.description = absl::StrCat("K3s's own --", key.name, ", on ",
-                                   k3s.servers_only ? "servers." : "servers and agents.");
-    if (key.cluster_scoped) {
-      absl::StrAppend(&doc.description, " The same on all servers of a cluster.");
-    }
-  }
-  doc.k3s = std::move(k3s);
-  return doc;
 }
 
 }  // namespace basalt::docs

@@ -24,12 +24,13 @@ struct Choice {
 
 // What is known of a key of K3s's own configuration file.
 struct K3sKeyDoc {
-  bool servers_only = false;
-  std::string since;     // "v1.28"
-  std::string until;     // the last line that knows it; empty: still known
-  bool cluster = false;  // the same on all servers of a cluster
-  std::string use;       // noded sets it from this field; empty: it may stand here
-  std::string refused;   // why it may not stand anywhere
+  std::string on;       // "servers", "agents", "servers and agents"
+  std::string since;    // "v1.28": the first line with a release that knows it
+  std::string ports;    // "v1.28.12, v1.29.7": where a line learnt it midway
+  std::string until;    // the last line that knows it; empty: still known
+  std::string instead;  // what to use where it is gone
+  std::string use;      // noded sets it from this field; empty: it may stand here
+  std::string refused;  // why it may not stand anywhere
 };
 
 struct FieldDoc {
@@ -56,6 +57,7 @@ struct FieldDoc {
   bool required = false;
   bool filled_in = false;  // nodectl fills it in before it signs
   bool secret = false;
+  bool cluster = false;  // of the cluster, not of the node: the same on all of its servers
   std::optional<K3sKeyDoc> k3s;
   std::vector<FieldDoc> fields;
 };
@@ -84,6 +86,7 @@ std::string FormatName(v1::Format format);         // "ip-or-dns"
 absl::string_view FormatWords(v1::Format format);  // from options.proto
 std::string EffectName(v1::Effect effect);         // "restart-k3s"
 FieldDoc DescribeK3sKey(const schema::K3sKey& key);
+absl::string_view FormatWords(schema::K3sKeyFormat format);
 std::vector<Choice> ChoicesOf(const schema::FieldInfo& field);
 std::string LimitsOf(const schema::FieldInfo& field);
 

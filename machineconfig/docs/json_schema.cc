@@ -79,6 +79,7 @@ std::string Words(const FieldInfo& field) {
   if (!rules.default_().empty()) {
     facts.push_back(absl::StrCat("Default: ", rules.default_(), "."));
   }
+  if (rules.cluster_scoped()) facts.push_back("Cluster-scoped: the same on all servers.");
   if (rules.effect() != v1::EFFECT_UNSPECIFIED && rules.effect() != v1::EFFECT_NONE) {
     facts.push_back(absl::StrCat("A change: ", EffectName(rules.effect()), "."));
   }
@@ -263,28 +264,67 @@ class Writer {
     out["additionalProperties"] = std::move(value);
   }
 
+  static std::string KeyWords(const FieldDoc& doc) {
+    std::vector<std::string> facts;
+    for (const Choice& choice : doc.choices) {
+      facts.push_back(absl::StrCat("`", choice.value, "`: ", choice.means, "."));
+    }
+    if (!doc.default_text.empty())
+      facts.push_back(absl::StrCat("Default: ", doc.default_text, "."));
+    facts.push_back(absl::StrCat("On ", doc.k3s->on, "."));
+    if (doc.cluster) facts.push_back("Cluster-scoped: the same on all servers.");
+    if (doc.k3s->since != "v1.21" || !doc.k3s->ports.empty()) {
+      facts.push_back(absl::StrCat("From K3s ", doc.k3s->since, " on",
+                                   doc.k3s->ports.empty() ? "" : " (", doc.k3s->ports,
+                                   doc.k3s->ports.empty() ? "." : ")."));
+    }
+    if (!doc.k3s->until.empty()) {
+      facts.push_back(absl::StrCat("Until K3s ", doc.k3s->until, "; then ", doc.k3s->instead, "."));
+    }
+    return absl::StrCat(doc.description, "\n\n", absl::StrJoin(facts, " "));
+  }
+
+  // Values of a closed set; formats are left to `nodectl validate`, which knows both ways of
+  // writing a list.
+  static void KeyValue(const K3sKey& key, ordered_json& out) {
+    if (key.open || key.values.empty()) return;
+    std::vector<std::string> values;
+    for (const schema::K3sValue& value : key.values) values.emplace_back(value.name);
+    // Flannel's backends of old take options behind a "=".
+    if (key.name == "flannel-backend") {
+      out["pattern"] = absl::StrCat("^(", absl::StrJoin(values, "|"), ")(=.*)?$");
+    } else {
+      out["enum"] = values;
+      out["enum"].push_back(nullptr);
+    }
+  }
+
   static ordered_json Key(const K3sKey& key) {
     const FieldDoc doc = DescribeK3sKey(key);
-    std::string words = doc.description;
-    if (doc.k3s->since != "v1.21") absl::StrAppend(&words, " From K3s ", doc.k3s->since, " on.");
-    if (!doc.k3s->until.empty()) absl::StrAppend(&words, " Until K3s ", doc.k3s->until, ".");
-    ordered_json out{{"title", doc.name}, {"description", words}};
+    ordered_json out{{"title", doc.name}};
     if (key.owner != K3sKeyOwner::kUser) {
       // Listed all the same: an editor can then say where it belongs.
+      out["description"] = doc.description;
       out["type"] = "null";
       out["errorMessage"] = doc.description;
       out["doNotSuggest"] = true;
       return out;
     }
+    out["description"] = KeyWords(doc);
     switch (key.type) {
       case K3sKeyType::kBool:
         SetType(out, "boolean", true);
         break;
       case K3sKeyType::kInt:
         SetType(out, "integer", true);
+        if (key.max > 0) {
+          out["minimum"] = key.min;
+          out["maximum"] = key.max;
+        }
         break;
       case K3sKeyType::kString:
         out["type"] = {"string", "integer", "null"};
+        KeyValue(key, out);
         break;
       case K3sKeyType::kList:
         out["type"] = {"array", "string", "integer", "null"};

@@ -102,6 +102,7 @@ std::string Facts(const FieldDoc& doc, absl::string_view outer_effect) {
   if (!doc.effect.empty() && doc.effect != outer_effect) {
     facts.push_back(absl::StrCat("*A change:* ", doc.effect, "."));
   }
+  if (doc.cluster) facts.push_back("*Cluster-scoped.*");
   if (!doc.deprecated.empty()) {
     facts.push_back(absl::StrCat("**Deprecated:** ", Prose(doc.deprecated), "."));
   }
@@ -120,27 +121,64 @@ std::string Table(const FieldDoc& doc) {
   return out;
 }
 
+// What stands behind a key that the owner may set.
+std::string KeyFacts(const FieldDoc& key) {
+  std::vector<std::string> facts;
+  if (!key.description.empty()) facts.push_back(Prose(key.description));
+  if (!key.choices.empty()) {
+    facts.push_back(absl::StrCat("One of ",
+                                 absl::StrJoin(key.choices, ", ",
+                                               [](std::string* out, const Choice& choice) {
+                                                 absl::StrAppend(out, Code(choice.value), " (",
+                                                                 Prose(choice.means), ")");
+                                               }),
+                                 "."));
+  }
+  if (!key.format_words.empty()) {
+    facts.push_back(absl::StrCat("Format: ", Prose(key.format_words), "."));
+  }
+  if (!key.limits.empty()) facts.push_back(absl::StrCat("Limits: ", key.limits, "."));
+  if (!key.default_text.empty()) {
+    facts.push_back(absl::StrCat("Default: ", Code(key.default_text), "."));
+  }
+  if (!key.k3s->ports.empty()) {
+    facts.push_back(absl::StrCat("First in ", key.k3s->ports, " of these lines."));
+  }
+  if (!key.k3s->instead.empty()) {
+    facts.push_back(absl::StrCat("Then ", Code(key.k3s->instead), "."));
+  }
+  if (key.effect == "reinstall") facts.push_back("*A change:* reinstall.");
+  return absl::StrJoin(facts, " ");
+}
+
+std::string Lines(const K3sKeyDoc& k3s) {
+  return absl::StrCat(k3s.since, k3s.until.empty() ? "" : absl::StrCat(" to ", k3s.until));
+}
+
+// Three tables: what belongs to the cluster, what to the node, and what noded sets itself.
 std::string K3sKeyTable(const FieldDoc& doc) {
-  std::string out =
-      "\nWhat K3s calls cluster-scoped is the same on all servers of a cluster. Keys that noded "
-      "sets "
-      "itself are listed with the field that they come from.\n"
+  constexpr absl::string_view kColumns =
       "\n| key | type | on | K3s | |\n| --- | --- | --- | --- | --- |\n";
+  std::string cluster, node, owned;
   for (const FieldDoc& key : doc.fields) {
     const K3sKeyDoc& k3s = *key.k3s;
-    std::vector<std::string> notes;
-    if (!k3s.use.empty()) notes.push_back(absl::StrCat("use ", Code(k3s.use)));
-    if (!k3s.refused.empty()) {
-      notes.push_back(absl::StrCat("not allowed: ", Prose(k3s.refused)));
+    if (!k3s.use.empty() || !k3s.refused.empty()) {
+      absl::StrAppend(&owned, "| ", Code(key.name), " | ",
+                      k3s.use.empty() ? absl::StrCat("not allowed: ", Prose(k3s.refused))
+                                      : absl::StrCat("use ", Code(k3s.use)),
+                      " |\n");
+      continue;
     }
-    if (key.secret) notes.push_back("secret");
-    if (k3s.cluster) notes.push_back("cluster-scoped");
-    absl::StrAppend(&out, "| ", Code(key.name), " | ", key.type, " | ",
-                    k3s.servers_only ? "servers" : "servers, agents", " | ", k3s.since,
-                    k3s.until.empty() ? "" : absl::StrCat(" to ", k3s.until), " | ",
-                    absl::StrJoin(notes, "; "), " |\n");
+    absl::StrAppend(key.cluster ? &cluster : &node, "| ", Code(key.name), " | ", key.type, " | ",
+                    k3s.on, " | ", Lines(k3s), " | ", KeyFacts(key), " |\n");
   }
-  return out;
+  return absl::StrCat(
+      "\n**Cluster-scoped**: the same on all servers of a cluster. A server that differs does not "
+      "join, or the cluster misbehaves; `nodectl status` says where servers differ.\n",
+      kColumns, cluster, "\n**Node-scoped**: each node may have its own.\n", kColumns, node,
+      "\n**Not here**: noded sets these from other fields, or refuses them.\n"
+      "\n| key | |\n| --- | --- |\n",
+      owned);
 }
 
 void Page(const FieldDoc& doc, std::string& out) {

@@ -3,268 +3,76 @@
 #include <algorithm>
 #include <vector>
 
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "machineconfig/schema/fields.h"
+#include "machineconfig/schema/k3s_key_groups.h"
 
 namespace basalt::schema {
 namespace {
 
-constexpr K3sKey kKeys[] = {
-    {.name = "advertise-address"},
-    {.name = "advertise-port", .type = K3sKeyType::kInt},
-    {.name = "agent-token",
-     .owner = K3sKeyOwner::kTyped,
-     .note = "k3s.agentToken",
-     .secret = true,
-     .cluster_scoped = true},
-    {.name = "agent-token-file", .owner = K3sKeyOwner::kTyped, .note = "k3s.agentToken"},
-    {.name = "airgap-extra-registry", .type = K3sKeyType::kList, .role = K3sKeyRole::kBoth},
-    {.name = "alsologtostderr",
-     .type = K3sKeyType::kBool,
-     .role = K3sKeyRole::kBoth,
-     .owner = K3sKeyOwner::kRefused,
-     .note = "noded keeps the output of K3s"},
-    {.name = "bind-address", .role = K3sKeyRole::kBoth},
-    {.name = "cluster-cidr", .type = K3sKeyType::kList, .cluster_scoped = true},
-    {.name = "cluster-dns", .type = K3sKeyType::kList, .cluster_scoped = true},
-    {.name = "cluster-domain", .cluster_scoped = true},
-    {.name = "cluster-init",
-     .type = K3sKeyType::kBool,
-     .owner = K3sKeyOwner::kTyped,
-     .note = "k3s.cluster.init"},
-    {.name = "cluster-reset",
-     .type = K3sKeyType::kBool,
-     .owner = K3sKeyOwner::kRefused,
-     .note = "it is a signed action: `clusterReset`"},
-    {.name = "cluster-reset-restore-path",
-     .owner = K3sKeyOwner::kRefused,
-     .note = "it is a signed action: `datastoreRestore`"},
-    {.name = "cluster-secret",
-     .role = K3sKeyRole::kBoth,
-     .until = 24,
-     .owner = K3sKeyOwner::kTyped,
-     .note = "k3s.token",
-     .secret = true},
-    {.name = "config",
-     .role = K3sKeyRole::kBoth,
-     .owner = K3sKeyOwner::kRefused,
-     .note = "noded renders the one configuration file"},
-    {.name = "container-runtime-endpoint", .role = K3sKeyRole::kBoth},
-    {.name = "data-dir",
-     .role = K3sKeyRole::kBoth,
-     .owner = K3sKeyOwner::kRefused,
-     .note = "noded owns the place of the data"},
-    {.name = "datastore-cafile", .owner = K3sKeyOwner::kTyped, .note = "k3s.datastore.ca"},
-    {.name = "datastore-certfile",
-     .owner = K3sKeyOwner::kTyped,
-     .note = "k3s.datastore.certificate"},
-    {.name = "datastore-endpoint",
-     .owner = K3sKeyOwner::kTyped,
-     .note = "k3s.datastore.endpoint",
-     .secret = true},
-    {.name = "datastore-keyfile", .owner = K3sKeyOwner::kTyped, .note = "k3s.datastore.key"},
-    {.name = "debug", .type = K3sKeyType::kBool, .role = K3sKeyRole::kBoth},
-    {.name = "default-local-storage-path"},
-    {.name = "default-runtime", .role = K3sKeyRole::kBoth, .since = 29},
-    {.name = "disable", .type = K3sKeyType::kList},
-    {.name = "disable-agent",
-     .type = K3sKeyType::kBool,
-     .owner = K3sKeyOwner::kRefused,
-     .note = "noded waits for the Node object of every node"},
-    {.name = "disable-apiserver", .type = K3sKeyType::kBool},
-    {.name = "disable-apiserver-lb",
-     .type = K3sKeyType::kBool,
-     .role = K3sKeyRole::kBoth,
-     .since = 28},
-    {.name = "disable-cloud-controller", .type = K3sKeyType::kBool, .cluster_scoped = true},
-    {.name = "disable-controller-manager", .type = K3sKeyType::kBool},
-    {.name = "disable-default-registry-endpoint",
-     .type = K3sKeyType::kBool,
-     .role = K3sKeyRole::kBoth,
-     .since = 28},
-    {.name = "disable-etcd", .type = K3sKeyType::kBool},
-    {.name = "disable-helm-controller", .type = K3sKeyType::kBool, .cluster_scoped = true},
-    {.name = "disable-kube-proxy", .type = K3sKeyType::kBool},
-    {.name = "disable-network-policy", .type = K3sKeyType::kBool, .cluster_scoped = true},
-    {.name = "disable-scheduler", .type = K3sKeyType::kBool},
-    {.name = "docker",
-     .type = K3sKeyType::kBool,
-     .role = K3sKeyRole::kBoth,
-     .owner = K3sKeyOwner::kRefused,
-     .note = "K3s runs with its own containerd"},
-    {.name = "egress-selector-mode", .since = 22, .cluster_scoped = true},
-    {.name = "embedded-registry", .type = K3sKeyType::kBool, .since = 26, .cluster_scoped = true},
-    {.name = "enable-pprof", .type = K3sKeyType::kBool, .since = 26},
-    {.name = "etcd-arg", .type = K3sKeyType::kList, .since = 22},
-    {.name = "etcd-disable-snapshots",
-     .type = K3sKeyType::kBool,
-     .owner = K3sKeyOwner::kTyped,
-     .note = "k3s.snapshots.enabled"},
-    {.name = "etcd-expose-metrics", .type = K3sKeyType::kBool},
-    {.name = "etcd-s3", .type = K3sKeyType::kBool},
-    {.name = "etcd-s3-access-key", .secret = true},
-    {.name = "etcd-s3-bucket"},
-    {.name = "etcd-s3-bucket-lookup-type", .since = 33},
-    {.name = "etcd-s3-config-secret", .since = 30},
-    {.name = "etcd-s3-endpoint"},
-    {.name = "etcd-s3-endpoint-ca"},
-    {.name = "etcd-s3-folder"},
-    {.name = "etcd-s3-insecure", .type = K3sKeyType::kBool, .since = 22},
-    {.name = "etcd-s3-proxy", .since = 30},
-    {.name = "etcd-s3-region"},
-    {.name = "etcd-s3-retention", .type = K3sKeyType::kInt, .since = 33},
-    {.name = "etcd-s3-secret-key", .secret = true},
-    {.name = "etcd-s3-session-token", .since = 31, .secret = true},
-    {.name = "etcd-s3-skip-ssl-verify", .type = K3sKeyType::kBool},
-    {.name = "etcd-s3-timeout", .since = 22},
-    {.name = "etcd-snapshot-compress", .type = K3sKeyType::kBool, .since = 22},
-    {.name = "etcd-snapshot-dir"},
-    {.name = "etcd-snapshot-name"},
-    {.name = "etcd-snapshot-reconcile-interval", .since = 32},
-    {.name = "etcd-snapshot-retention",
-     .type = K3sKeyType::kInt,
-     .owner = K3sKeyOwner::kTyped,
-     .note = "k3s.snapshots.retention"},
-    {.name = "etcd-snapshot-schedule-cron",
-     .owner = K3sKeyOwner::kTyped,
-     .note = "k3s.snapshots.schedule"},
-    {.name = "flannel-backend", .cluster_scoped = true},
-    {.name = "flannel-cni-conf", .role = K3sKeyRole::kBoth, .since = 25},
-    {.name = "flannel-conf", .role = K3sKeyRole::kBoth},
-    {.name = "flannel-external-ip", .type = K3sKeyType::kBool, .since = 25, .cluster_scoped = true},
-    {.name = "flannel-iface", .role = K3sKeyRole::kBoth},
-    {.name = "flannel-ipv6-masq", .type = K3sKeyType::kBool, .since = 23, .cluster_scoped = true},
-    {.name = "helm-controller-arg", .type = K3sKeyType::kList, .since = 34},
-    {.name = "helm-job-image", .since = 27},
-    {.name = "https-listen-port", .type = K3sKeyType::kInt},
-    {.name = "image-credential-provider-bin-dir", .role = K3sKeyRole::kBoth},
-    {.name = "image-credential-provider-config", .role = K3sKeyRole::kBoth},
-    {.name = "image-service-endpoint", .role = K3sKeyRole::kBoth, .since = 28},
-    {.name = "kine-tls", .type = K3sKeyType::kBool, .since = 29},
-    {.name = "kube-apiserver-arg", .type = K3sKeyType::kList},
-    {.name = "kube-cloud-controller-manager-arg", .type = K3sKeyType::kList},
-    {.name = "kube-controller-manager-arg", .type = K3sKeyType::kList},
-    {.name = "kube-proxy-arg", .type = K3sKeyType::kList, .role = K3sKeyRole::kBoth},
-    {.name = "kube-scheduler-arg", .type = K3sKeyType::kList},
-    {.name = "kubelet-arg", .type = K3sKeyType::kList, .role = K3sKeyRole::kBoth},
-    {.name = "lb-server-port", .type = K3sKeyType::kInt, .role = K3sKeyRole::kBoth},
-    {.name = "log",
-     .role = K3sKeyRole::kBoth,
-     .owner = K3sKeyOwner::kRefused,
-     .note = "noded keeps the output of K3s; with `log` set it would signal ready too early"},
-    {.name = "no-deploy", .type = K3sKeyType::kList, .until = 24},
-    {.name = "node-external-dns",
-     .type = K3sKeyType::kList,
-     .role = K3sKeyRole::kBoth,
-     .since = 31},
-    {.name = "node-external-ip",
-     .type = K3sKeyType::kList,
-     .role = K3sKeyRole::kBoth,
-     .owner = K3sKeyOwner::kTyped,
-     .note = "k3s.node.externalIp"},
-    {.name = "node-internal-dns",
-     .type = K3sKeyType::kList,
-     .role = K3sKeyRole::kBoth,
-     .since = 31},
-    {.name = "node-ip",
-     .type = K3sKeyType::kList,
-     .role = K3sKeyRole::kBoth,
-     .owner = K3sKeyOwner::kTyped,
-     .note = "k3s.node.ip"},
-    {.name = "node-label",
-     .type = K3sKeyType::kList,
-     .role = K3sKeyRole::kBoth,
-     .owner = K3sKeyOwner::kTyped,
-     .note = "k3s.node.labels"},
-    {.name = "node-name",
-     .role = K3sKeyRole::kBoth,
-     .owner = K3sKeyOwner::kTyped,
-     .note = "metadata.name"},
-    {.name = "node-taint",
-     .type = K3sKeyType::kList,
-     .role = K3sKeyRole::kBoth,
-     .owner = K3sKeyOwner::kTyped,
-     .note = "k3s.node.taints"},
-    {.name = "nonroot-devices", .type = K3sKeyType::kBool, .role = K3sKeyRole::kBoth, .since = 31},
-    {.name = "pause-image", .role = K3sKeyRole::kBoth},
-    {.name = "prefer-bundled-bin",
-     .type = K3sKeyType::kBool,
-     .role = K3sKeyRole::kBoth,
-     .since = 23},
-    {.name = "private-registry",
-     .role = K3sKeyRole::kBoth,
-     .owner = K3sKeyOwner::kTyped,
-     .note = "k3s.registries"},
-    {.name = "protect-kernel-defaults", .type = K3sKeyType::kBool, .role = K3sKeyRole::kBoth},
-    {.name = "resolv-conf", .role = K3sKeyRole::kBoth},
-    {.name = "rootless",
-     .type = K3sKeyType::kBool,
-     .owner = K3sKeyOwner::kRefused,
-     .note = "noded runs K3s as root"},
-    {.name = "secrets-encryption", .type = K3sKeyType::kBool, .cluster_scoped = true},
-    {.name = "secrets-encryption-provider", .since = 32, .cluster_scoped = true},
-    {.name = "selinux", .type = K3sKeyType::kBool, .role = K3sKeyRole::kBoth},
-    {.name = "server",
-     .role = K3sKeyRole::kBoth,
-     .owner = K3sKeyOwner::kTyped,
-     .note = "k3s.cluster.server"},
-    {.name = "service-cidr", .type = K3sKeyType::kList, .cluster_scoped = true},
-    {.name = "service-node-port-range"},
-    {.name = "servicelb-namespace", .since = 25},
-    {.name = "snapshotter", .role = K3sKeyRole::kBoth},
-    {.name = "supervisor-metrics", .type = K3sKeyType::kBool, .since = 30},
-    {.name = "system-default-registry"},
-    {.name = "tls-san",
-     .type = K3sKeyType::kList,
-     .owner = K3sKeyOwner::kTyped,
-     .note = "k3s.tlsSans"},
-    {.name = "tls-san-security", .type = K3sKeyType::kBool, .since = 28},
-    {.name = "token",
-     .role = K3sKeyRole::kBoth,
-     .owner = K3sKeyOwner::kTyped,
-     .note = "k3s.token",
-     .secret = true},
-    {.name = "token-file",
-     .role = K3sKeyRole::kBoth,
-     .owner = K3sKeyOwner::kTyped,
-     .note = "k3s.token"},
-    {.name = "v", .type = K3sKeyType::kInt, .role = K3sKeyRole::kBoth},
-    {.name = "vmodule", .role = K3sKeyRole::kBoth},
-    {.name = "vpn-auth", .role = K3sKeyRole::kBoth, .since = 27, .secret = true},
-    {.name = "vpn-auth-file", .role = K3sKeyRole::kBoth, .since = 27},
-    {.name = "with-node-id",
-     .type = K3sKeyType::kBool,
-     .role = K3sKeyRole::kBoth,
-     .owner = K3sKeyOwner::kRefused,
-     .note = "it changes the node name, which is metadata.name"},
-    {.name = "write-kubeconfig",
-     .owner = K3sKeyOwner::kRefused,
-     .note = "noded writes the kubeconfig; `nodectl kubeconfig` fetches one"},
-    {.name = "write-kubeconfig-group",
-     .since = 30,
-     .owner = K3sKeyOwner::kRefused,
-     .note = "noded keeps the kubeconfig readable by root alone"},
-    {.name = "write-kubeconfig-mode",
-     .owner = K3sKeyOwner::kRefused,
-     .note = "noded keeps the kubeconfig readable by root alone"},
-};
+bool ByName(const K3sKey& a, const K3sKey& b) { return a.name < b.name; }
+
+const std::vector<K3sKey>& Sorted() {
+  static const auto* const keys = [] {
+    auto* all = new std::vector<K3sKey>;
+    for (const auto& group :
+         {K3sClusterKeys(), K3sNetworkKeys(), K3sComponentKeys(), K3sNodeKeys()}) {
+      all->insert(all->end(), group.begin(), group.end());
+    }
+    std::sort(all->begin(), all->end(), ByName);
+    return all;
+  }();
+  return *keys;
+}
+
+// The patch with which the line of `minor` learnt the key; 0: from its start.
+int FirstPatch(const K3sKey& key, int minor) {
+  for (absl::string_view port : absl::StrSplit(key.ports, ' ', absl::SkipEmpty())) {
+    const std::vector<absl::string_view> parts = absl::StrSplit(port, '.');
+    int line = 0;
+    int patch = 0;
+    if (parts.size() == 2 && absl::SimpleAtoi(parts[0], &line) &&
+        absl::SimpleAtoi(parts[1], &patch) && line == minor) {
+      return patch;
+    }
+  }
+  return 0;
+}
+
+int Since(const K3sKey& key, bool agent) {
+  return agent && key.agent_since != 0 ? key.agent_since : key.since;
+}
 
 }  // namespace
 
-absl::Span<const K3sKey> K3sKeys() { return kKeys; }
+absl::Span<const K3sKey> K3sKeys() { return Sorted(); }
 
 const K3sKey* FindK3sKey(absl::string_view name) {
-  const auto* it =
-      std::lower_bound(std::begin(kKeys), std::end(kKeys), name,
-                       [](const K3sKey& key, absl::string_view n) { return key.name < n; });
-  return it != std::end(kKeys) && it->name == name ? it : nullptr;
+  const std::vector<K3sKey>& keys = Sorted();
+  const auto it = std::lower_bound(keys.begin(), keys.end(), K3sKey{.name = name}, ByName);
+  return it != keys.end() && it->name == name ? &*it : nullptr;
 }
 
 std::string NearestK3sKey(absl::string_view name) {
   std::vector<absl::string_view> names;
-  for (const K3sKey& key : kKeys) {
+  for (const K3sKey& key : Sorted()) {
     if (key.owner != K3sKeyOwner::kRefused) names.push_back(key.name);
   }
   return Nearest(name, names);
+}
+
+K3sSupport SupportOf(const K3sKey& key, int minor, int patch, bool agent) {
+  if (minor < Since(key, agent) || patch < FirstPatch(key, minor)) return K3sSupport::kTooOld;
+  return key.until != 0 && minor > key.until ? K3sSupport::kGone : K3sSupport::kKnown;
+}
+
+std::string FirstRelease(const K3sKey& key, int minor, bool agent) {
+  const int since = Since(key, agent);
+  const int line = minor >= since && FirstPatch(key, minor) > 0 ? minor : since;
+  const int patch = FirstPatch(key, line);
+  return patch > 0 ? absl::StrCat("v1.", line, ".", patch) : absl::StrCat("v1.", line);
 }
 
 }  // namespace basalt::schema

@@ -10,7 +10,9 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "api/coded_status.h"
+#include "machineconfig/diff/k3s_fixed.h"
 #include "machineconfig/schema/fields.h"
+#include "machineconfig/schema/k3s_keys.h"
 #include "machineconfig/sign/policy.h"
 
 namespace basalt::sign {
@@ -61,21 +63,6 @@ std::string Location(const v1::Secret& endpoint) {
   size_t host = scheme + 3;
   size_t at = url.rfind('@', url.find_first_of("?#", host));
   return at == std::string::npos || at < host ? url : url.substr(0, host) + url.substr(at + 1);
-}
-
-// K3s writes these into its certificates and its datastore at the first start and cannot change
-// them afterwards; absent means the default.
-constexpr std::array<std::pair<absl::string_view, absl::string_view>, 3> kFixedAtInstall = {{
-    {"cluster-cidr", "10.42.0.0/16"},
-    {"service-cidr", "10.43.0.0/16"},
-    {"cluster-domain", "cluster.local"},
-}};
-
-std::string ConfigText(const v1::K3s& k3s, absl::string_view key, absl::string_view otherwise) {
-  auto it = k3s.config().find(std::string(key));
-  if (it == k3s.config().end()) return std::string(otherwise);
-  const v1::ConfigValue& value = it->second;
-  return value.has_list() ? absl::StrJoin(value.list().values(), ",") : value.text();
 }
 
 struct Finding {
@@ -161,11 +148,13 @@ std::vector<std::string> FindReinstall(const std::vector<diff::Change>& changes,
       out.push_back(change.path);
     }
   }
-  if (from.has_k3s() && to.has_k3s() && from.k3s().role() == v1::K3S_ROLE_SERVER &&
-      to.k3s().role() == v1::K3S_ROLE_SERVER) {
-    for (const auto& [key, otherwise] : kFixedAtInstall) {
-      if (ConfigText(from.k3s(), key, otherwise) != ConfigText(to.k3s(), key, otherwise)) {
-        out.push_back(absl::StrCat("k3s.config[", key, "]"));
+  // Looked at anew: a changed service-cidr moves a cluster-dns that is not written anywhere.
+  if (from.k3s().role() == v1::K3S_ROLE_SERVER && to.k3s().role() == v1::K3S_ROLE_SERVER) {
+    for (const schema::K3sKey& key : schema::K3sKeys()) {
+      const std::string name(key.name);
+      if (diff::ChangesFixedValue(from.k3s(), to.k3s(), key) &&
+          (from.k3s().config().contains(name) || to.k3s().config().contains(name))) {
+        out.push_back(absl::StrCat("k3s.config[", name, "]"));
       }
     }
   }

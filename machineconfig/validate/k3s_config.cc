@@ -1,20 +1,14 @@
-#include <re2/re2.h>
-
-#include <algorithm>
+// k3s.config and k3s.version against the catalogue: which keys, on which role, of which release.
 #include <string>
-#include <vector>
+#include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
-#include "machineconfig/format/k3s_version.h"
 #include "machineconfig/schema/fields.h"
 #include "machineconfig/schema/k3s_keys.h"
-#include "machineconfig/validate/rules.h"
-#include "machineconfig/yaml/flow.h"
+#include "machineconfig/validate/k3s_rules.h"
 
 namespace basalt::validate {
 namespace {
@@ -23,9 +17,6 @@ using schema::K3sKey;
 using schema::K3sKeyOwner;
 using schema::K3sKeyRole;
 using schema::K3sKeyType;
-
-constexpr int kNewestMinor = 36;
-constexpr int kOldestMinor = 21;
 
 bool Fits(K3sKeyType type, const v1::ConfigValue& value) {
   switch (type) {
@@ -55,19 +46,6 @@ absl::string_view TypeWord(K3sKeyType type) {
   return "";
 }
 
-// Of "disable": K3s takes a list, or one text with commas.
-std::vector<std::string> Elements(const v1::ConfigValue& value) {
-  std::vector<std::string> out;
-  auto add = [&](absl::string_view text) {
-    for (absl::string_view part : absl::StrSplit(text, ',')) {
-      out.emplace_back(absl::StripAsciiWhitespace(part));
-    }
-  };
-  if (value.has_text()) add(value.text());
-  for (const std::string& element : value.list().values()) add(element);
-  return out;
-}
-
 void WrongType(const K3sKey& key, const v1::ConfigValue& value, const std::string& path,
                Report& report) {
   const std::string text = value.text();
@@ -87,6 +65,17 @@ void WrongType(const K3sKey& key, const v1::ConfigValue& value, const std::strin
 }
 
 void Unknown(const std::string& name, const std::string& path, Report& report) {
+  // K3s reads one-letter keys as its short flags.
+  constexpr std::pair<absl::string_view, absl::string_view> kShort[] = {
+      {"t", "token"},   {"s", "server"}, {"d", "data-dir"}, {"o", "write-kubeconfig"},
+      {"i", "node-ip"}, {"l", "log"},    {"c", "config"}};
+  for (const auto& [letter, whole] : kShort) {
+    if (name == letter) {
+      return report.Error(path, "unknown-k3s-key", "short flags are no keys here",
+                          absl::StrCat("`", letter, "` is `", whole, "`: see `nodectl explain ",
+                                       "k3s.config.", whole, "`"));
+    }
+  }
   if (absl::EndsWith(name, "+")) {
     return report.Error(path, "unknown-k3s-key",
                         "`+` merges several files of K3s; noded writes one",
@@ -108,97 +97,104 @@ void Unknown(const std::string& name, const std::string& path, Report& report) {
   report.Error(path, "unknown-k3s-key", "K3s has no such key", hint);
 }
 
-// "max-pods=50 v=3" is one argument to K3s, and the kubelet then refuses to start.
-void CheckArguments(const K3sKey& key, const v1::ConfigValue& value, const std::string& path,
-                    Report& report) {
-  if (!absl::EndsWith(key.name, "-arg")) return;
-  static const RE2* const kTwo = new RE2("^(--)?[a-z0-9-]+=[^ ]* +(--)?[a-z][a-z0-9-]*=.*");
-  auto check = [&](const std::string& text, const std::string& at) {
-    if (!RE2::FullMatch(text, *kTwo)) return;
-    report.Error(at, "two-arguments", "these look like two arguments in one text",
-                 "write a list: [NAME=VALUE, NAME=VALUE]");
-  };
-  if (value.has_text()) check(value.text(), path);
-  for (int i = 0; i < value.list().values_size(); ++i) {
-    check(value.list().values(i), schema::Element(path, i));
+// Not of this release, or not of this role.
+void CheckSupport(const K3sKey& key, const K3sFacts& facts, const std::string& path,
+                  Report& report) {
+  if (key.role == K3sKeyRole::kServer && facts.agent) {
+    report.Error(path, "wrong-role", "the key is for servers only; this node is an agent");
+    return;
+  }
+  if (key.role == K3sKeyRole::kAgent && facts.server) {
+    report.Error(path, "wrong-role", "the key is for agents only; this node is a server");
+    return;
+  }
+  if (!facts.version) return;
+  const int minor = facts.version->minor;
+  switch (SupportOf(key, minor, facts.version->patch, facts.agent)) {
+    case schema::K3sSupport::kTooOld:
+      report.Error(
+          path, "wrong-k3s-version",
+          absl::StrCat("K3s knows the key ", facts.agent && key.agent_since > 0 ? "on agents " : "",
+                       "from ", FirstRelease(key, minor, facts.agent), " on; this is ",
+                       facts.k3s.version()));
+      break;
+    case schema::K3sSupport::kGone:
+      report.Error(path, "wrong-k3s-version",
+                   absl::StrCat("K3s dropped the key after v1.", key.until, "; this is ",
+                                facts.k3s.version()),
+                   key.instead.empty() ? "" : absl::StrCat("use `", key.instead, "`"));
+      break;
+    case schema::K3sSupport::kKnown:
+      break;
   }
 }
 
-// K3s says nothing to a component that it does not have: the misspelt one goes on running. Names of
-// the owner's own manifests may stand there too, so it is a warning.
-void CheckDisabled(const v1::ConfigValue& value, const v1::K3s& k3s, const std::string& path,
-                   Report& report) {
-  const std::vector<absl::string_view> known = {"coredns",        "servicelb",   "traefik",
-                                                "local-storage",  "runtimes",    "ccm",
-                                                "metrics-server", "rolebindings"};
-  for (const std::string& name : Elements(value)) {
-    if (std::find(known.begin(), known.end(), name) != known.end()) continue;
-    if (std::any_of(k3s.manifests().begin(), k3s.manifests().end(),
-                    [&](const auto& manifest) { return manifest.name() == name; })) {
+void CheckVersion(const K3sFacts& facts, Report& report) {
+  const auto version = format::ParseK3sVersion(facts.k3s.version());
+  if (!version.ok()) return;
+  const auto at = absl::StrCat("v", version->major, ".", version->minor);
+  if (version->major != 1 || version->minor < schema::kOldestK3sMinor) {
+    report.Error(
+        "k3s.version", "out-of-range",
+        absl::StrCat("K3s ", at, " is too old; v1.", schema::kOldestK3sMinor, " or newer"));
+  } else if (version->minor > schema::kNewestK3sMinor) {
+    report.Warning("k3s.version", "newer-than-known",
+                   absl::StrCat("K3s ", at, " is newer than the catalogue of its keys (v1.",
+                                schema::kNewestK3sMinor, "): k3s.config cannot be checked fully"));
+  }
+}
+
+// Does the config write the field at the path? Paths of the catalogue pass through no lists.
+bool Writes(const google::protobuf::Message& root, absl::string_view path) {
+  const google::protobuf::Message* at = &root;
+  for (absl::string_view word : absl::StrSplit(path, '.')) {
+    const schema::FieldInfo* field = schema::Describe(at->GetDescriptor()).Find(word);
+    if (field == nullptr) return false;
+    const auto& reflection = *at->GetReflection();
+    if (field->field->is_repeated()) return reflection.FieldSize(*at, field->field) > 0;
+    if (!reflection.HasField(*at, field->field)) return false;
+    if (field->kind != schema::FieldKind::kMessage) return true;
+    at = &reflection.GetMessage(*at, field->field);
+  }
+  return true;
+}
+
+// A field whose key the release does not know would be left out in silence.
+void CheckTypedFields(const K3sFacts& facts, Report& report) {
+  if (!facts.version || facts.Before(schema::kOldestK3sMinor)) return;
+  const int minor = facts.version->minor;
+  for (const K3sKey& key : schema::K3sKeys()) {
+    if (key.owner != K3sKeyOwner::kTyped || key.until != 0 ||
+        SupportOf(key, minor, facts.version->patch, facts.agent) != schema::K3sSupport::kTooOld ||
+        !Writes(facts.config, key.note)) {
       continue;
     }
-    const std::string near = schema::Nearest(name, known);
-    report.Warning(path, "unknown-component",
-                   absl::StrCat("K3s has no component ", yaml::QuotedText(name.substr(0, 64))),
-                   near.empty() ? absl::StrCat("it has ", absl::StrJoin(known, ", "))
-                                : absl::StrCat("did you mean `", near, "`?"));
+    report.Error(key.note, "wrong-k3s-version",
+                 absl::StrCat("K3s has it from ", FirstRelease(key, minor, facts.agent),
+                              " on; this is ", facts.k3s.version()),
+                 "remove it, or pin a newer release");
   }
 }
 
 }  // namespace
 
-void CheckK3sConfig(const v1::K3s& k3s, Report& report) {
-  const auto version = format::ParseK3sVersion(k3s.version());
-  if (version.ok()) {
-    const auto at = absl::StrCat("v", version->major, ".", version->minor);
-    if (version->major != 1 || version->minor < kOldestMinor) {
-      report.Error("k3s.version", "out-of-range",
-                   absl::StrCat("K3s ", at, " is too old; v1.", kOldestMinor, " or newer"));
-    } else if (version->minor > kNewestMinor) {
-      report.Warning("k3s.version", "newer-than-known",
-                     absl::StrCat("K3s ", at, " is newer than the catalogue of its keys (v1.",
-                                  kNewestMinor, "): k3s.config cannot be checked fully"));
-    }
-  }
-  for (const auto& [name, value] : k3s.config()) {
-    const std::string path = schema::Element("k3s.config", name);
+void CheckK3sConfig(const K3sFacts& facts, Report& report) {
+  CheckVersion(facts, report);
+  CheckTypedFields(facts, report);
+  for (const auto& [name, value] : facts.k3s.config()) {
+    const std::string path = ConfigPath(name);
     const K3sKey* key = schema::FindK3sKey(name);
     if (key == nullptr) {
       Unknown(name, path, report);
-      continue;
-    }
-    if (key->owner == K3sKeyOwner::kTyped) {
+    } else if (key->owner == K3sKeyOwner::kTyped) {
       report.Error(path, "owned-k3s-key", "noded sets this key from a field of its own",
                    absl::StrCat("use `", key->note, "`"));
-      continue;
-    }
-    if (key->owner == K3sKeyOwner::kRefused) {
+    } else if (key->owner == K3sKeyOwner::kRefused) {
       report.Error(path, "refused-k3s-key", absl::StrCat("the key is not allowed: ", key->note));
-      continue;
+    } else {
+      CheckSupport(*key, facts, path, report);
+      if (!Fits(key->type, value)) WrongType(*key, value, path, report);
     }
-    if (key->role == K3sKeyRole::kServer && k3s.role() == v1::K3S_ROLE_AGENT) {
-      report.Error(path, "wrong-role", "the key is for servers only; this node is an agent");
-    }
-    if (version.ok() && version->major == 1 && version->minor < key->since) {
-      report.Error(
-          path, "wrong-k3s-version",
-          absl::StrCat("K3s knows the key from v1.", key->since, " on; this is ", k3s.version()));
-    }
-    if (version.ok() && key->until != 0 && version->minor > key->until) {
-      report.Error(
-          path, "wrong-k3s-version",
-          absl::StrCat("K3s dropped the key after v1.", key->until, "; this is ", k3s.version()));
-    }
-    if (key->secret && value.text() == yaml::kRedacted) {
-      report.Error(path, "redacted-secret", "is what redacted output shows in place of the secret",
-                   "write the secret itself");
-    }
-    if (!Fits(key->type, value)) {
-      WrongType(*key, value, path, report);
-      continue;
-    }
-    CheckArguments(*key, value, path, report);
-    if (name == "disable") CheckDisabled(value, k3s, path, report);
   }
 }
 

@@ -152,6 +152,7 @@ constexpr Demand kPods[] = {
 };
 
 bool Protects(const v1::K3s& k3s) {
+  if (k3s.has_hardening()) return true;
   auto it = k3s.config().find("protect-kernel-defaults");
   return it != k3s.config().end() && it->second.boolean();
 }
@@ -189,7 +190,7 @@ void CheckSysctls(const v1::MachineConfig& config, Report& report) {
     if (Protects(config.k3s())) {
       report.Error(path(demand.key), "conflict",
                    absl::StrCat("kubelet demands ", demand.value,
-                                " with k3s.config.protect-kernel-defaults and would not start"),
+                                " with protect-kernel-defaults and would not start"),
                    absl::StrCat("remove it, or write ", demand.value));
     } else {
       report.Warning(path(demand.key), "overridden",

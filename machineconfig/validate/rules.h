@@ -17,8 +17,7 @@ void CheckAnnotations(const google::protobuf::Message& message, Stage stage, Rep
 // The rules between fields.
 void CheckMetadata(const v1::MachineConfig& config, Stage stage, Report& report);
 void CheckTarget(const v1::Target& target, absl::string_view path, Report& report);
-void CheckK3s(const v1::K3s& k3s, Report& report);
-void CheckK3sConfig(const v1::K3s& k3s, Report& report);  // against the catalogue of K3s's keys
+void CheckK3s(const v1::MachineConfig& config, Report& report);  // of its section k3s
 void CheckSystem(const v1::MachineConfig& config, Report& report);
 void CheckKernel(const v1::MachineConfig& config, Report& report);
 void CheckNetwork(const v1::MachineConfig& config, Report& report);

@@ -96,10 +96,7 @@ Findings Validate(const v1::MachineConfig& config, Stage stage, const yaml::Sour
   CheckNetwork(config, report);
   CheckStorage(config, report);
   CheckAudit(config, report);
-  if (config.has_k3s()) {
-    CheckK3s(config.k3s(), report);
-    CheckK3sConfig(config.k3s(), report);
-  }
+  if (config.has_k3s()) CheckK3s(config, report);
   return report.Take();
 }
 

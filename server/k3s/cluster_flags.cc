@@ -4,25 +4,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "machineconfig/schema/k3s_keys.h"
 #include "server/k3s/render.h"
 
 namespace basalt::k3s {
 namespace {
-
-constexpr const char* kCritical[] = {"cluster-cidr",
-                                     "cluster-dns",
-                                     "cluster-domain",
-                                     "disable-cloud-controller",
-                                     "disable-helm-controller",
-                                     "disable-network-policy",
-                                     "egress-selector-mode",
-                                     "embedded-registry",
-                                     "flannel-backend",
-                                     "flannel-external-ip",
-                                     "flannel-ipv6-masq",
-                                     "secrets-encryption",
-                                     "secrets-encryption-provider",
-                                     "service-cidr"};
 
 std::string Text(const v1::ConfigValue& value) {
   switch (value.value_case()) {
@@ -45,10 +31,11 @@ std::string Text(const v1::ConfigValue& value) {
 std::map<std::string, std::string> ClusterFlags(const v1::K3s& k3s) {
   std::map<std::string, std::string> flags;
   if (!IsServer(k3s) || !(UsesEtcd(k3s) || k3s.has_datastore())) return flags;
-  for (const char* key : kCritical) {
-    auto it = k3s.config().find(key);
-    if (it != k3s.config().end()) flags[key] = Text(it->second);
+  for (const auto& [name, value] : k3s.config()) {
+    const schema::K3sKey* key = schema::FindK3sKey(name);
+    if (key != nullptr && key->cluster_scoped && !key->secret) flags[name] = Text(value);
   }
+  if (k3s.has_hardening()) flags["hardening"] = k3s.hardening().profile();
   bool servicelb = true;
   if (auto it = k3s.config().find("disable"); it != k3s.config().end()) {
     const auto& names = it->second.list().values();

@@ -93,6 +93,23 @@ std::string Taints(const v1::K3s& k3s) {
   return absl::StrJoin(sorted, ",");
 }
 
+// What the kubelet demands with protect-kernel-defaults and the config does not set; "" when all is
+// set. The kubelet's own error for it is one line among hundreds.
+std::string KernelDefaults(const v1::Kernel& kernel) {
+  std::vector<std::string> missing;
+  for (const auto& [key, value] :
+       {std::pair{"vm.overcommit_memory", "1"}, std::pair{"vm.panic_on_oom", "0"},
+        std::pair{"kernel.panic", "10"}, std::pair{"kernel.panic_on_oops", "1"},
+        std::pair{"kernel.keys.root_maxkeys", "1000000"},
+        std::pair{"kernel.keys.root_maxbytes", "25000000"}}) {
+    const auto it = kernel.sysctls().find(key);
+    if (it == kernel.sysctls().end() || it->second != value) {
+      missing.push_back(absl::StrCat(key, "=", value));
+    }
+  }
+  return absl::StrJoin(missing, ", ");
+}
+
 }  // namespace
 
 absl::StatusOr<engine::ControllerPlan> PlanK3s(const v1::MachineConfig* from,
@@ -135,6 +152,14 @@ absl::StatusOr<engine::ControllerPlan> PlanK3s(const v1::MachineConfig* from,
     plan.warnings.push_back(
         "the name servers of this machine are of no use to pods, so K3s gives them 8.8.8.8: "
         "k3s.config.resolv-conf names another file");
+  }
+  if (next.has_hardening() && !(had && from->k3s().has_hardening())) {
+    const std::string missing = KernelDefaults(to.system().kernel());
+    if (!missing.empty()) {
+      plan.warnings.push_back(
+          absl::StrCat("k3s.hardening: the kubelet starts only where the kernel has ", missing,
+                       ": system.kernel.sysctls can set them"));
+    }
   }
   if (!had) {
     Add(&plan, v1::EFFECT_RESTART_K3S,

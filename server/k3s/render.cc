@@ -8,16 +8,15 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "api/coded_status.h"
+#include "machineconfig/format/k3s_version.h"
 #include "machineconfig/format/net.h"
 #include "machineconfig/schema/k3s_keys.h"
+#include "server/k3s/component_args.h"
 #include "server/k3s/registries.h"
 #include "server/k3s/yaml_text.h"
 
 namespace basalt::k3s {
 namespace {
-
-// The kubelet's default is below /usr, which is read-only here.
-constexpr char kVolumePlugins[] = "volume-plugin-dir=/var/lib/kubelet/volumeplugins";
 
 std::string Abs(const NodeFacts& facts, absl::string_view path) {
   return absl::StrCat(facts.root, "/", path);
@@ -87,7 +86,37 @@ void SetDatastore(const v1::K3s& k3s, const NodeFacts& facts, FlatYaml* yaml,
   if (store.has_key()) file("datastore-keyfile", "client.key", store.key());
 }
 
-void SetServer(const v1::K3s& k3s, const NodeFacts& facts, FlatYaml* yaml) {
+// Keys go by environment, as K3s takes them from there too: config.yaml is for everybody to read
+// who debugs.
+void SetS3(const v1::K3sS3& s3, const NodeFacts& facts, FlatYaml* yaml,
+           std::vector<RenderedFile>* files, std::vector<std::string>* env) {
+  yaml->Set("etcd-s3", true);
+  auto text = [yaml](const char* key, bool present, const std::string& value) {
+    if (present) yaml->Set(key, value);
+  };
+  text("etcd-s3-endpoint", s3.has_endpoint(), s3.endpoint());
+  text("etcd-s3-bucket", s3.has_bucket(), s3.bucket());
+  text("etcd-s3-folder", s3.has_folder(), s3.folder());
+  text("etcd-s3-region", s3.has_region(), s3.region());
+  text("etcd-s3-config-secret", s3.has_config_secret(), s3.config_secret());
+  if (s3.has_retention()) yaml->Set("etcd-s3-retention", static_cast<int64_t>(s3.retention()));
+  if (s3.insecure_skip_verify()) yaml->Set("etcd-s3-skip-ssl-verify", true);
+  if (s3.plain_http()) yaml->Set("etcd-s3-insecure", true);
+  if (s3.has_ca()) {
+    const std::string path = absl::StrCat(kDatastorePrefix, "s3-ca.crt");
+    yaml->Set("etcd-s3-endpoint-ca", Abs(facts, path));
+    files->push_back({path, s3.ca()});
+  }
+  auto secret = [env](const char* name, bool present, const v1::Secret& value) {
+    if (present) env->push_back(absl::StrCat(name, "=", value.plain()));
+  };
+  secret("AWS_ACCESS_KEY_ID", s3.has_access_key(), s3.access_key());
+  secret("AWS_SECRET_ACCESS_KEY", s3.has_secret_key(), s3.secret_key());
+  secret("AWS_SESSION_TOKEN", s3.has_session_token(), s3.session_token());
+}
+
+void SetServer(const v1::K3s& k3s, const NodeFacts& facts, FlatYaml* yaml,
+               std::vector<RenderedFile>* files, std::vector<std::string>* env) {
   if (facts.confined && !yaml->Has("bind-address")) yaml->Set("bind-address", facts.address);
   std::vector<std::string> sans(k3s.tls_sans().begin(), k3s.tls_sans().end());
   if (facts.confined) sans.push_back(facts.address);
@@ -104,6 +133,7 @@ void SetServer(const v1::K3s& k3s, const NodeFacts& facts, FlatYaml* yaml) {
   if (snapshots.has_retention()) {
     yaml->Set("etcd-snapshot-retention", static_cast<int64_t>(snapshots.retention()));
   }
+  if (snapshots.has_s3()) SetS3(snapshots.s3(), facts, yaml, files, env);
 }
 
 void SetNode(const v1::MachineConfig& to, const std::vector<std::string>& ips,
@@ -124,14 +154,8 @@ void SetNode(const v1::MachineConfig& to, const std::vector<std::string>& ips,
   if (!yaml->Has("resolv-conf") && !facts.resolv_conf.empty())
     yaml->Set("resolv-conf", facts.resolv_conf);
   if (k3s.cluster().has_server()) yaml->Set("server", k3s.cluster().server());
-  // Ours first: what the owner says of the same argument comes later and wins.
-  std::vector<std::string> kubelet = {kVolumePlugins};
-  if (auto it = k3s.config().find("kubelet-arg"); it != k3s.config().end()) {
-    const v1::ConfigValue& value = it->second;
-    if (value.has_text()) kubelet.push_back(value.text());
-    kubelet.insert(kubelet.end(), value.list().values().begin(), value.list().values().end());
-  }
-  yaml->Set("kubelet-arg", kubelet);
+  for (const auto& [key, list] : ComponentArgs(k3s, facts.root)) yaml->Set(key, list);
+  if (k3s.has_hardening()) yaml->Set("protect-kernel-defaults", true);
 }
 
 std::vector<std::string> BaseEnv(const v1::K3s& k3s, const NodeFacts& facts) {
@@ -159,14 +183,18 @@ std::string ImageFileName(const v1::K3sImage& image, const v1::Artifact& artifac
 
 // Keys that this release does not know: it would end with an error (agents always, servers of old).
 void DropUnknown(const v1::K3s& k3s, FlatYaml* yaml) {
-  int minor = MinorVersion(k3s.version());
-  if (minor == 0) return;
+  const auto version = format::ParseK3sVersion(k3s.version());
+  if (!version.ok()) return;
+  const bool agent = !IsServer(k3s);
   for (const std::string& name : yaml->keys()) {
     const schema::K3sKey* key = schema::FindK3sKey(name);
     if (key == nullptr || k3s.config().count(name) > 0) continue;
-    bool known = minor >= key->since && (key->until == 0 || minor <= key->until) &&
-                 (IsServer(k3s) || key->role == schema::K3sKeyRole::kBoth);
-    if (!known) yaml->Erase(name);
+    const bool here =
+        key->role != (agent ? schema::K3sKeyRole::kServer : schema::K3sKeyRole::kAgent);
+    if (!here || schema::SupportOf(*key, version->minor, version->patch, agent) !=
+                     schema::K3sSupport::kKnown) {
+      yaml->Erase(name);
+    }
   }
 }
 
@@ -271,7 +299,8 @@ absl::StatusOr<Rendered> Render(const v1::MachineConfig& to, const NodeFacts& fa
   SetNode(to, *ips, facts, &yaml);
   SetTokens(k3s, facts, &yaml, &out.files);
   if (IsServer(k3s)) {
-    SetServer(k3s, facts, &yaml);
+    SetServer(k3s, facts, &yaml, &out.files, &out.env);
+    for (RenderedFile& file : HardeningFiles(k3s)) out.files.push_back(std::move(file));
     SetDatastore(k3s, facts, &yaml, &out.files, &out.env);
     for (const v1::K3sManifest& manifest : k3s.manifests()) {
       out.manifests.push_back(

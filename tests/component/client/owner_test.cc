@@ -278,6 +278,17 @@ TEST_F(Owner, ExplainOfAMisspeltPathNamesTheNearest) {
   EXPECT_EQ(error["errors"][0]["code"], "unknown-path");
 }
 
+TEST_F(Owner, ExplainTellsKeysOfTheClusterFromThoseOfTheNode) {
+  const Ran keys = Run({"explain", "k3s.config"});
+  EXPECT_THAT(keys.out, HasSubstr("cluster-domain  <string>  default cluster.local  "
+                                  "cluster-scoped\n"));
+  EXPECT_THAT(keys.out, HasSubstr("snapshotter  <string>"));
+  EXPECT_THAT(keys.out, Not(HasSubstr("write-kubeconfig")));
+  const Ran key = Run({"explain", "k3s.config.supervisor-metrics"});
+  EXPECT_THAT(key.out, HasSubstr("v1.27 and newer; first in v1.27.15, v1.28.11, v1.29.6, v1.30.2"));
+  EXPECT_THAT(key.out, HasSubstr("SCOPE:      cluster: the same on all of its servers"));
+}
+
 TEST_F(Owner, ExplainAsJsonHasTheSameFacts) {
   const auto doc = nlohmann::json::parse(Run({"explain", "k3s.snapshots", "-o", "json"}).out);
   EXPECT_EQ(doc["kind"], "MachineConfig");
@@ -285,12 +296,16 @@ TEST_F(Owner, ExplainAsJsonHasTheSameFacts) {
   EXPECT_EQ(doc["effect"], "restart-k3s");
   EXPECT_EQ(doc["fields"][2]["path"], "k3s.snapshots.retention");
   EXPECT_EQ(doc["fields"][2]["default"], "5");
+  EXPECT_EQ(doc["clusterScoped"], false);
   EXPECT_EQ(nlohmann::json::parse(Run({"explain", "k3s.config.token", "-o", "json"}).out)["k3s"],
-            nlohmann::json({{"role", "both"},
+            nlohmann::json({{"on", "servers and agents"},
                             {"since", "v1.21"},
-                            {"clusterScoped", false},
                             {"owner", "noded"},
                             {"use", "k3s.token"}}));
+  const auto backend =
+      nlohmann::json::parse(Run({"explain", "k3s.config.flannel-backend", "-o", "json"}).out);
+  EXPECT_EQ(backend["clusterScoped"], true);
+  EXPECT_EQ(backend["allowed"][0]["value"], "vxlan");
 }
 
 TEST_F(Owner, ExplainPathsAreCompleted) {

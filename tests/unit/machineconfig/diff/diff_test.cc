@@ -165,6 +165,21 @@ TEST(Diff, TotalEffectIsTheLargest) {
   EXPECT_EQ(TotalEffect(Diff(&from, Config("k3s: {version: x}"))), v1::EFFECT_RESTART_K3S);
 }
 
+TEST(Diff, WhatK3sKeepsFromItsFirstStartIsAReinstall) {
+  EXPECT_THAT(Between("k3s: {config: {cluster-cidr: 10.42.0.0/16, disable: [a]}}",
+                      "k3s: {config: {cluster-cidr: 10.52.0.0/16, disable: [b]}}"),
+              ElementsAre("~k3s.config[cluster-cidr] 10.42.0.0/16>10.52.0.0/16 REINSTALL",
+                          "~k3s.config[disable] [a]>[b] RESTART_K3S"));
+  // The same value in other words, and a default that is written down.
+  EXPECT_THAT(Between("k3s: {config: {cluster-cidr: 10.42.0.0/16}}",
+                      "k3s: {config: {cluster-cidr: [10.42.0.0/16], cluster-domain: cluster.local, "
+                      "cluster-dns: 10.43.0.10, secrets-encryption: false}}"),
+              ElementsAre("~k3s.config[cluster-cidr] 10.42.0.0/16>[10.42.0.0/16] RESTART_K3S",
+                          "+k3s.config[cluster-dns] >10.43.0.10 RESTART_K3S",
+                          "+k3s.config[cluster-domain] >cluster.local RESTART_K3S",
+                          "+k3s.config[secrets-encryption] >false RESTART_K3S"));
+}
+
 TEST(Diff, OnlyFreeMetadataKeepsTheMeaning) {
   const v1::MachineConfig from = schema::Resolve(Config("metadata: {name: a, generation: 1}"));
   auto changed = [&](absl::string_view text) { return Diff(&from, schema::Resolve(Config(text))); };

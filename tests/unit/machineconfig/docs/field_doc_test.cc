@@ -122,17 +122,36 @@ TEST(Explain, KindsAreNamedFirstAndInAnyCase) {
 TEST(Explain, K3sKeysComeFromTheCatalogue) {
   const FieldDoc arg = At("k3s.config.kubelet-arg");
   ASSERT_TRUE(arg.k3s.has_value());
-  EXPECT_FALSE(arg.k3s->servers_only);
+  EXPECT_EQ(arg.k3s->on, "servers and agents");
   EXPECT_EQ(arg.type, "list of strings");
   EXPECT_EQ(arg.effect, "restart-k3s");
 
   const FieldDoc old = At("k3s.config.no-deploy");
-  EXPECT_TRUE(old.k3s->servers_only);
+  EXPECT_EQ(old.k3s->on, "servers");
   EXPECT_EQ(old.k3s->until, "v1.24");
+  EXPECT_EQ(old.k3s->instead, "disable");
   EXPECT_EQ(At("k3s.config.token").k3s->use, "k3s.token");
   EXPECT_THAT(At("k3s.config.docker").k3s->refused, HasSubstr("containerd"));
-  EXPECT_TRUE(At("k3s.config.cluster-cidr").k3s->cluster);
+  EXPECT_EQ(At("k3s.config.disable-apiserver-lb").k3s->on, "agents");
+  EXPECT_EQ(At("k3s.config.kine-tls").k3s->ports, "v1.27.13, v1.28.9, v1.29.4");
+  const FieldDoc backend = At("k3s.config.flannel-backend");
+  EXPECT_EQ(backend.default_text, "vxlan");
+  EXPECT_EQ(backend.choices.back().value, "ipsec");
+  EXPECT_THAT(backend.choices.back().means, HasSubstr("until v1.26; then wireguard-native"));
   EXPECT_TRUE(At("k3s.config.etcd-s3-secret-key").secret);
+}
+
+TEST(Explain, WhatBelongsToTheClusterIsSaid) {
+  for (const char* path : {"k3s.config.cluster-cidr", "k3s.token", "k3s.datastore.endpoint",
+                           "k3s.hardening.profile"}) {
+    EXPECT_TRUE(At(path).cluster) << path;
+  }
+  for (const char* path : {"k3s.config.kubelet-arg", "k3s.node.labels", "k3s.nodePassword"}) {
+    EXPECT_FALSE(At(path).cluster) << path;
+  }
+  // What K3s keeps from its first start.
+  EXPECT_EQ(At("k3s.config.cluster-cidr").effect, "reinstall");
+  EXPECT_EQ(At("k3s.config.secrets-encryption").effect, "reinstall");
 }
 
 TEST(Explain, AnUnknownPathNamesTheNearest) {

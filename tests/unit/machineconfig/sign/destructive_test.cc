@@ -138,6 +138,18 @@ TEST(Destructive, WhatIsFixedAtInstallationNeedsReinstallWhateverIsAllowed) {
   // Writing the default down changes nothing.
   EXPECT_TRUE(Try(Server(), key("cluster-cidr", "10.42.0.0/16")).ok());
   EXPECT_THAT(Try(key("cluster-cidr", "10.52.0.0/16"), Server()), HasReason("needs-reinstall"));
+  // The name server's address is the tenth of the services, unless it is written.
+  EXPECT_TRUE(Try(Server(), key("cluster-dns", "10.43.0.10")).ok());
+  EXPECT_THAT(Try(Server(), key("cluster-dns", "10.43.0.53")), HasReason("needs-reinstall"));
+  // Encryption is decided at the first start.
+  auto encrypted = [](bool on) {
+    return With(Server(), [&](auto& c) {
+      (*c.mutable_k3s()->mutable_config())["secrets-encryption"].set_boolean(on);
+    });
+  };
+  EXPECT_TRUE(Try(Server(), encrypted(false)).ok());
+  EXPECT_THAT(Try(Server(), encrypted(true)), HasReason("needs-reinstall"));
+  EXPECT_THAT(Try(encrypted(true), Server()), HasReason("needs-reinstall"));
   v1::MachineConfig dual = With(Server(), [](auto& c) {
     auto* list = (*c.mutable_k3s()->mutable_config())["cluster-cidr"].mutable_list();
     list->add_values("10.42.0.0/16");

@@ -21,12 +21,16 @@ TEST(ClusterFlags, AreThoseThatEveryServerMustShare) {
   config["cluster-dns"].mutable_list()->add_values("10.53.0.10");
   config["secrets-encryption"].set_boolean(true);
   config["kubelet-arg"].mutable_list()->add_values("max-pods=50");  // the node's own affair
+  config["supervisor-metrics"].set_boolean(true);
   config["disable"].mutable_list()->add_values("traefik");
   config["disable"].mutable_list()->add_values("servicelb");
   EXPECT_THAT(
       ClusterFlags(k3s),
       UnorderedElementsAre(Pair("cluster-cidr", "10.52.0.0/16"), Pair("cluster-dns", "10.53.0.10"),
-                           Pair("secrets-encryption", "true"), Pair("servicelb", "disabled")));
+                           Pair("secrets-encryption", "true"), Pair("supervisor-metrics", "true"),
+                           Pair("servicelb", "disabled")));
+  k3s.mutable_hardening()->set_profile("cis");
+  EXPECT_THAT(ClusterFlags(k3s), ::testing::Contains(Pair("hardening", "cis")));
 }
 
 TEST(ClusterFlags, OfAnAgentAndOfAServerAloneAreNone) {
