@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -31,6 +32,7 @@
 #include "server/k3s/k3s_controller.h"
 #include "server/rpc/server.h"
 #include "server/trust/identity.h"
+#include "server/trust/sealing_key.h"
 #include "server/trust/trust_store.h"
 
 namespace basalt {
@@ -174,6 +176,15 @@ void RaiseDescriptorLimit() {
   setrlimit(RLIMIT_NOFILE, &limit);  // ignoring: the cap is lowered then
 }
 
+// Opened secrets stand in this memory: no core dump holds them, and no process of another user may
+// look (nor of the same user, without the rights of root). What noded starts is not its child, so
+// nothing inherits the limit.
+void KeepMemoryToItself() {
+  prctl(PR_SET_DUMPABLE, 0);
+  const rlimit none{};
+  setrlimit(RLIMIT_CORE, &none);  // ignoring a failure of either: they do not fail
+}
+
 // Hands the supervisor's events to whoever wants them, and proves to it that the loop turns.
 class EventPump {
  public:
@@ -242,6 +253,7 @@ absl::Status BecomeSupervisor(const std::string& program, const ServeOptions& op
 absl::Status Serve(const ServeOptions& options) {
   absl::StatusOr<host::UniqueFd> termination = TerminationFd();
   RaiseDescriptorLimit();
+  KeepMemoryToItself();
   if (!termination.ok()) return termination.status();
   int channel = -1;
   if (!absl::SimpleAtoi(std::getenv(kSupervisorFd), &channel) ||
@@ -280,6 +292,9 @@ absl::Status Serve(const ServeOptions& options) {
   absl::StatusOr<trust::Identity> identity = trust::Identity::Load(**vfs, host::RealClock());
   if (!identity.ok()) return identity.status();
 
+  absl::StatusOr<trust::SealingKey> sealing = trust::SealingKey::Load(**vfs, *identity);
+  if (!sealing.ok()) return sealing.status();
+
   if (absl::Status status = api::ForceTls13(); !status.ok()) return status;
   absl::StatusOr<std::unique_ptr<engine::RealExecutor>> executor = engine::MakeRealExecutor();
   if (!executor.ok()) return executor.status();
@@ -300,6 +315,7 @@ absl::Status Serve(const ServeOptions& options) {
       .platform = *platform,
       .supervisor = **supervisor,
       .identity = *identity,
+      .sealing = *sealing,
       .trust = *trust,
       .controllers = {k3s.get()},
       .version = BASALT_VERSION,

@@ -41,6 +41,9 @@ int main(int argc, char** argv) {
     fprintf(stderr, "noded-init: %s\n", strerror(errno));
     return 1;
   }
+  // What services are started with, secrets among it, stands in this memory: no core dump of it.
+  // Programs that are started begin anew.
+  prctl(PR_SET_DUMPABLE, 0);
   options.settings.init_pid = getpid();
   static basalt::init::RealOs os(options.noded, options.cgroup_base);
   if (int error = os.Open(); error != 0) {
