@@ -144,8 +144,9 @@ absl::Status WriteEndpoint(host::Vfs& vfs, const std::string& endpoint) {
 }
 
 absl::Status WriteRunFiles(host::Vfs& vfs, const std::string& endpoint,
-                           const std::string& machine_id) {
+                           const std::string& machine_id, const std::string& recipient) {
   const std::pair<const char*, std::string> files[] = {{"run/fingerprint", machine_id},
+                                                       {"run/recipient", recipient},
                                                        {"run/noded.pid", absl::StrCat(getpid())}};
   for (const auto& [path, text] : files) {
     if (absl::Status status = vfs.ReplaceVolatile(path, absl::StrCat(text, "\n"), 0644);
@@ -354,9 +355,9 @@ absl::Status Serve(const ServeOptions& options) {
   absl::Status kept = node->api_policy().api.listen().empty()
                           ? KeepEndpoint(**vfs, server->endpoints().front())
                           : absl::OkStatus();
-  if (absl::Status status =
-          kept.ok() ? WriteRunFiles(**vfs, server->endpoints().front(), identity->machine_id())
-                    : kept;
+  if (absl::Status status = kept.ok() ? WriteRunFiles(**vfs, server->endpoints().front(),
+                                                      identity->machine_id(), sealing->recipient())
+                                      : kept;
       !status.ok()) {
     server->Shutdown(absl::ZeroDuration());
     server.reset();  // before the node that it calls

@@ -121,7 +121,7 @@ absl::StatusOr<Admitted> Admit(const NodeState& state, const ControllerSet& cont
 
   absl::Status status =
       sign::Admit(*checked.config, digest, Facts(state), sign::SignedByRoot(policy, signers));
-  if (status.ok()) status = CheckPlaintext(policy, *checked.config);
+  if (status.ok()) status = sign::CheckPlaintext(policy, *checked.config);
   if (!status.ok()) return status;
   // From here on opened values are compared: age gives the same value another text each time.
   ConfigPtr opened = checked.config;

@@ -38,19 +38,6 @@ ConfigPtr Own(v1::MachineConfig config) {
   });
 }
 
-absl::Status CheckPlaintext(const v1::TrustPolicy& policy, const v1::MachineConfig& config) {
-  if (!policy.has_allow_plaintext_secrets() || policy.allow_plaintext_secrets()) {
-    return absl::OkStatus();
-  }
-  const std::vector<std::string> paths = schema::PlaintextSecrets(config);
-  if (paths.empty()) return absl::OkStatus();
-  return api::Coded(absl::StatusCode::kFailedPrecondition, "plaintext-forbidden",
-                    absl::StrCat("the trust policy accepts sealed secrets alone, and these stand "
-                                 "in the clear: ",
-                                 absl::StrJoin(paths, ", ")),
-                    "sign it again without --allow-plaintext: then they are sealed for this node");
-}
-
 absl::StatusOr<v1::MachineConfig> OpenForApply(v1::MachineConfig config,
                                                const trust::SealingKey& key) {
   std::vector<api::Violation> wrong = seal::OpenSecrets(config, key.keys());

@@ -7,7 +7,6 @@
 
 #include "absl/status/statusor.h"
 #include "basalt/v1/machine_config.pb.h"
-#include "basalt/v1/trust.pb.h"
 #include "server/engine/controller_set.h"
 #include "server/trust/sealing_key.h"
 
@@ -15,9 +14,6 @@ namespace basalt::engine {
 
 // Shared and immutable; its secrets are overwritten when the last holder lets go of it.
 ConfigPtr Own(v1::MachineConfig config);
-
-// "plaintext-forbidden", with the paths, when the policy accepts sealed secrets alone.
-absl::Status CheckPlaintext(const v1::TrustPolicy& policy, const v1::MachineConfig& config);
 
 // `config` as it was signed, with every secret opened and then judged by the same rules as one in
 // the clear. Invalid with a violation for each value: wrong-recipient (sealed to keys that this
