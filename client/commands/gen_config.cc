@@ -10,6 +10,7 @@
 #include "client/commands/commands.h"
 #include "client/commands/schema.h"
 #include "client/commands/sealing.h"
+#include "client/commands/tokens.h"
 #include "client/context/files.h"
 #include "client/output/errors.h"
 #include "machineconfig/base/digest.h"

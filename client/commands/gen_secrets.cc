@@ -6,6 +6,7 @@
 #include "client/commands/cluster_secrets.h"
 #include "client/commands/commands.h"
 #include "client/commands/sealing.h"
+#include "client/commands/tokens.h"
 #include "client/context/files.h"
 #include "client/output/errors.h"
 
