@@ -196,10 +196,11 @@ class Delivery {
 
   // Without this the node would be lost: nobody else was told where it went.
   void Move(const std::string& endpoint) {
-    InventoryNode moved = node_;
-    moved.endpoint = endpoint;
     absl::StatusOr<const Context*> context = session_.context();
-    absl::Status status = context.ok() ? SaveNode(**context, moved) : context.status();
+    absl::Status status = context.ok()
+                              ? EditNode(**context, node_.name,
+                                         [&](InventoryNode& node) { node.endpoint = endpoint; })
+                              : context.status();
     report_.Moved(endpoint, status.ok());
     if (status.ok() && awaits_confirm_) {
       report_.Note(absl::StrCat("when it is not confirmed it goes back to ", node_.endpoint,

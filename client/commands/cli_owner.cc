@@ -79,7 +79,7 @@ void AddOwnerVerbs(Parser& p) {
   v->add_flag("--reseal", w.gen_secrets.reseal,
               "Seal all of them to the recipients of the context");
   v->add_flag("--plain", w.gen_secrets.plain, "In the clear: the file must stay private then");
-  v->add_option("-o,--output", w.gen_secrets.output_file,
+  v->add_option("-f,--file", w.gen_secrets.file,
                 "The file to make or edit (default: secrets.yaml of the context)")
       ->type_name("FILE");
 

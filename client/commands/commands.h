@@ -46,7 +46,7 @@ struct GenSecretsOptions {
   std::vector<std::string> rotate;  // "server", "agent"
   bool reseal = false;              // to the recipients of today
   bool plain = false;
-  std::string output_file;  // default: the file of the context
+  std::string file;  // made or edited; default: that of the context
 };
 absl::StatusOr<int> RunGenSecrets(Session& session, const GenSecretsOptions& options);
 

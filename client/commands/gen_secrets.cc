@@ -61,7 +61,7 @@ absl::StatusOr<int> RunGenSecrets(Session& session, const GenSecretsOptions& opt
   Io& io = session.io();
   absl::StatusOr<const Context*> context = session.context();
   if (!context.ok()) return context.status();
-  const std::string file = options.output_file.empty() ? (*context)->secrets : options.output_file;
+  const std::string file = options.file.empty() ? (*context)->secrets : options.file;
   const bool is_new = !Exists(file);
   std::string text = NewClusterSecretsText((*context)->cluster);
   if (!is_new) {

@@ -36,9 +36,8 @@ absl::StatusOr<std::string> RecipientOf(Session& session, const InventoryNode& n
                                 node.name, " takes the new one")),
         node.name);
   }
-  InventoryNode known = node;
-  known.recipient = *says;
-  absl::Status saved = SaveNode(**context, known);
+  absl::Status saved =
+      EditNode(**context, node.name, [&](InventoryNode& known) { known.recipient = *says; });
   if (saved.ok()) {
     session.io().err << node.name << ": its identity vouches for " << *says << ", recorded in "
                      << (*context)->inventory << "\n";
@@ -65,10 +64,16 @@ absl::StatusOr<std::vector<seal::Recipient>> RecipientsFor(Session& session,
   return out;
 }
 
-absl::Status SaveNode(const Context& context, const InventoryNode& node) {
+absl::Status EditNode(const Context& context, const std::string& name,
+                      absl::FunctionRef<void(InventoryNode& node)> edit) {
   absl::StatusOr<std::string> text = ReadFile(context.inventory);
   if (!text.ok()) return text.status();
-  absl::StatusOr<std::string> changed = PutNode(*text, context.inventory, node);
+  absl::StatusOr<Inventory> now = Inventory::Parse(*text, context.inventory);
+  if (!now.ok()) return now.status();
+  absl::StatusOr<InventoryNode> node = now->Get(name);
+  if (!node.ok()) return node.status();
+  edit(*node);
+  absl::StatusOr<std::string> changed = PutNode(*text, context.inventory, *node);
   if (!changed.ok()) return changed.status();
   return *changed == *text ? absl::OkStatus() : EditFileAtomically(context.inventory, *changed);
 }

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "basalt/v1/node_service.pb.h"
 #include "client/commands/session.h"
@@ -33,8 +34,9 @@ absl::StatusOr<std::string> RecipientOf(Session& session, const InventoryNode& n
 absl::StatusOr<std::vector<seal::Recipient>> RecipientsFor(Session& session,
                                                            const std::string& of_node);
 
-// The node's entry in the inventory, edited in place in the file as it is now: a person may have
-// edited it meanwhile.
-absl::Status SaveNode(const Context& context, const InventoryNode& node);
+// The node's entry in the inventory, edited in place and in the file as it is now: a person, or we,
+// may have edited it since it was read.
+absl::Status EditNode(const Context& context, const std::string& name,
+                      absl::FunctionRef<void(InventoryNode& node)> edit);
 
 }  // namespace basalt::client

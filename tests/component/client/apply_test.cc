@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "api/coded_status.h"
 #include "nlohmann/json.hpp"
 #include "tests/component/client/nodectl_fixture.h"
@@ -151,6 +152,19 @@ TEST_F(ApplyMoves, InventoryFollowsTheNodeAndKeepsItsComments) {
   EXPECT_THAT(inventory, HasSubstr("# racks\n"));
   EXPECT_THAT(inventory, HasSubstr("# the end\n"));
   EXPECT_THAT(inventory, Not(HasSubstr(old_)));
+}
+
+// The recipient was recorded by the same apply, after the entry was read.
+TEST_F(ApplyMoves, WhatWasRecordedOnTheWayStays) {
+  const std::string file = lab_ + "/inventory.yaml";
+  const std::string recipient = absl::StrCat("    recipient: ", sealing_.recipient().Text(), "\n");
+  const std::string before = Read(file);
+  ASSERT_THAT(before, HasSubstr(recipient));
+  Write(file, absl::StrReplaceAll(before, {{recipient, ""}}));
+  Ran ran = Move(v1::APPLY_STATE_COMMITTED, {});
+  EXPECT_EQ(ran.exit_code, 0) << ran.err;
+  EXPECT_THAT(Read(file), HasSubstr(endpoint()));
+  EXPECT_THAT(Read(file), HasSubstr(recipient));
 }
 
 TEST_F(ApplyMoves, JsonSaysItInANoteBeforeTheResult) {

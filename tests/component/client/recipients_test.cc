@@ -267,7 +267,7 @@ TEST_F(GenSecrets, ResealingGivesThemToAnotherPerson) {
 }
 
 TEST_F(GenSecrets, InTheClearOnlyWhenAsked) {
-  Ran made = Run({"gen", "secrets", "--plain", "-o", Path("plain.yaml")});
+  Ran made = Run({"gen", "secrets", "--plain", "-f", Path("plain.yaml")});
   ASSERT_EQ(made.exit_code, 0) << made.err;
   EXPECT_THAT(Read(Path("plain.yaml")), Not(HasSubstr("sealed |")));
   EXPECT_THAT(made.out, ::testing::IsEmpty());
