@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "tests/unit/machineconfig/sign/testing.h"
 
@@ -40,6 +41,19 @@ TEST(Vouching, EveryPartOfItIsCovered) {
     EXPECT_THAT(CheckVouching(vouched, id).status(), HasReason("bad-vouching"))
         << vouched.ShortDebugString();
   }
+}
+
+// The statement is what the header says, byte for byte: OpenSSL's own tool signed it with the first
+// key of RFC 8032.
+TEST(Vouching, TheStatementIsTheDocumentedOne) {
+  const auto identity = PrivateKey::FromPem(
+      "-----BEGIN PRIVATE KEY-----\n"
+      "MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n"
+      "-----END PRIVATE KEY-----\n");
+  ASSERT_TRUE(identity.ok()) << identity.status();
+  EXPECT_EQ(absl::BytesToHexString(VouchForRecipient(*identity, kRecipient).signature()),
+            "58699ead50c15e8cd95c02bb4430e5547be7c6774b4143df563d0f733d6b6d4f"
+            "009a16b469c24e297beff30997f4d0c1c026668c78da7aff859eddcf1a8e6c0a");
 }
 
 // A signature of the identity over something else of ours must not vouch.
