@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -33,6 +34,7 @@
 #include "server/metal.h"
 #include "server/rpc/server.h"
 #include "server/trust/identity.h"
+#include "server/trust/sealing_key.h"
 #include "server/trust/trust_store.h"
 
 namespace basalt {
@@ -144,8 +146,9 @@ absl::Status WriteEndpoint(host::Vfs& vfs, const std::string& endpoint) {
 }
 
 absl::Status WriteRunFiles(host::Vfs& vfs, const std::string& endpoint,
-                           const std::string& machine_id) {
+                           const std::string& machine_id, const std::string& recipient) {
   const std::pair<const char*, std::string> files[] = {{"run/fingerprint", machine_id},
+                                                       {"run/recipient", recipient},
                                                        {"run/noded.pid", absl::StrCat(getpid())}};
   for (const auto& [path, text] : files) {
     if (absl::Status status = vfs.ReplaceVolatile(path, absl::StrCat(text, "\n"), 0644);
@@ -174,6 +177,15 @@ void RaiseDescriptorLimit() {
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= kDescriptors) return;
   limit.rlim_cur = std::min<rlim_t>(kDescriptors, limit.rlim_max);
   setrlimit(RLIMIT_NOFILE, &limit);  // ignoring: the cap is lowered then
+}
+
+// Opened secrets stand in this memory: no core dump holds them, and no process of another user may
+// look (nor of the same user, without the rights of root). What noded starts is not its child, so
+// nothing inherits the limit.
+void KeepMemoryToItself() {
+  prctl(PR_SET_DUMPABLE, 0);
+  const rlimit none{};
+  setrlimit(RLIMIT_CORE, &none);  // ignoring a failure of either: they do not fail
 }
 
 // Hands the supervisor's events to whoever wants them, and proves to it that the loop turns.
@@ -244,6 +256,7 @@ absl::Status BecomeSupervisor(const std::string& program, const ServeOptions& op
 absl::Status Serve(const ServeOptions& options) {
   absl::StatusOr<host::UniqueFd> termination = TerminationFd();
   RaiseDescriptorLimit();
+  KeepMemoryToItself();
   if (!termination.ok()) return termination.status();
   int channel = -1;
   if (!absl::SimpleAtoi(std::getenv(kSupervisorFd), &channel) ||
@@ -298,6 +311,9 @@ absl::Status Serve(const ServeOptions& options) {
   absl::StatusOr<trust::Identity> identity = trust::Identity::Load(**vfs, host::RealClock());
   if (!identity.ok()) return identity.status();
 
+  absl::StatusOr<trust::SealingKey> sealing = trust::SealingKey::Load(**vfs, *identity);
+  if (!sealing.ok()) return sealing.status();
+
   if (absl::Status status = api::ForceTls13(); !status.ok()) return status;
   absl::StatusOr<std::unique_ptr<engine::RealExecutor>> executor = engine::MakeRealExecutor();
   if (!executor.ok()) return executor.status();
@@ -318,6 +334,7 @@ absl::Status Serve(const ServeOptions& options) {
       .platform = *platform,
       .supervisor = **supervisor,
       .identity = *identity,
+      .sealing = *sealing,
       .trust = *trust,
       .controllers = {k3s.get()},
       .version = BASALT_VERSION,
@@ -356,9 +373,9 @@ absl::Status Serve(const ServeOptions& options) {
   absl::Status kept = node->api_policy().api.listen().empty()
                           ? KeepEndpoint(**vfs, server->endpoints().front())
                           : absl::OkStatus();
-  if (absl::Status status =
-          kept.ok() ? WriteRunFiles(**vfs, server->endpoints().front(), identity->machine_id())
-                    : kept;
+  if (absl::Status status = kept.ok() ? WriteRunFiles(**vfs, server->endpoints().front(),
+                                                      identity->machine_id(), sealing->recipient())
+                                      : kept;
       !status.ok()) {
     server->Shutdown(absl::ZeroDuration());
     server.reset();  // before the node that it calls

@@ -12,6 +12,7 @@
 #include "client/commands/commands.h"
 #include "client/commands/inputs.h"
 #include "client/commands/planning.h"
+#include "client/commands/recipients.h"
 #include "client/commands/sealing.h"
 #include "client/commands/signing.h"
 #include "client/context/files.h"
@@ -74,8 +75,6 @@ class Delivery {
     absl::StatusOr<Document> document = ReadDocument(input_);
     if (!document.ok()) return document.status();
     PrintViolations(session_.io(), "warning", document->warnings);
-    absl::Status refused = RefuseSealed(*document, options_.signing.allow_plaintext);
-    if (!refused.ok()) return refused;
     absl::Status opened = OpenSealed(session_, options_.signing.identities, input_, *document);
     if (!opened.ok()) return opened;
     absl::StatusOr<InventoryNode> node = DestinationOf(session_, *document, options_.node);
@@ -142,8 +141,8 @@ class Delivery {
     unchanged = false;
     const SigningOptions& signing = options_.signing;
     if (hello.state() != "configured" || !signing.mode.empty()) return absl::OkStatus();
-    absl::StatusOr<v1::PlanReply> plan =
-        PlanSource(session_, client, hello, input_, document.config);
+    absl::StatusOr<v1::PlanReply> plan = PlanSource(
+        session_, client, hello, input_, document.config, kPlanTimeout, signing.identities);
     if (plan.ok()) {
       unchanged = plan->unchanged() && !SomethingWaits(client);
       return absl::OkStatus();
@@ -199,9 +198,11 @@ class Delivery {
 
   // Without this the node would be lost: nobody else was told where it went.
   void Move(const std::string& endpoint) {
-    InventoryNode moved = node_;
-    moved.endpoint = endpoint;
-    absl::Status status = UpdateInventory(moved);
+    absl::StatusOr<const Context*> context = session_.context();
+    absl::Status status = context.ok()
+                              ? EditNode(**context, node_.name,
+                                         [&](InventoryNode& node) { node.endpoint = endpoint; })
+                              : context.status();
     report_.Moved(endpoint, status.ok());
     if (status.ok() && awaits_confirm_) {
       report_.Note(absl::StrCat("when it is not confirmed it goes back to ", node_.endpoint,
@@ -211,17 +212,6 @@ class Delivery {
     if (status.ok()) return;
     PrintWarning(session_.io(),
                  absl::StrCat("the inventory still has ", node_.endpoint, ": ", status.message()));
-  }
-
-  absl::Status UpdateInventory(const InventoryNode& node) {
-    absl::StatusOr<const Context*> context = session_.context();
-    if (!context.ok()) return context.status();
-    // Read anew: a person may have edited it while we waited.
-    absl::StatusOr<std::string> text = ReadFile((*context)->inventory);
-    if (!text.ok()) return text.status();
-    absl::StatusOr<std::string> changed = PutNode(*text, (*context)->inventory, node);
-    if (!changed.ok()) return changed.status();
-    return EditFileAtomically((*context)->inventory, *changed);
   }
 
   Session& session_;
@@ -246,7 +236,6 @@ absl::Status CheckAll(Session& session, const ApplyOptions& options,
     if (status.ok()) {
       absl::StatusOr<Document> document = ReadDocument(input);
       status = document.status();
-      if (status.ok()) status = RefuseSealed(*document, options.signing.allow_plaintext);
       if (status.ok()) {
         Input opened = input;
         status = OpenSealed(session, options.signing.identities, opened, *document);

@@ -37,9 +37,9 @@ void AddApplyVerbs(Parser& p) {
   p.Output(v);
 
   v = p.Verb(p.app(), "apply", "Sign when needed, show the plan, deliver, wait until it is healthy",
-             "  nodectl apply -f n1.yaml --allow-plaintext\n"
+             "  nodectl apply -f n1.yaml\n"
              "  nodectl apply -f n1.json --yes --timeout 2m -o json\n"
-             "  nodectl apply -f n1.yaml --allow-plaintext --mode try --confirm-within 5m",
+             "  nodectl apply -f n1.yaml --mode try --confirm-within 5m",
              [&w](Session& s) { return RunApplyVerb(s, w.apply); });
   p.Files(v, w.apply.files);
   p.Applying(v, w.apply);

@@ -51,7 +51,7 @@ void AddDocumentVerbs(Parser& p) {
   v = p.Verb(
       p.app(), "sign",
       "Fill in what was left out, and sign: one file or many at once; or add a signature",
-      "  nodectl sign -f n1.yaml --allow-plaintext -o n1.json\n"
+      "  nodectl sign -f n1.yaml -o n1.json\n"
       "  nodectl sign -f n1.yaml --key a.key --key b.key --mode try --confirm-within 10m -o "
       "n1.json\n"
       "A second signer adds to the same document:\n"

@@ -8,6 +8,7 @@ struct Words {
   InitOptions init;
   PinOptions pin;
   GenConfigOptions gen;
+  GenSecretsOptions gen_secrets;
   K3sPinOptions k3s_pin;
   TrustApplyOptions trust_apply;
 };
@@ -28,26 +29,33 @@ void AddOwnerVerbs(Parser& p) {
   p.Output(v);
 
   v = p.Verb(
-      p.app(), "pin", "Record by which fingerprint a node is known",
+      p.app(), "pin", "Record by what a node is known, and whom its secrets are sealed to",
       "  nodectl pin n1 --node 192.168.1.10:6050 --fingerprint 4c1f...\n"
       "  nodectl pin n1 --node \"$(cat run/endpoint)\" --fingerprint \"$(cat run/fingerprint)\"\n"
-      "  nodectl pin n1 --node 192.168.1.10:6050 --tofu",
+      "  nodectl pin n1 --node 192.168.1.10:6050 --tofu\n"
+      "  nodectl pin n1                                    # asks a pinned node for its recipient",
       [&w](Session& s) { return RunPin(s, w.pin); });
   v->add_option("name", w.pin.name, "Name of the node")->required();
-  v->add_option("--node", w.pin.endpoint, "HOST:PORT")->required();
+  v->add_option("--node", w.pin.endpoint, "HOST:PORT (default: of the inventory)");
   v->add_option("--fingerprint", w.pin.fingerprint, "sha256 of the node's identity key");
+  v->add_option(
+       "--recipient", w.pin.recipient,
+       "Whom its secrets are sealed to, from its run/recipient (default: the node says it)")
+      ->type_name("AGE1...");
   v->add_flag("--tofu", w.pin.tofu, "Ask the node, and then you");
   v->add_flag("--yes,-y", w.pin.yes, "Do not ask");
   p.Output(v);
 
   CLI::App& gen = p.Group("gen", "Generate files");
-  v = p.Verb(gen, "config", "Write a complete machine config for a node",
-             "  nodectl gen config --name n1 --role server > n1.yaml\n"
-             "  nodectl gen config --name n2 --role agent --server n1 > n2.yaml\n"
-             "  nodectl gen config --name n1 --role server --set 'k3s.config.disable=[traefik]' -o "
-             "n1.yaml\n"
-             "  nodectl gen config --name n1 --role server --schema basalt.schema.json -o n1.yaml",
-             [&w](Session& s) { return RunGenConfig(s, w.gen); });
+  v = p.Verb(
+      gen, "config", "Write a complete machine config for a node",
+      "  nodectl gen config --name n1 --role server > n1.yaml\n"
+      "  nodectl gen config --name n2 --role agent --server n1 > n2.yaml\n"
+      "  nodectl gen config --name n1 --role server --set 'k3s.config.disable=[traefik]' -o "
+      "n1.yaml\n"
+      "  nodectl gen config --name n1 --role server --schema basalt.schema.json -o n1.yaml\n"
+      "  nodectl gen config --name n1 --role server --plain -o n1.yaml   # secrets in the clear",
+      [&w](Session& s) { return RunGenConfig(s, w.gen); });
   v->add_option("--name", w.gen.name, "Name of the node")->required();
   v->add_option("--role", w.gen.role, "server or agent")
       ->required()
@@ -58,6 +66,22 @@ void AddOwnerVerbs(Parser& p) {
   v->add_option("--schema", w.gen.schema,
                 "JSON Schema for the editor (default: basalt.schema.json beside the file, if any)")
       ->type_name("PATH|URL");
+  v->add_flag("--plain", w.gen.plain, "Do not seal its secrets: the file must stay private then");
+
+  v = p.Verb(gen, "secrets", "Make, rotate or seal anew the tokens of the cluster",
+             "  nodectl gen secrets                     # those that are missing\n"
+             "  nodectl gen secrets --rotate agent\n"
+             "  nodectl gen secrets --reseal            # after context.yaml has other recipients",
+             [&w](Session& s) { return RunGenSecrets(s, w.gen_secrets); });
+  v->add_option("--rotate", w.gen_secrets.rotate, "Make a new one; may be repeated")
+      ->allow_extra_args(false)
+      ->check(CLI::IsMember({"server", "agent"}));
+  v->add_flag("--reseal", w.gen_secrets.reseal,
+              "Seal all of them to the recipients of the context");
+  v->add_flag("--plain", w.gen_secrets.plain, "In the clear: the file must stay private then");
+  v->add_option("-f,--file", w.gen_secrets.file,
+                "The file to make or edit (default: secrets.yaml of the context)")
+      ->type_name("FILE");
 
   CLI::App& k3s = p.Group("k3s", "K3s releases");
   v = p.Verb(k3s, "pin", "Write version, URLs and sha256 of a K3s into a config",

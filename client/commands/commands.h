@@ -22,8 +22,9 @@ absl::StatusOr<int> RunInit(Session& session, const InitOptions& options);
 
 struct PinOptions {
   std::string name;
-  std::string endpoint;
-  std::string fingerprint;
+  std::string endpoint;     // empty: as the inventory has it
+  std::string fingerprint;  // the same
+  std::string recipient;    // as the node's run/recipient has it; empty: the node is asked
   bool tofu = false;
   bool yes = false;
 };
@@ -36,9 +37,18 @@ struct GenConfigOptions {
   std::vector<std::string> set;
   std::string output_file;
   std::string schema;  // path or URL for the editor's line
+  bool plain = false;  // secrets in the clear
   std::string version = "v1.30.4+k3s1";
 };
 absl::StatusOr<int> RunGenConfig(Session& session, const GenConfigOptions& options);
+
+struct GenSecretsOptions {
+  std::vector<std::string> rotate;  // "server", "agent"
+  bool reseal = false;              // to the recipients of today
+  bool plain = false;
+  std::string file;  // made or edited; default: that of the context
+};
+absl::StatusOr<int> RunGenSecrets(Session& session, const GenSecretsOptions& options);
 
 struct K3sPinOptions {
   std::string file;

@@ -35,7 +35,7 @@ std::string Names(const std::vector<const CompletionVerb*>& verbs) {
 constexpr absl::string_view kValues = R"BASH(  case "$prev" in
     -n|--node-name|--server)
       COMPREPLY=($(compgen -W "$(nodectl "${context[@]}" __nodes 2>/dev/null)" -- "$cur")); return ;;
-    --role) COMPREPLY=($(compgen -W 'server agent' -- "$cur")); return ;;
+    --role|--rotate) COMPREPLY=($(compgen -W 'server agent' -- "$cur")); return ;;
     --mode) COMPREPLY=($(compgen -W 'commit try staged' -- "$cur")); return ;;
     --kind) COMPREPLY=($(compgen -W 'MachineConfig TrustPolicy Action ConfigSet' -- "$cur")); return ;;
     -o|--output|--output-format)
@@ -91,7 +91,7 @@ std::string FishValue(absl::string_view verb, absl::string_view flag) {
   if (flag == "-n" || flag == "--node-name" || flag == "--server") {
     return " -x -a '(nodectl __nodes 2>/dev/null)'";
   }
-  if (flag == "--role") return " -x -a 'server agent'";
+  if (flag == "--role" || flag == "--rotate") return " -x -a 'server agent'";
   if (flag == "--mode") return " -x -a 'commit try staged'";
   if (flag == "--kind") return " -x -a 'MachineConfig TrustPolicy Action ConfigSet'";
   const bool output = flag == "-o" || flag == "--output";

@@ -6,13 +6,18 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "api/coded_status.h"
+#include "client/commands/cluster_secrets.h"
 #include "client/commands/commands.h"
 #include "client/commands/schema.h"
+#include "client/commands/sealing.h"
+#include "client/commands/tokens.h"
 #include "client/context/files.h"
 #include "client/output/errors.h"
 #include "machineconfig/base/digest.h"
 #include "machineconfig/format/format.h"
 #include "machineconfig/merge/set_path.h"
+#include "machineconfig/schema/secrets.h"
+#include "machineconfig/seal/config.h"
 #include "machineconfig/yaml/emit.h"
 
 namespace basalt::client {
@@ -57,7 +62,7 @@ absl::StatusOr<v1::MachineConfig> Build(Session& session, const GenConfigOptions
   if (!inventory.ok()) return inventory.status();
   absl::StatusOr<std::string> ca = ReadFile((*context)->ca);
   if (!ca.ok()) return ca.status();
-  absl::StatusOr<std::string> agent_token = ReadToken(**context, "agent");
+  absl::StatusOr<seal::SecretBytes> agent_token = ReadToken(session, "agent");
   if (!agent_token.ok()) return agent_token.status();
 
   v1::MachineConfig config;
@@ -79,11 +84,11 @@ absl::StatusOr<v1::MachineConfig> Build(Session& session, const GenConfigOptions
   k3s.set_role(server ? v1::K3S_ROLE_SERVER : v1::K3S_ROLE_AGENT);
   k3s.set_version(options.version);
   if (server) {
-    absl::StatusOr<std::string> token = ReadToken(**context, "server");
+    absl::StatusOr<seal::SecretBytes> token = ReadToken(session, "server");
     if (!token.ok()) return token.status();
-    k3s.mutable_token()->set_plain(*token);
+    k3s.mutable_token()->set_plain(std::string(token->view()));
   }
-  k3s.mutable_agent_token()->set_plain(*agent_token);
+  k3s.mutable_agent_token()->set_plain(std::string(agent_token->view()));
   k3s.mutable_node_password()->set_plain(RandomHex(16));
   if (!options.server.empty()) {
     if (absl::Status s = JoinServer(session, options.server, k3s); !s.ok()) return s;
@@ -93,33 +98,52 @@ absl::StatusOr<v1::MachineConfig> Build(Session& session, const GenConfigOptions
       return s;  // it names the assignment
     }
   }
+  if (options.plain) return config;
+  if ((*context)->recipients.empty()) {
+    PrintWarning(session.io(),
+                 absl::StrCat((*context)->path,
+                              " lists no recipients: the secrets stand in the clear, keep the file "
+                              "private"));
+    return config;
+  }
+  absl::StatusOr<std::vector<seal::Recipient>> recipients = LoadRecipients(session, {}, {});
+  if (!recipients.ok()) return recipients.status();
+  absl::Status sealed = seal::SealSecrets(config, *recipients, RandomBytes);
+  if (!sealed.ok()) return sealed;
   return config;
 }
 
 // Comments for the lines of the emitted text that a newcomer has to know about.
-std::string Commented(const std::string& yaml, bool has_artifacts) {
+std::string Commented(const std::string& yaml, bool has_artifacts, bool sealed) {
   struct Note {
     absl::string_view line;
     absl::string_view before;
   };
-  static constexpr Note kNotes[] = {
+  const absl::string_view secrets = sealed ? "  # Secrets are sealed to the recipients of "
+                                             "context.yaml, for this field of this node: they\n"
+                                             "  # may stand in Git. `nodectl unseal -f FILE "
+                                             "k3s.agentToken` shows one, `nodectl seal`\n"
+                                             "  # changes it.\n"
+                                           : "  # Secrets without !sealed stand in the clear: keep "
+                                             "this file private, or seal them with\n"
+                                             "  #   nodectl seal -f FILE --all\n";
+  const bool has_token = absl::StrContains(yaml, "\n  token:");
+  const Note notes[] = {
       {"metadata:", "# epoch, generation and signedAt are filled in by `nodectl sign`.\n"},
       {"target:", "\n# The one machine that may accept this config.\n"},
       {"api:", "\n# Whose certificates the node's API accepts, and as what.\n"},
       {"k3s:", "\n"},
-      {"  token:",
-       "  # Secrets without !sealed stand in the clear: keep this file private, or seal them with\n"
-       "  #   nodectl seal -f FILE --all\n"},
+      {has_token ? "  token:" : "  agentToken:", secrets},
       {"  nodePassword:", "  # With it a reflashed node of the same name rejoins.\n"},
       {"  cluster:", "  # The server to join; caHash pins its certificate authority.\n"},
   };
   std::string out =
       "# A machine config of Basalt: what this node is to be. Change it, then\n"
-      "#   nodectl plan -f FILE     and     nodectl apply -f FILE --allow-plaintext\n";
+      "#   nodectl plan -f FILE     and     nodectl apply -f FILE\n";
   bool in_k3s = false;
   for (absl::string_view line : absl::StrSplit(yaml, '\n')) {
     if (!line.empty() && line[0] != ' ') in_k3s = line == "k3s:";
-    for (const Note& note : kNotes) {
+    for (const Note& note : notes) {
       const bool k3s_note = absl::StartsWith(note.line, " ");
       if (absl::StartsWith(line, note.line) && k3s_note == (in_k3s && line[0] == ' ')) {
         absl::StrAppend(&out, note.before);
@@ -165,8 +189,9 @@ absl::StatusOr<int> RunGenConfig(Session& session, const GenConfigOptions& optio
   if (!config.ok()) return config.status();
   const bool has_artifacts = config->k3s().has_artifacts();
   // The editor's line only where it leads somewhere: a broken one is marked in every file.
-  const std::string text = absl::StrCat(EditorLine(options.schema, options.output_file),
-                                        Commented(yaml::Emit(*config), has_artifacts));
+  const std::string text = absl::StrCat(
+      EditorLine(options.schema, options.output_file),
+      Commented(yaml::Emit(*config), has_artifacts, schema::HasSealedSecrets(*config)));
   if (options.output_file.empty() || options.output_file == "-") {
     MakeOutputPrivate(io);
     io.out << text;

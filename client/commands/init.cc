@@ -1,10 +1,11 @@
 // nodectl init: keys, trust, certificates, tokens and an inventory for a new cluster, once.
-#include <openssl/rand.h>
-
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "api/coded_status.h"
+#include "client/commands/cluster_secrets.h"
 #include "client/commands/commands.h"
+#include "client/commands/sealing.h"
+#include "client/commands/tokens.h"
 #include "client/context/files.h"
 #include "client/context/flat_yaml.h"
 #include "client/output/errors.h"
@@ -53,16 +54,27 @@ std::string PolicyText(const std::string& cluster, const sign::PrivateKey& root,
                   "grants:\n"
                   "  - for: machineconfig\n    keys: [config]\n    threshold: 1\n"
                   "  - for: action\n    keys: [config]\n    threshold: 1\n"
-                  "  - for: image\n    keys: [image]\n    threshold: 1\n");
+                  "  - for: image\n    keys: [image]\n    threshold: 1\n"
+                  "# Nodes accept configs only when their secrets are sealed.\n"
+                  "allowPlaintextSecrets: false\n");
   return out;
 }
 
-absl::StatusOr<std::string> Token() {
-  unsigned char bytes[32];
-  if (RAND_bytes(bytes, sizeof bytes) != 1) {
-    return api::Coded(absl::StatusCode::kInternal, "no-randomness", "no random bytes to be had");
+// New tokens, sealed: the file may stand in Git from the first day on.
+absl::StatusOr<std::string> SecretsText(const std::string& cluster,
+                                        const seal::Recipient& recipient) {
+  std::string text = NewClusterSecretsText(cluster);
+  for (const std::string& name : ClusterSecretNames()) {
+    absl::StatusOr<seal::SecretBytes> token = NewToken();
+    if (!token.ok()) return token.status();
+    absl::StatusOr<std::string> armored =
+        seal::SealField(ClusterSecretField(cluster, name), token->view(), {recipient}, RandomBytes);
+    if (!armored.ok()) return armored.status();
+    absl::StatusOr<std::string> edited = PutClusterSecret(text, "secrets.yaml", name, *armored);
+    if (!edited.ok()) return edited.status();
+    text = *std::move(edited);
   }
-  return HexEncode(absl::string_view(reinterpret_cast<const char*>(bytes), sizeof bytes));
+  return text;
 }
 
 absl::Status CheckCluster(const std::string& cluster) {
@@ -109,19 +121,17 @@ absl::StatusOr<std::vector<NewFile>> Contents(const std::string& cluster,
                    .not_after = now + kYear},
                   admin.public_key(), *ca_pem, ca);
   if (!admin_pem.ok()) return admin_pem.status();
-  absl::StatusOr<std::string> server_token = Token(), agent_token = Token();
-  if (!server_token.ok()) return server_token.status();
-  if (!agent_token.ok()) return agent_token.status();
 
-  absl::StatusOr<seal::Identity> identity = seal::Identity::Generate(
-      [](uint8_t* out, size_t size) { return RAND_bytes(out, static_cast<int>(size)) == 1; });
+  absl::StatusOr<seal::Identity> identity = seal::Identity::Generate(RandomBytes);
   if (!identity.ok()) return identity.status();
   const std::string recipient = identity->recipient().Text();
+  absl::StatusOr<std::string> secrets = SecretsText(cluster, identity->recipient());
+  if (!secrets.ok()) return secrets.status();
 
   return std::vector<NewFile>{
       {".gitignore",
        "# What is secret. Everything else here is public and belongs into Git.\n"
-       "/keys/\n/ca/*.key\n/secrets.yaml\n/signed/\n",
+       "/keys/\n/ca/*.key\n/signed/\n",
        0644},
       {"keys/root.key", root.Pem(passphrase), 0600},
       {"keys/config.key", config.Pem(passphrase), 0600},
@@ -138,11 +148,7 @@ absl::StatusOr<std::vector<NewFile>> Contents(const std::string& cluster,
       {"ca/admin.crt", *admin_pem, 0644},
       // Without a passphrase: it only reads and delivers, and every call needs it.
       {"ca/admin.key", admin.Pem(), 0600},
-      {"secrets.yaml",
-       absl::StrCat(
-           "# Tokens of the cluster. `nodectl gen config` copies them into configs.\nserver: ",
-           QuoteYaml(*server_token), "\nagent: ", QuoteYaml(*agent_token), "\n"),
-       0600},
+      {"secrets.yaml", *secrets, 0644},
       {"inventory.yaml", NewInventoryText(), 0644},
       // Last: with it the directory is complete.
       {"context.yaml", NewContextText(cluster, recipient), 0644},

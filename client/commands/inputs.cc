@@ -4,8 +4,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "client/context/files.h"
-#include "google/protobuf/descriptor.h"
-#include "machineconfig/schema/fields.h"
 #include "machineconfig/sign/document.h"
 #include "machineconfig/validate/validate.h"
 
@@ -15,37 +13,6 @@ namespace {
 bool LooksLikeJson(absl::string_view text) {
   while (!text.empty() && absl::ascii_isspace(text.front())) text.remove_prefix(1);
   return !text.empty() && text.front() == '{';
-}
-
-using SecretVisitor = absl::FunctionRef<void(const std::string& path, v1::Secret& secret)>;
-
-void Walk(google::protobuf::Message& message, const std::string& path, SecretVisitor visit) {
-  if (message.GetDescriptor() == v1::Secret::descriptor()) {
-    return visit(path, static_cast<v1::Secret&>(message));
-  }
-  const google::protobuf::Reflection& r = *message.GetReflection();
-  for (const schema::FieldInfo& field : schema::Describe(message.GetDescriptor()).fields) {
-    const auto* f = field.field;
-    if (f->cpp_type() != google::protobuf::FieldDescriptor::CPPTYPE_MESSAGE || f->is_map())
-      continue;
-    const std::string child = schema::Child(path, field.name);
-    if (!f->is_repeated()) {
-      if (r.HasField(message, f)) Walk(*r.MutableMessage(&message, f), child, visit);
-      continue;
-    }
-    for (int i = 0; i < r.FieldSize(message, f); ++i) {
-      Walk(*r.MutableRepeatedMessage(&message, f, i), schema::ElementPath(child, message, field, i),
-           visit);
-    }
-  }
-}
-
-std::vector<std::string> PathsOf(v1::MachineConfig config, v1::Secret::ValueCase form) {
-  std::vector<std::string> out;
-  VisitSecrets(config, [&](const std::string& path, v1::Secret& secret) {
-    if (secret.value_case() == form) out.push_back(path);
-  });
-  return out;
 }
 
 }  // namespace
@@ -112,16 +79,6 @@ absl::StatusOr<Document> ReadDocument(const Input& input) {
   }
   out.config = *std::move(config);
   return out;
-}
-
-void VisitSecrets(v1::MachineConfig& config, SecretVisitor visit) { Walk(config, "", visit); }
-
-std::vector<std::string> PlaintextSecrets(const v1::MachineConfig& config) {
-  return PathsOf(config, v1::Secret::kPlain);
-}
-
-std::vector<std::string> SealedSecrets(const v1::MachineConfig& config) {
-  return PathsOf(config, v1::Secret::kSealed);
 }
 
 }  // namespace basalt::client

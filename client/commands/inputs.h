@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "api/coded_status.h"
 #include "basalt/v1/document.pb.h"
@@ -32,14 +31,5 @@ struct Document {
   std::vector<api::Violation> warnings;
 };
 absl::StatusOr<Document> ReadDocument(const Input& input);
-
-// Every secret with its path, for reading or changing.
-void VisitSecrets(v1::MachineConfig& config,
-                  absl::FunctionRef<void(const std::string& path, v1::Secret& secret)> visit);
-
-// Paths of the secrets that stand there in the clear.
-std::vector<std::string> PlaintextSecrets(const v1::MachineConfig& config);
-// Paths of those that are sealed.
-std::vector<std::string> SealedSecrets(const v1::MachineConfig& config);
 
 }  // namespace basalt::client

@@ -85,7 +85,7 @@ void Parser::Signing(CLI::App* verb, SigningOptions& o) {
   verb->add_option("--sign-public-key", o.sign_public_key, "Whose signature that program makes")
       ->type_name("FILE");
   verb->add_flag("--allow-plaintext", o.allow_plaintext,
-                 "Sign secrets in the clear; sealed ones are opened");
+                 "Sign secrets in the clear that cannot be sealed for the node");
   verb->add_option("--mode", o.mode, "commit, try or staged: sets metadata.apply.mode");
   verb->add_option("--confirm-within", o.confirm_within,
                    "How long mode try waits: sets metadata.apply.confirmWithin");

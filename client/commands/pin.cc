@@ -1,18 +1,24 @@
-// nodectl pin: by what a node is known, into the inventory.
+// nodectl pin: by what a node is known and whom its secrets are sealed to, into the inventory.
+#include <optional>
+
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "api/coded_status.h"
 #include "client/commands/commands.h"
+#include "client/commands/recipients.h"
 #include "client/context/files.h"
 #include "client/output/errors.h"
 #include "machineconfig/base/digest.h"
 #include "machineconfig/format/format.h"
+#include "machineconfig/seal/keys.h"
 #include "nlohmann/json.hpp"
 
 namespace basalt::client {
 namespace {
+
+constexpr absl::Duration kHelloForRecipient = absl::Seconds(3);
 
 // A person may type it with colons or capitals, as it stands on a console.
 absl::StatusOr<std::string> Normalize(const std::string& fingerprint) {
@@ -25,7 +31,8 @@ absl::StatusOr<std::string> Normalize(const std::string& fingerprint) {
       "64 hex digits: the node writes it to run/fingerprint and shows it on its console");
 }
 
-absl::StatusOr<std::string> AskTheNode(Session& session, const PinOptions& options) {
+absl::StatusOr<std::string> AskTheNode(Session& session, const PinOptions& options,
+                                       std::optional<v1::HelloReply>& answer) {
   Io& io = session.io();
   absl::StatusOr<std::unique_ptr<NodeClient>> client =
       Connect({.name = options.name, .endpoint = options.endpoint, .trust_any = true});
@@ -41,12 +48,76 @@ absl::StatusOr<std::string> AskTheNode(Session& session, const PinOptions& optio
             "node's console.\n";
   absl::Status sure = Confirm(io, absl::StrCat("Pin ", options.name, " to it?"), options.yes);
   if (!sure.ok()) return sure;
+  answer = *std::move(hello);
   return seen;
+}
+
+// A pin needs no node that answers; its recipient does.
+std::optional<v1::HelloReply> AskWithPin(Session& session, const InventoryNode& node,
+                                         const std::string& given) {
+  absl::StatusOr<std::unique_ptr<NodeClient>> client = session.ConnectTo(node);
+  absl::StatusOr<v1::HelloReply> hello =
+      client.ok() ? (*client)->Hello(kHelloForRecipient) : client.status();
+  if (hello.ok()) return *std::move(hello);
+  if (!given.empty()) return std::nullopt;
+  PrintWarning(session.io(),
+               absl::StrCat("whom secrets for ", node.name,
+                            " are sealed to is not known: ", hello.status().message(),
+                            ". nodectl pin ", node.name, " asks again when it answers"));
+  return std::nullopt;
+}
+
+// What is missing on the command line stands in the inventory.
+absl::Status TakeFromInventory(const Inventory& inventory, PinOptions& options) {
+  if (!options.endpoint.empty()) return absl::OkStatus();
+  absl::StatusOr<InventoryNode> known = inventory.Get(options.name);
+  if (!known.ok()) {
+    return api::Coded(absl::StatusCode::kInvalidArgument, "no-endpoint",
+                      absl::StrCat("where is ", options.name, "? It is not in the inventory yet"),
+                      "--node HOST:PORT");
+  }
+  options.endpoint = known->endpoint;
+  if (options.fingerprint.empty() && !options.tofu) options.fingerprint = known->fingerprint;
+  return absl::OkStatus();
+}
+
+// The recipient that is to be recorded; empty: none is known. Another one than before is nothing
+// that happens by itself on a machine that is the same.
+absl::StatusOr<std::string> NewRecipient(Session& session, const PinOptions& options,
+                                         const InventoryNode& node, const InventoryNode* old,
+                                         const std::optional<v1::HelloReply>& hello) {
+  const bool same_machine = old != nullptr && old->fingerprint == node.fingerprint;
+  const std::string before = same_machine ? old->recipient : "";
+  if (!hello) return options.recipient.empty() ? before : options.recipient;
+  absl::StatusOr<std::string> says = VouchedRecipientOf(node, *hello);
+  if (!says.ok()) return says;
+  if (says->empty()) {
+    PrintWarning(session.io(),
+                 absl::StrCat(node.name, " has no sealing key (noded ", Escape(hello->version()),
+                              "): its secrets can be signed in the clear alone"));
+    return before;
+  }
+  if (!options.recipient.empty() && options.recipient != *says) {
+    return api::Coded(
+        absl::StatusCode::kFailedPrecondition, "other-recipient",
+        absl::StrCat("the node's identity vouches for ", *says, ", not for ", options.recipient),
+        "leave --recipient out to take what the node says");
+  }
+  if (!before.empty() && before != *says) {
+    absl::Status sure = Confirm(session.io(),
+                                absl::StrCat("Secrets for ", node.name, " were sealed to ", before,
+                                             "; its sealing key was lost or replaced, and is ",
+                                             *says, " now. Seal to that one?"),
+                                options.yes);
+    if (!sure.ok()) return sure;
+  }
+  return says;
 }
 
 }  // namespace
 
-absl::StatusOr<int> RunPin(Session& session, const PinOptions& options) {
+absl::StatusOr<int> RunPin(Session& session, const PinOptions& given) {
+  PinOptions options = given;
   absl::StatusOr<const Context*> context = session.context();
   if (!context.ok()) return context.status();
   if (!format::Check(v1::FORMAT_HOSTNAME, options.name).ok()) {
@@ -54,22 +125,28 @@ absl::StatusOr<int> RunPin(Session& session, const PinOptions& options) {
                       absl::StrCat("'", options.name, "' cannot name a node"),
                       "1 to 63 lower-case letters, digits and dashes, as metadata.name has it");
   }
+  absl::StatusOr<std::string> text = ReadFile((*context)->inventory);
+  if (!text.ok()) return text.status();
+  absl::StatusOr<Inventory> before = Inventory::Parse(*text, (*context)->inventory);
+  if (!before.ok()) return before.status();
+  if (absl::Status s = TakeFromInventory(*before, options); !s.ok()) return s;
   if (absl::Status s = CheckEndpoint(options.endpoint); !s.ok()) return s;
+  if (!options.recipient.empty()) {
+    if (absl::Status s = seal::Recipient::Parse(options.recipient).status(); !s.ok()) return s;
+  }
   if (options.fingerprint.empty() && !options.tofu) {
     return api::Coded(absl::StatusCode::kInvalidArgument, "no-fingerprint",
                       "by what shall the node be known?",
                       "--fingerprint F from the node's run/fingerprint or console; --tofu asks the "
                       "node and you");
   }
-  absl::StatusOr<std::string> fingerprint =
-      options.fingerprint.empty() ? AskTheNode(session, options) : Normalize(options.fingerprint);
+  std::optional<v1::HelloReply> hello;
+  absl::StatusOr<std::string> fingerprint = options.fingerprint.empty()
+                                                ? AskTheNode(session, options, hello)
+                                                : Normalize(options.fingerprint);
   if (!fingerprint.ok()) return AtNode(fingerprint.status(), options.name);
-
-  absl::StatusOr<std::string> text = ReadFile((*context)->inventory);
-  if (!text.ok()) return text.status();
-  absl::StatusOr<Inventory> before = Inventory::Parse(*text, (*context)->inventory);
-  if (!before.ok()) return before.status();
-  const InventoryNode node{options.name, options.endpoint, *fingerprint};
+  InventoryNode node{
+      .name = options.name, .endpoint = options.endpoint, .fingerprint = *fingerprint};
   for (const InventoryNode& other : before->nodes()) {
     if (other.fingerprint != node.fingerprint || other.name == node.name) continue;
     return AtNode(
@@ -88,6 +165,11 @@ absl::StatusOr<int> RunPin(Session& session, const PinOptions& options) {
                                 options.yes);
     if (!sure.ok()) return AtNode(sure, options.name);
   }
+  if (!hello) hello = AskWithPin(session, node, options.recipient);
+  absl::StatusOr<std::string> recipient =
+      NewRecipient(session, options, node, before->Find(options.name), hello);
+  if (!recipient.ok()) return AtNode(recipient.status(), options.name);
+  node.recipient = *recipient;
   absl::StatusOr<std::string> changed = PutNode(*text, (*context)->inventory, node);
   if (!changed.ok()) return changed.status();
   if (*changed != *text) {
@@ -99,10 +181,14 @@ absl::StatusOr<int> RunPin(Session& session, const PinOptions& options) {
     out["name"] = node.name;
     out["endpoint"] = node.endpoint;
     out["fingerprint"] = node.fingerprint;
+    if (!node.recipient.empty()) out["recipient"] = node.recipient;
     session.io().out << out.dump() << "\n";
   } else {
     session.io().out << options.name << " is pinned: " << node.endpoint << " "
                      << node.fingerprint.substr(0, 16) << "...\n";
+    if (!node.recipient.empty()) {
+      session.io().out << "its secrets are sealed to " << node.recipient << "\n";
+    }
   }
   return 0;
 }

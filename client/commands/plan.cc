@@ -43,15 +43,16 @@ void Print(Io& io, const std::string& node, const std::string& file, const v1::P
 
 // One node: Hello, then the plan, within the timeout together.
 absl::StatusOr<v1::PlanReply> PlanOf(Session& session, NodeClient& client, const Input& input,
-                                     const Document& document,
-                                     const std::optional<absl::Duration>& timeout) {
+                                     const Document& document, const PlanOptions& options) {
+  const std::optional<absl::Duration>& timeout = options.timeout;
   const absl::Time end = absl::Now() + timeout.value_or(absl::InfiniteDuration());
   absl::StatusOr<v1::HelloReply> hello =
       client.Hello(std::min(kHelloTimeout, timeout.value_or(kHelloTimeout)));
   if (!hello.ok()) return hello.status();
   const absl::Duration left = timeout ? end - absl::Now() : kPlanTimeout;
   return document.is_signed ? PlanSigned(client, document.envelope, left)
-                            : PlanSource(session, client, *hello, input, document.config, left);
+                            : PlanSource(session, client, *hello, input, document.config, left,
+                                         options.identities);
 }
 
 }  // namespace
@@ -65,7 +66,7 @@ absl::StatusOr<int> RunPlan(Session& session, const PlanOptions& options) {
     absl::StatusOr<Document> document = ReadDocument(input);
     if (!document.ok()) return document.status();
     PrintViolations(session.io(), "warning", document->warnings);
-    absl::Status opened = OpenSealed(session, options.identities, input, *document);
+    absl::Status opened = OpenSealedIfAble(session, options.identities, input, *document);
     if (!opened.ok()) return opened;
     absl::StatusOr<InventoryNode> node = DestinationOf(session, *document, options.node);
     if (!node.ok()) return node.status();
@@ -75,8 +76,7 @@ absl::StatusOr<int> RunPlan(Session& session, const PlanOptions& options) {
       absl::Status good = CheckEnvelope(session, *document, *node);
       if (!good.ok()) return AtNode(good, node->name);
     }
-    absl::StatusOr<v1::PlanReply> plan =
-        PlanOf(session, **client, input, *document, options.timeout);
+    absl::StatusOr<v1::PlanReply> plan = PlanOf(session, **client, input, *document, options);
     if (!plan.ok()) return AtNode(plan.status(), node->name);
     changes = changes || !plan->unchanged();
     Print(session.io(), node->name, input.file, *plan, options.diff, inputs->size() > 1);

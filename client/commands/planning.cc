@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "api/coded_status.h"
+#include "client/commands/sealing.h"
 #include "client/commands/signing.h"
 #include "client/context/files.h"
 #include "client/output/errors.h"
@@ -153,7 +154,8 @@ absl::StatusOr<v1::MachineConfig> FindSigned(const Context& context, const std::
 
 absl::StatusOr<v1::PlanReply> PlanSource(Session& session, NodeClient& client,
                                          const v1::HelloReply& hello, const Input& input,
-                                         const v1::MachineConfig& config, absl::Duration timeout) {
+                                         const v1::MachineConfig& config, absl::Duration timeout,
+                                         const std::vector<std::string>& identity_files) {
   if (hello.state() != "configured") {
     return PlanOfFirst(hello, config);
   }
@@ -165,9 +167,9 @@ absl::StatusOr<v1::PlanReply> PlanSource(Session& session, NodeClient& client,
   if (!context.ok()) return context.status();
   absl::StatusOr<v1::MachineConfig> running =
       FindSigned(**context, config.metadata().name(), plan->base_digest());
-  if (!running.ok()) {
-    // Ignoring: without a copy the secrets stay "not compared", and so it cannot be called
-    // unchanged.
+  if (!running.ok() || !OpenForComparison(session, identity_files, *running)) {
+    // Ignoring: without a copy that opens the secrets stay "not compared", and so it cannot be
+    // called unchanged.
     plan->set_unchanged(false);
     return plan;
   }

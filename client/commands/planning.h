@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "basalt/v1/node_service.pb.h"
@@ -31,16 +32,18 @@ absl::StatusOr<v1::PlanReply> PlanSigned(NodeClient& client, const v1::SignedDoc
 // On a node without a config computed here, against an empty one, with what the node says that it
 // cannot apply; else by the node, which takes an
 // unsigned source from a reader and does not compare secrets. Where a copy of what runs is kept
-// here (signed/NAME), the secrets are compared with it.
+// here (signed/NAME) and our identity opens it, the secrets are compared with it.
 absl::StatusOr<v1::PlanReply> PlanSource(Session& session, NodeClient& client,
                                          const v1::HelloReply& hello, const Input& input,
                                          const v1::MachineConfig& config,
-                                         absl::Duration timeout = kPlanTimeout);
+                                         absl::Duration timeout = kPlanTimeout,
+                                         const std::vector<std::string>& identity_files = {});
 
 // Unimplemented "unimplemented-on-platform" when a step of the plan is one that the node cannot do.
 absl::Status CheckImplemented(const v1::PlanReply& plan);
 
-// What was signed here and has `digest`, when a copy is kept. NotFound otherwise.
+// What was signed here and has `digest`, when a copy is kept: as it was signed, sealed. NotFound
+// otherwise.
 absl::StatusOr<v1::MachineConfig> FindSigned(const Context& context, const std::string& node,
                                              const std::string& digest);
 

@@ -85,7 +85,8 @@ absl::StatusOr<int> RunRollback(Session& session, const RollbackOptions& options
   metadata.clear_apply();
   metadata.set_reason(absl::StrCat("rollback to ", options.generation));
   ApplyOptions apply = options.apply;
-  // It was signed in this form once: the consent of then covers the same bytes now.
+  // What could stand in the clear then may now, where the policy still has it so; what was sealed
+  // is opened with our identity and sealed anew.
   apply.signing.allow_plaintext = true;
   const std::string name = absl::StrCat("rollback to ", options.generation);
   return ApplyInputs(session, apply, {Input{name, yaml::Emit(config), false}});

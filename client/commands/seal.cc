@@ -12,6 +12,8 @@
 #include "client/commands/secret_edit.h"
 #include "client/context/files.h"
 #include "client/output/errors.h"
+#include "machineconfig/schema/secrets.h"
+#include "machineconfig/seal/config.h"
 #include "machineconfig/seal/limits.h"
 #include "machineconfig/yaml/decode.h"
 
@@ -92,7 +94,7 @@ absl::StatusOr<int> SealInFile(Session& session, const SealOptions& options) {
   }
   std::vector<std::pair<std::string, std::string>> values;
   if (options.all) {
-    VisitSecrets(source->config, [&](const std::string& path, v1::Secret& secret) {
+    schema::VisitSecrets(source->config, [&](const std::string& path, v1::Secret& secret) {
       if (secret.has_plain() && !secret.plain().empty()) values.emplace_back(path, secret.plain());
     });
     if (values.empty()) {
@@ -106,9 +108,9 @@ absl::StatusOr<int> SealInFile(Session& session, const SealOptions& options) {
   }
   std::string text = source->text;
   for (const auto& [path, value] : values) {
-    if (absl::Status s = CheckSecretValue(value); !s.ok()) return api::Annotate(s, path);
+    if (absl::Status s = seal::CheckValue(value); !s.ok()) return api::Annotate(s, path);
     absl::StatusOr<std::string> armored =
-        seal::SealField(FieldOf(source->config, path), value, *recipients, RandomBytes);
+        seal::SealField(seal::FieldOf(source->config, path), value, *recipients, RandomBytes);
     if (!armored.ok()) return api::Annotate(armored.status(), path);
     absl::StatusOr<std::string> edited = EditSecret(text, options.file, path, *armored);
     if (!edited.ok()) return edited.status();
@@ -153,7 +155,7 @@ absl::StatusOr<int> RunSeal(Session& session, const SealOptions& options) {
   if (!recipients.ok()) return recipients.status();
   absl::StatusOr<std::string> value = ReadValue(session.io(), options.path);
   if (!value.ok()) return value.status();
-  if (absl::Status s = CheckSecretValue(*value); !s.ok()) return s;
+  if (absl::Status s = seal::CheckValue(*value); !s.ok()) return s;
   absl::StatusOr<std::string> armored = seal::SealField(field, *value, *recipients, RandomBytes);
   if (!armored.ok()) return armored.status();
   session.io().out << *armored;
@@ -167,7 +169,7 @@ absl::StatusOr<int> RunUnseal(Session& session, const UnsealOptions& options) {
   if (!source.ok()) return source.status();
   bool found = false;
   std::string armored;
-  VisitSecrets(source->config, [&](const std::string& path, v1::Secret& secret) {
+  schema::VisitSecrets(source->config, [&](const std::string& path, v1::Secret& secret) {
     if (path != options.path) return;
     found = true;
     armored = secret.sealed();
@@ -181,7 +183,7 @@ absl::StatusOr<int> RunUnseal(Session& session, const UnsealOptions& options) {
       LoadIdentities(session, options.identities);
   if (!identities.ok()) return identities.status();
   absl::StatusOr<seal::SecretBytes> value =
-      seal::OpenField(FieldOf(source->config, options.path), armored, *identities);
+      seal::OpenField(seal::FieldOf(source->config, options.path), armored, *identities);
   if (!value.ok()) {
     return api::Annotate(value.status(), absl::StrCat(options.file, ": ", options.path));
   }

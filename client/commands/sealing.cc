@@ -8,7 +8,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "api/coded_status.h"
+#include "client/commands/recipients.h"
 #include "client/context/files.h"
+#include "client/output/errors.h"
+#include "machineconfig/schema/secrets.h"
+#include "machineconfig/seal/config.h"
+#include "machineconfig/validate/validate.h"
 #include "machineconfig/yaml/decode.h"
 #include "machineconfig/yaml/emit.h"
 
@@ -78,69 +83,104 @@ absl::StatusOr<std::vector<seal::Identity>> LoadIdentities(Session& session,
   return out;
 }
 
-absl::Status CheckSecretValue(absl::string_view value) {
-  if (value.empty()) {
-    return api::Coded(absl::StatusCode::kInvalidArgument, "empty-value", "the value is empty");
-  }
-  // What a config can hold is what is written and read back.
-  v1::MachineConfig config, again;
-  config.mutable_k3s()->mutable_token()->set_plain(std::string(value));
-  if (yaml::Decode(yaml::Emit(config), "", again).ok() && again.k3s().token().plain() == value) {
-    return absl::OkStatus();
-  }
-  return api::Coded(absl::StatusCode::kInvalidArgument, "bad-value",
-                    "a config cannot hold the value: it is not UTF-8, or has characters that "
-                    "nobody sees",
-                    "encode it, e.g. with base64, if its reader can decode it");
-}
-
-seal::FieldContext FieldOf(const v1::MachineConfig& config, const std::string& path) {
-  return {.cluster = config.metadata().cluster(), .name = config.metadata().name(), .path = path};
-}
-
 absl::Status OpenSealed(Session& session, const std::vector<std::string>& identity_files,
                         Input& input, Document& document) {
-  if (document.is_signed || SealedSecrets(document.config).empty()) return absl::OkStatus();
+  if (document.is_signed || !schema::HasSealedSecrets(document.config)) return absl::OkStatus();
   absl::StatusOr<std::vector<seal::Identity>> identities = LoadIdentities(session, identity_files);
   if (!identities.ok()) return api::Annotate(identities.status(), document.file);
   v1::MachineConfig again;
   const yaml::SourceMap source = yaml::Decode(input.text, input.file, again).source;
-  std::vector<api::Violation> wrong;
-  VisitSecrets(document.config, [&](const std::string& path, v1::Secret& secret) {
-    if (!secret.has_sealed()) return;
-    absl::StatusOr<seal::SecretBytes> value =
-        seal::OpenField(FieldOf(document.config, path), secret.sealed(), *identities);
-    const absl::Status status = value.ok() ? CheckSecretValue(value->view()) : value.status();
-    if (status.ok()) return secret.set_plain(std::string(value->view()));
-    auto at = source.find(path);
-    const yaml::Position position = at == source.end() ? yaml::Position{} : at->second;
-    wrong.push_back({.reason = api::Reason(status),
-                     .file = input.file,
-                     .line = position.line,
-                     .column = position.column,
-                     .path = path,
-                     .message = std::string(status.message()),
-                     .hint = api::Hint(status)});
-  });
+  std::vector<api::Violation> wrong = seal::OpenSecrets(document.config, *identities);
   if (!wrong.empty()) {
+    for (api::Violation& violation : wrong) {
+      violation.file = input.file;
+      auto at = source.find(violation.path);
+      if (at == source.end()) continue;
+      violation.line = at->second.line;
+      violation.column = at->second.column;
+    }
     std::sort(wrong.begin(), wrong.end(),
               [](const api::Violation& a, const api::Violation& b) { return a.line < b.line; });
     return api::Invalid(wrong);
   }
+  // What a token may look like could not be judged while it was closed.
+  validate::Findings findings =
+      validate::Validate(document.config, validate::Stage::kSource, source, input.file);
+  if (!findings.ok()) return api::Invalid(findings.errors);
   input.text = yaml::Emit(document.config);
   return absl::OkStatus();
 }
 
-absl::Status RefuseSealed(const Document& document, bool allow_plaintext) {
-  if (document.is_signed || allow_plaintext) return absl::OkStatus();
-  const std::vector<std::string> paths = SealedSecrets(document.config);
-  if (paths.empty()) return absl::OkStatus();
+absl::Status OpenSealedIfAble(Session& session, const std::vector<std::string>& identity_files,
+                              Input& input, Document& document) {
+  if (identity_files.empty() && !document.is_signed) {
+    absl::StatusOr<const Context*> context = session.context();
+    if (!context.ok()) return context.status();
+    if (!Exists((*context)->identity)) {
+      if (schema::HasSealedSecrets(document.config)) {
+        PrintWarning(session.io(),
+                     absl::StrCat(document.file, ": its secrets stay sealed and are not compared: ",
+                                  (*context)->identity, " is not there"));
+      }
+      return absl::OkStatus();
+    }
+  }
+  return OpenSealed(session, identity_files, input, document);
+}
+
+bool OpenForComparison(Session& session, const std::vector<std::string>& identity_files,
+                       v1::MachineConfig& config) {
+  if (!schema::HasSealedSecrets(config)) return true;
+  absl::StatusOr<std::vector<seal::Identity>> identities = LoadIdentities(session, identity_files);
+  return identities.ok() && seal::OpenSecrets(config, *identities).empty();
+}
+
+absl::Status SealForNode(Session& session, const std::string& file, const InventoryNode* node,
+                         const std::optional<v1::HelloReply>& hello, bool allow_plaintext,
+                         v1::MachineConfig& config) {
+  std::vector<std::string> clear = schema::PlaintextSecrets(config);
+  if (clear.empty()) return absl::OkStatus();
+  absl::StatusOr<const sign::VerifiedChain*> trust = session.trust();
+  if (!trust.ok()) return trust.status();
+  const std::string& name = config.metadata().name();
+  std::string recipient;
+  if (node != nullptr) {
+    absl::StatusOr<std::string> known = RecipientOf(session, *node, hello);
+    if (!known.ok()) return known.status();
+    recipient = *known;
+  }
+  if (!recipient.empty()) {
+    absl::StatusOr<std::vector<seal::Recipient>> recipients = RecipientsFor(session, recipient);
+    if (!recipients.ok()) return recipients.status();
+    absl::Status sealed = seal::SealSecrets(config, *recipients, RandomBytes);
+    if (!sealed.ok()) return api::Annotate(sealed, file);
+    clear = schema::PlaintextSecrets(config);
+    if (clear.empty()) return absl::OkStatus();
+  }
+  const std::string paths = absl::StrJoin(clear, ", ");
+  const bool forbidden = !sign::CheckPlaintext((*trust)->policy, config).ok();
+  if (!forbidden && allow_plaintext) {
+    PrintWarning(session.io(), absl::StrCat(file, ": signed in the clear: ", paths));
+    return absl::OkStatus();
+  }
+  const std::string pin = absl::StrCat(
+      "nodectl pin ", name, node == nullptr ? " --node HOST:PORT --fingerprint FINGERPRINT" : "");
+  if (recipient.empty()) {
+    return api::Coded(absl::StatusCode::kFailedPrecondition, "no-recipient",
+                      absl::StrCat(file, " holds secrets, and nothing says whom those of ", name,
+                                   " are sealed to: ", paths),
+                      absl::StrCat(pin, " asks the node and records it",
+                                   forbidden ? "; the trust policy accepts sealed secrets alone"
+                                             : "; or --allow-plaintext signs them in the clear"));
+  }
   return api::Coded(
-      absl::StatusCode::kFailedPrecondition, "sealed-unsupported",
-      absl::StrCat(document.file, " holds sealed secrets, which nodes cannot open yet: ",
-                   absl::StrJoin(paths, ", ")),
-      "--allow-plaintext opens them with your identity and signs them in the clear; "
-      "whoever reads the signed file reads them");
+      absl::StatusCode::kFailedPrecondition,
+      forbidden ? "plaintext-forbidden" : "plaintext-secrets",
+      absl::StrCat(file, " holds secrets where they cannot be sealed: ", paths),
+      forbidden ? "the trust policy accepts sealed secrets alone: use the fields of their own, "
+                  "which take !sealed (nodectl explain k3s), or set allowPlaintextSecrets"
+                : "use the fields of their own, which take !sealed (nodectl explain k3s); or "
+                  "--allow-plaintext signs them as they are");
 }
 
 }  // namespace basalt::client

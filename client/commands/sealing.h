@@ -2,11 +2,13 @@
 // values opened. Not thread-safe.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "basalt/v1/machine_config.pb.h"
+#include "basalt/v1/node_service.pb.h"
 #include "client/commands/inputs.h"
 #include "client/commands/session.h"
 #include "machineconfig/seal/field.h"
@@ -25,20 +27,27 @@ absl::StatusOr<std::vector<seal::Recipient>> LoadRecipients(Session& session,
 absl::StatusOr<std::vector<seal::Identity>> LoadIdentities(Session& session,
                                                            const std::vector<std::string>& files);
 
-// "bad-value" when a config could not hold the value as a text: not UTF-8, or characters that
-// nobody sees; "empty-value".
-absl::Status CheckSecretValue(absl::string_view value);
-
-seal::FieldContext FieldOf(const v1::MachineConfig& config, const std::string& path);
-
 // A source whose sealed values are opened, in the config and in the text, so that it reads as if
 // they had stood there in the clear. Without sealed values nothing changes and no identity is
 // asked for. Every value that does not open is reported, with its line.
 absl::Status OpenSealed(Session& session, const std::vector<std::string>& identity_files,
                         Input& input, Document& document);
+// The same for who only looks: where the context's identity is not there (a pipeline), they stay
+// sealed, and that is said.
+absl::Status OpenSealedIfAble(Session& session, const std::vector<std::string>& identity_files,
+                              Input& input, Document& document);
 
-// FailedPrecondition/"sealed-unsupported": nodes do not open sealed values yet, so signing them
-// means signing them opened, which wants consent.
-absl::Status RefuseSealed(const Document& document, bool allow_plaintext);
+// A signed config (a copy, what another signer made) with its secrets opened, as far as they open
+// for us: two that were sealed can be compared then. False when some, or all, stay sealed.
+bool OpenForComparison(Session& session, const std::vector<std::string>& identity_files,
+                       v1::MachineConfig& config);
+
+// Before signing: every secret of `config`, which stands opened in it, sealed for its node (and for
+// the owner, see recipients.h). `node` may be null (not in the inventory). Plaintext is left only
+// where it cannot be sealed, `allow_plaintext` was said and the policy accepts it; that is said.
+// FailedPrecondition: no-recipient, recipient-changed, plaintext-secrets, plaintext-forbidden.
+absl::Status SealForNode(Session& session, const std::string& file, const InventoryNode* node,
+                         const std::optional<v1::HelloReply>& hello, bool allow_plaintext,
+                         v1::MachineConfig& config);
 
 }  // namespace basalt::client

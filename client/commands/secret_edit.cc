@@ -12,6 +12,7 @@
 #include "google/protobuf/util/message_differencer.h"
 #include "machineconfig/merge/set_path.h"
 #include "machineconfig/schema/fields.h"
+#include "machineconfig/schema/secrets.h"
 #include "machineconfig/yaml/decode.h"
 
 namespace basalt::client {
@@ -236,7 +237,7 @@ absl::StatusOr<std::string> EditSecret(absl::string_view text, const std::string
     return api::Coded(s.code(), api::Reason(s), absl::StripPrefix(s.message(), "--set "),
                       api::Hint(s));
   }
-  VisitSecrets(wanted, [&](const std::string& at, v1::Secret& secret) {
+  schema::VisitSecrets(wanted, [&](const std::string& at, v1::Secret& secret) {
     if (at == path) secret.set_sealed(std::string(armored));
   });
   Editor editor(text, read.source, path, armored);

@@ -105,8 +105,6 @@ absl::StatusOr<SignedConfig> Complete(Session& session, Input& input, const Sign
   absl::StatusOr<Document> source = ReadDocument(input);
   if (!source.ok()) return source.status();
   PrintViolations(session.io(), "warning", source->warnings);
-  absl::Status refused = RefuseSealed(*source, options.signing.allow_plaintext);
-  if (!refused.ok()) return refused;
   absl::Status opened = OpenSealed(session, options.signing.identities, input, *source);
   if (!opened.ok()) return opened;
   absl::StatusOr<const Inventory*> inventory = session.inventory();

@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "api/coded_status.h"
 #include "client/commands/inputs.h"
+#include "client/commands/sealing.h"
 #include "client/commands/signers.h"
 #include "client/context/files.h"
 #include "client/output/errors.h"
@@ -18,16 +19,6 @@
 
 namespace basalt::client {
 namespace {
-
-absl::Status RefusePlaintext(const v1::MachineConfig& config, const std::string& file,
-                             bool allowed) {
-  std::vector<std::string> paths = PlaintextSecrets(config);
-  if (paths.empty() || allowed) return absl::OkStatus();
-  return api::Coded(
-      absl::StatusCode::kFailedPrecondition, "plaintext-secrets",
-      absl::StrCat(file, " holds secrets in the clear: ", absl::StrJoin(paths, ", ")),
-      "--allow-plaintext signs them as they are; whoever reads the signed file reads them");
-}
 
 // Generations of which copies are kept, the newest last; none when nothing was signed for it yet.
 std::vector<int64_t> Copies(const Context& context, const std::string& node) {
@@ -95,6 +86,7 @@ absl::Status VerifyLocally(const sign::VerifiedChain& trust, const v1::SignedDoc
   absl::StatusOr<sign::VerifiedDocument> verified =
       sign::Verify(document, v1::DOCUMENT_TYPE_MACHINE_CONFIG, trust.policy);
   if (!verified.ok()) return verified.status();
+  if (absl::Status s = sign::CheckPlaintext(trust.policy, config); !s.ok()) return s;
   // A document without changes still needs the threshold of one grant.
   return sign::AuthorizeConfig(trust.policy, verified->signers(), {}, nullptr, config);
 }
@@ -119,8 +111,6 @@ absl::StatusOr<SignedConfig> CompleteConfig(Session& session, const std::string&
   absl::StatusOr<const sign::VerifiedChain*> trust = session.trust();
   if (!trust.ok()) return trust.status();
   if (absl::Status s = SetApplyOptions(config, options); !s.ok()) return s;
-  if (absl::Status s = RefusePlaintext(config, file, options.allow_plaintext); !s.ok()) return s;
-
   if (absl::Status s = CheckCluster(session, file, config); !s.ok()) return s;
   const std::string name = config.metadata().name();
   FillFacts facts;
@@ -145,6 +135,9 @@ absl::StatusOr<SignedConfig> CompleteConfig(Session& session, const std::string&
   validate::Findings findings = validate::Validate(config, validate::Stage::kComplete, {}, file);
   if (!findings.ok()) return api::Invalid(findings.errors);
 
+  out.opened = config;
+  absl::Status sealed = SealForNode(session, file, node, hello, options.allow_plaintext, config);
+  if (!sealed.ok()) return sealed;
   out.document.set_type(v1::DOCUMENT_TYPE_MACHINE_CONFIG);
   out.document.set_payload(yaml::Emit(config));
   out.config = std::move(config);

@@ -34,14 +34,15 @@ std::vector<std::string> FillIn(v1::MachineConfig& config, const FillFacts& fact
 absl::Status SetApplyOptions(v1::MachineConfig& config, const SigningOptions& options);
 
 struct SignedConfig {
-  v1::MachineConfig config;
+  v1::MachineConfig config;  // what `document` holds: its secrets are sealed
+  v1::MachineConfig opened;  // the same before they were; empty for what came signed
   v1::SignedDocument document;
   std::string digest;
   std::vector<std::string> filled_in;
 };
 
 // Up to the bytes to sign: a document without signatures. `hello` is what the node said, when it
-// could be asked. Reasons also: plaintext-secrets, not-pinned (no target and no pin).
+// could be asked. Reasons also: not-pinned (no target and no pin), those of SealForNode.
 absl::StatusOr<SignedConfig> CompleteConfig(Session& session, const std::string& file,
                                             v1::MachineConfig config, const InventoryNode* node,
                                             const std::optional<v1::HelloReply>& hello,
@@ -61,9 +62,9 @@ absl::Status CheckCluster(Session& session, const std::string& file,
 inline constexpr size_t kKeptCopies = 32;
 
 // Keeps the copy that `rollback` and the comparison of secrets read, and removes all but the newest
-// kKeptCopies of its node: it may hold secrets in the clear, and whoever finds it could send it. So
-// `apply` keeps one only once a node has taken the document, and a dry run none. `config` is what
-// `document` holds. May be repeated.
+// kKeptCopies of its node: old ones may hold secrets in the clear, and whoever finds one could send
+// it. So `apply` keeps one only once a node has taken the document, and a dry run none. `config` is
+// what `document` holds. May be repeated.
 absl::Status KeepCopy(const Context& context, const v1::MachineConfig& config,
                       const v1::SignedDocument& document);
 
@@ -75,7 +76,7 @@ struct CopyToKeep {
 absl::Status KeepCopies(const Context& context, const std::vector<CopyToKeep>& copies);
 
 // Against the chain of the context; names the cause. Reasons: those of sign::Verify,
-// too-few-signers.
+// plaintext-forbidden, too-few-signers.
 absl::Status VerifyLocally(const sign::VerifiedChain& trust, const v1::SignedDocument& document,
                            const v1::MachineConfig& config);
 

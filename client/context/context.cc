@@ -101,7 +101,9 @@ std::string NewContextText(absl::string_view cluster, absl::string_view recipien
       "ca: ca/ca.crt\n"
       "certificate: ca/admin.crt\n"
       "certificateKey: ca/admin.key\n"
-      "# Copies of what was signed, for `nodectl rollback`. They may hold secrets.\n"
+      "# Copies of what was signed, for `nodectl rollback`. Their secrets are sealed to the node "
+      "and to\n"
+      "# the recipients below.\n"
       "signed: signed\n"
       "# Whom `nodectl seal` seals secrets to, a line for each person who may open them; and the\n"
       "# identity that opens them here.\n"
@@ -109,20 +111,6 @@ std::string NewContextText(absl::string_view cluster, absl::string_view recipien
       recipient,
       "\n"
       "identity: keys/secrets.key\n");
-}
-
-absl::StatusOr<std::string> ReadToken(const Context& context, absl::string_view name) {
-  absl::StatusOr<std::string> text = ReadFile(context.secrets);
-  if (!text.ok()) return text.status();
-  absl::StatusOr<FlatFile> file = ReadFlatYaml(*text, context.secrets);
-  if (!file.ok()) return file.status();
-  const std::string* value = file->top.Find(name);
-  if (value == nullptr || value->empty()) {
-    return api::Coded(absl::StatusCode::kNotFound, "no-token",
-                      absl::StrCat(context.secrets, " has no `", name, "`"),
-                      "`nodectl init` makes one; copy it from the cluster's own directory");
-  }
-  return *value;
 }
 
 }  // namespace basalt::client

@@ -35,7 +35,4 @@ absl::StatusOr<Context> LoadContext(const std::string& flag);
 // context.yaml as `nodectl init` writes it; paths are relative to it.
 std::string NewContextText(absl::string_view cluster, absl::string_view recipient);
 
-// One value of secrets.yaml ("server", "agent"). NotFound/"no-token" when it is absent.
-absl::StatusOr<std::string> ReadToken(const Context& context, absl::string_view name);
-
 }  // namespace basalt::client

@@ -1,5 +1,7 @@
 #include "client/context/inventory.h"
 
+#include <optional>
+
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -10,6 +12,7 @@
 #include "client/context/files.h"
 #include "client/context/flat_yaml.h"
 #include "machineconfig/base/digest.h"
+#include "machineconfig/seal/keys.h"
 
 namespace basalt::client {
 namespace {
@@ -45,7 +48,8 @@ absl::StatusOr<Inventory> Inventory::Parse(absl::string_view text, const std::st
                       .message = std::move(message)});
   };
   for (const FlatItem& item : flat->items) {
-    InventoryNode node{Value(item, "name"), Value(item, "endpoint"), Value(item, "fingerprint")};
+    InventoryNode node{Value(item, "name"), Value(item, "endpoint"), Value(item, "fingerprint"),
+                       Value(item, "recipient")};
     const std::string path = absl::StrCat("nodes[", node.name, "]");
     if (node.name.empty()) error(item, "nodes", "a node has no name");
     if (absl::Status s = CheckEndpoint(node.endpoint); !s.ok()) {
@@ -53,6 +57,10 @@ absl::StatusOr<Inventory> Inventory::Parse(absl::string_view text, const std::st
     }
     if (!node.fingerprint.empty() && !Digest::Parse(node.fingerprint).ok()) {
       error(item, path + ".fingerprint", "must be 64 lower-case hex digits");
+    }
+    if (absl::Status s = seal::Recipient::Parse(node.recipient).status();
+        !node.recipient.empty() && !s.ok()) {
+      error(item, path + ".recipient", std::string(s.message()));
     }
     if (out.Find(node.name) != nullptr) error(item, path, "stands here twice");
     out.nodes_.push_back(std::move(node));
@@ -99,7 +107,8 @@ absl::StatusOr<std::string> PutNode(absl::string_view text, const std::string& f
   }
   if (known != nullptr) {
     size_t last = 0, indent = 0;
-    bool has_fingerprint = false;
+    bool has_fingerprint = false, has_recipient = false;
+    std::optional<size_t> drop;
     for (const FlatEntry& entry : known->entries) {
       size_t i = static_cast<size_t>(entry.line - 1);
       if (entry.key == "endpoint") lines[i] = WithValue(lines[i], "endpoint", node.endpoint);
@@ -107,15 +116,26 @@ absl::StatusOr<std::string> PutNode(absl::string_view text, const std::string& f
         has_fingerprint = true;
         lines[i] = WithValue(lines[i], "fingerprint", node.fingerprint);
       }
+      if (entry.key == "recipient") {
+        has_recipient = true;
+        if (node.recipient.empty()) {
+          drop = i;
+        } else {
+          lines[i] = WithValue(lines[i], "recipient", node.recipient);
+        }
+      }
       if (i >= last) {
         last = i;
         indent = lines[i].find(entry.key);
       }
     }
-    if (!has_fingerprint && !node.fingerprint.empty()) {
-      lines.insert(lines.begin() + last + 1,
-                   absl::StrCat(std::string(indent, ' '), "fingerprint: ", node.fingerprint));
-    }
+    auto add = [&](const char* key, const std::string& value) {
+      lines.insert(lines.begin() + static_cast<ptrdiff_t>(++last),
+                   absl::StrCat(std::string(indent, ' '), key, ": ", value));
+    };
+    if (!has_fingerprint && !node.fingerprint.empty()) add("fingerprint", node.fingerprint);
+    if (!has_recipient && !node.recipient.empty()) add("recipient", node.recipient);
+    if (drop) lines.erase(lines.begin() + static_cast<ptrdiff_t>(*drop));
   } else {
     size_t indent = 2;
     if (flat->list_line == 0) {
@@ -131,6 +151,9 @@ absl::StatusOr<std::string> PutNode(absl::string_view text, const std::string& f
                                       absl::StrCat(pad, "  endpoint: ", QuoteYaml(node.endpoint))};
     if (!node.fingerprint.empty()) {
       block.push_back(absl::StrCat(pad, "  fingerprint: ", QuoteYaml(node.fingerprint)));
+    }
+    if (!node.recipient.empty()) {
+      block.push_back(absl::StrCat(pad, "  recipient: ", QuoteYaml(node.recipient)));
     }
     size_t at = lines.size();
     if (!flat->items.empty()) {
@@ -149,7 +172,8 @@ absl::StatusOr<std::string> PutNode(absl::string_view text, const std::string& f
     return api::Coded(absl::StatusCode::kFailedPrecondition, "inventory-style",
                       absl::StrCat(file, " is written in a way that cannot be edited in place"),
                       absl::StrCat("write this entry yourself: name: ", node.name, ", endpoint: ",
-                                   node.endpoint, ", fingerprint: ", node.fingerprint));
+                                   node.endpoint, ", fingerprint: ", node.fingerprint,
+                                   node.recipient.empty() ? "" : ", recipient: ", node.recipient));
   }
   return out;
 }

@@ -16,6 +16,7 @@ struct InventoryNode {
   std::string endpoint;  // HOST:PORT
   std::string
       fingerprint;  // lower-hex sha256 of the SPKI of the node's identity key; empty: not pinned
+  std::string recipient;  // whom secrets for it are sealed to, age1...; empty: not known
   bool operator==(const InventoryNode&) const = default;
 };
 
@@ -34,9 +35,9 @@ class Inventory {
   std::vector<InventoryNode> nodes_;
 };
 
-// The text with `node` added at the end or, when its name is known, with its endpoint and
-// fingerprint replaced. Fails when the result would not read back as meant (an entry in flow
-// style).
+// The text with `node` added at the end or, when its name is known, with its endpoint, fingerprint
+// and recipient replaced; an empty recipient takes away the one that is there. Fails when the
+// result would not read back as meant (an entry in flow style).
 absl::StatusOr<std::string> PutNode(absl::string_view text, const std::string& file,
                                     const InventoryNode& node);
 

@@ -24,7 +24,9 @@ struct Change {
 };
 
 struct Options {
-  bool compare_secrets = true;  // false: secrets that are present on both sides are kNotCompared
+  // False: secrets that are present on both sides are kNotCompared. So are they always when one of
+  // the two is sealed, unless both are the same text.
+  bool compare_secrets = true;
 };
 
 // `from` is null when nothing is committed. Both resolved. LIST_SET and LIST_MAP compare by

@@ -3,8 +3,10 @@
 #include <limits>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/civil_time.h"
 #include "api/coded_status.h"
+#include "machineconfig/schema/secrets.h"
 #include "machineconfig/sign/policy.h"
 
 namespace basalt::sign {
@@ -252,6 +254,19 @@ int64_t DefaultGeneration(absl::Time now, int64_t floor) {
   for (int part : {c.month(), c.day(), c.hour(), c.minute(), c.second()}) out = out * 100 + part;
   // At the end of the numbers the successor is the same one, which Admit refuses with a remedy.
   return std::max(out, floor == kMaxGeneration ? floor : floor + 1);
+}
+
+absl::Status CheckPlaintext(const v1::TrustPolicy& policy, const v1::MachineConfig& config) {
+  if (!policy.has_allow_plaintext_secrets() || policy.allow_plaintext_secrets()) {
+    return absl::OkStatus();
+  }
+  const std::vector<std::string> paths = schema::PlaintextSecrets(config);
+  if (paths.empty()) return absl::OkStatus();
+  return api::Coded(absl::StatusCode::kFailedPrecondition, "plaintext-forbidden",
+                    absl::StrCat("the trust policy accepts sealed secrets alone, and these stand "
+                                 "in the clear: ",
+                                 absl::StrJoin(paths, ", ")),
+                    "sign the source again: nodectl seals them for the node that it pinned");
 }
 
 }  // namespace basalt::sign

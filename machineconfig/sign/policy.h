@@ -79,6 +79,10 @@ absl::Status CheckDestructive(const std::vector<diff::Change>& changes,
 // Does the way from one to the other need a word that `to`.metadata.allow has?
 bool UsesConsent(const v1::MachineConfig& from, const v1::MachineConfig& to);
 
+// FailedPrecondition/"plaintext-forbidden", with the paths, when the policy accepts sealed secrets
+// alone and some stand in the clear. `config` is as it was signed.
+absl::Status CheckPlaintext(const v1::TrustPolicy& policy, const v1::MachineConfig& config);
+
 // max(UTC now as YYYYMMDDhhmmss, floor + 1).
 int64_t DefaultGeneration(absl::Time now, int64_t floor);
 

@@ -8,57 +8,14 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
-#include "google/protobuf/descriptor.h"
-#include "google/protobuf/message.h"
 #include "machineconfig/diff/diff.h"
 #include "machineconfig/schema/resolve.h"
+#include "machineconfig/schema/secrets.h"
 #include "machineconfig/validate/validate.h"
+#include "server/engine/config_secrets.h"
 
 namespace basalt::engine {
 namespace {
-
-struct SecretCount {
-  int plain = 0;
-  int sealed = 0;
-};
-
-void CountSecrets(const google::protobuf::Message& message, SecretCount& count) {
-  if (message.GetDescriptor() == v1::Secret::descriptor()) {
-    const auto& secret = static_cast<const v1::Secret&>(message);
-    count.plain += secret.has_plain();
-    count.sealed += secret.has_sealed();
-    return;
-  }
-  const google::protobuf::Reflection* reflection = message.GetReflection();
-  std::vector<const google::protobuf::FieldDescriptor*> fields;
-  reflection->ListFields(message, &fields);
-  for (const google::protobuf::FieldDescriptor* field : fields) {
-    if (field->cpp_type() != google::protobuf::FieldDescriptor::CPPTYPE_MESSAGE) continue;
-    if (!field->is_repeated()) {
-      CountSecrets(reflection->GetMessage(message, field), count);
-      continue;
-    }
-    for (int i = 0; i < reflection->FieldSize(message, field); ++i) {
-      CountSecrets(reflection->GetRepeatedMessage(message, field, i), count);
-    }
-  }
-}
-
-absl::Status CheckSecrets(const v1::TrustPolicy& policy, const v1::MachineConfig& config) {
-  SecretCount count;
-  CountSecrets(config, count);
-  if (count.sealed > 0) {
-    return api::Coded(absl::StatusCode::kUnimplemented, "sealed-unsupported",
-                      "this node cannot open sealed secrets", "sign with --allow-plaintext");
-  }
-  if (count.plain > 0 && policy.has_allow_plaintext_secrets() &&
-      !policy.allow_plaintext_secrets()) {
-    return api::Coded(absl::StatusCode::kFailedPrecondition, "plaintext-forbidden",
-                      "the trust policy accepts no config whose secrets are not sealed",
-                      "seal the secrets, or set allowPlaintextSecrets in a new trust policy");
-  }
-  return absl::OkStatus();
-}
 
 v1::ChangeKind Kind(diff::ChangeKind kind) {
   switch (kind) {
@@ -172,7 +129,9 @@ CheckedDocument CheckDocument(const v1::SignedDocument& document, const v1::Trus
     return out;
   }
   for (const api::Violation& warning : warnings) out.warnings.push_back(warning.ToString());
-  out.config = std::make_shared<const v1::MachineConfig>(schema::Resolve(*std::move(config)));
+  // Nothing is opened here: the target and the floor are asked on the loop.
+  if (schema::HasSealedSecrets(*config)) out.as_signed = Own(*config);
+  out.config = Own(schema::Resolve(*std::move(config)));
   return out;
 }
 
@@ -180,12 +139,21 @@ absl::StatusOr<Admitted> Admit(const NodeState& state, const ControllerSet& cont
                                const CheckedDocument& checked) {
   const v1::TrustPolicy& policy = state.deps.trust.policy();
   const v1::MachineConfig* from = state.committed_config();
-  const v1::MachineConfig& to = *checked.config;
   const Digest& digest = checked.document->digest();
   const std::vector<sign::Signer>& signers = checked.document->signers();
 
-  absl::Status status = sign::Admit(to, digest, Facts(state), sign::SignedByRoot(policy, signers));
+  absl::Status status =
+      sign::Admit(*checked.config, digest, Facts(state), sign::SignedByRoot(policy, signers));
+  if (status.ok()) status = sign::CheckPlaintext(policy, *checked.config);
   if (!status.ok()) return status;
+  // From here on opened values are compared: age gives the same value another text each time.
+  ConfigPtr opened = checked.config;
+  if (checked.as_signed != nullptr) {
+    absl::StatusOr<v1::MachineConfig> config = OpenForApply(*checked.as_signed, state.deps.sealing);
+    if (!config.ok()) return config.status();
+    opened = Own(schema::Resolve(*std::move(config)));
+  }
+  const v1::MachineConfig& to = *opened;
   std::vector<diff::Change> changes = diff::Diff(from, to);
   status = sign::AuthorizeConfig(policy, signers, changes, from, to);
   if (!status.ok()) return status;
@@ -196,10 +164,9 @@ absl::StatusOr<Admitted> Admit(const NodeState& state, const ControllerSet& cont
                       "this document was applied before and the node was not healthy with it",
                       "correct it and sign it as a new generation");
   }
-  status = CheckSecrets(policy, to);
-  if (!status.ok()) return status;
 
   Admitted out;
+  out.config = opened;
   for (const diff::Change& change : changes) {
     const std::string section = SectionOf(change);
     // Whoever changes how the node is reached has to come back.
@@ -253,7 +220,7 @@ absl::StatusOr<v1::PlanReply> PlanUnsigned(const NodeState& state, const Control
   if (absl::Status status = sign::CheckDestructive(changes, from, source); !status.ok()) {
     all.push_back(absl::StrCat("an apply would refuse this: ", std::string(status.message())));
   }
-  return MakePlan(state, controllers, source, changes, all);
+  return MakePlan(state, controllers, WithSecretsOf(std::move(source), *from), changes, all);
 }
 
 void BlankOldValues(v1::PlanReply& plan) {

@@ -17,7 +17,8 @@ namespace basalt::engine {
 struct CheckedDocument {
   absl::Status status;  // the rest is there when it is OK
   std::optional<sign::VerifiedDocument> document;
-  ConfigPtr config;  // resolved; null when the document is the one in force
+  ConfigPtr config;     // resolved, sealed; null when the document is the one in force
+  ConfigPtr as_signed;  // not resolved, when it holds sealed secrets
   std::vector<std::string> warnings;
   int64_t trust_version = 0;  // the policy that it was checked against
 };
@@ -32,6 +33,7 @@ absl::StatusOr<sign::VerifiedDocument> VerifyFor(const v1::SignedDocument& docum
                                                  const v1::TrustPolicy& policy, bool authenticated);
 
 struct Admitted {
+  ConfigPtr config;  // resolved, its secrets opened
   v1::PlanReply plan;
   bool same_meaning = false;
   bool touches_api = false;
@@ -39,16 +41,18 @@ struct Admitted {
 };
 
 // Everything that section "Refused" of the trust model names, then the plan. Reasons: those of
-// sign::Admit, AuthorizeConfig and CheckDestructive; barred-digest, plaintext-forbidden,
-// sealed-unsupported; those of the controllers' guards. The plan may hold steps that this platform
-// cannot do: it is shown, and CheckImplemented refuses to apply it.
+// sign::Admit, AuthorizeConfig and CheckDestructive; those of config_secrets.h, which opens secrets
+// once everything before has passed; barred-digest; those of the controllers'
+// guards. The plan may hold steps that this platform cannot do: it is shown, and CheckImplemented
+// refuses to apply it.
 absl::StatusOr<Admitted> Admit(const NodeState& state, const ControllerSet& controllers,
                                const CheckedDocument& checked);
 
 // Unimplemented "unimplemented-on-platform" when a step of the plan says so of itself.
 absl::Status CheckImplemented(const v1::PlanReply& plan);
 
-// An unsigned source against what runs. Fields that signing fills in are taken from what runs.
+// An unsigned source against what runs. Fields that signing fills in are taken from what runs, and
+// so are its secrets where they are sealed: its owners can open them, the node cannot.
 absl::StatusOr<v1::PlanReply> PlanUnsigned(const NodeState& state, const ControllerSet& controllers,
                                            v1::MachineConfig source,
                                            const std::vector<std::string>& warnings);

@@ -263,7 +263,8 @@ void ApplyMachine::Committed() {
   *kept->stored.mutable_entry() = pending_->entry;
   state_.previous = state_.committed;
   state_.committed = std::move(kept);
-  for (const char* alarm : {"GenerationDamaged", "AllGenerationsBad", "JournalDamaged"}) {
+  for (const char* alarm :
+       {"GenerationDamaged", "AllGenerationsBad", "JournalDamaged", "SealingKeyReplaced"}) {
     state_.ClearAlarm(alarm);
   }
   baseline_ = Baseline();
@@ -271,6 +272,7 @@ void ApplyMachine::Committed() {
   // The same meaning once more has asked nothing of the controllers.
   if (!pending_->plan.unchanged()) state_.ClearAlarm("NotConverged");
   CheckCommittedSigners(state_);
+  CheckCommittedSecrets(state_);
   std::vector<std::string> keep = {state_.committed->digest()};
   if (state_.previous != nullptr) keep.push_back(state_.previous->digest());
   state_.store.Prune(kGenerationsKept, keep);

@@ -306,6 +306,9 @@ void ApplyMachine::RecheckStaged() {
     Fail(status, /*bars=*/false);
     return;
   }
+  auto opened = std::make_shared<LoadedGeneration>(*p.target);
+  opened->config = admitted->config;
+  p.target = std::move(opened);
   p.plan = admitted->plan;
   p.touches_api = admitted->touches_api;
   Move(ApplyEventKind::kOk).IgnoreError();  // writes nothing: the journal says staged until it runs

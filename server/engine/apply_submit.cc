@@ -189,7 +189,7 @@ void ApplyMachine::Begin(Submission submission, Admitted admitted) {
   const CheckedDocument& checked = submission.checked;
   const v1::Metadata& metadata = checked.config->metadata();
   auto target = std::make_shared<LoadedGeneration>();
-  target->config = checked.config;
+  target->config = admitted.config;
   stored::Entry& entry = *target->stored.mutable_entry();
   entry.set_digest(checked.document->digest().Hex());
   entry.set_epoch(metadata.epoch());

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "api/coded_status.h"
+#include "server/engine/config_secrets.h"
 
 namespace basalt::engine {
 
@@ -24,6 +25,7 @@ absl::StatusOr<ControllerPlan> ControllerSet::Plan(const v1::MachineConfig* from
 
 void ControllerSet::Prepare(ConfigPtr to, OnProgress progress, Done done) {
   CancelPrepare();
+  if (absl::Status status = CheckOpened(to.get()); !status.ok()) return done(std::move(status));
   preparing_ = true;
   PrepareFrom(0, ++prepare_serial_, std::move(to), std::move(progress), std::move(done));
 }
@@ -66,29 +68,33 @@ void ControllerSet::Execute(ConfigPtr to, Done done) {
 void ControllerSet::RunNextExecute() {
   if (executes_.empty()) return;
   executing_ = true;
+  if (absl::Status status = CheckOpened(executes_.front().to.get()); !status.ok()) {
+    FinishExecute(std::move(status));
+    return;
+  }
   ExecuteFrom(0);
 }
 
+void ControllerSet::FinishExecute(absl::Status status) {
+  Job job = std::move(executes_.front());
+  executes_.pop_front();
+  executing_ = false;
+  job.done(std::move(status));
+  if (!executing_) RunNextExecute();
+}
+
 void ControllerSet::ExecuteFrom(size_t index) {
-  auto finish = [this](absl::Status status) {
-    Job job = std::move(executes_.front());
-    executes_.pop_front();
-    executing_ = false;
-    job.done(std::move(status));
-    if (!executing_) RunNextExecute();
-  };
   if (index == controllers_.size()) {
-    finish(absl::OkStatus());
+    FinishExecute(absl::OkStatus());
     return;
   }
-  controllers_[index]->Execute(executes_.front().to.get(),
-                               [this, index, finish](absl::Status status) {
-                                 if (!status.ok()) {
-                                   finish(std::move(status));
-                                   return;
-                                 }
-                                 ExecuteFrom(index + 1);
-                               });
+  controllers_[index]->Execute(executes_.front().to.get(), [this, index](absl::Status status) {
+    if (!status.ok()) {
+      FinishExecute(std::move(status));
+      return;
+    }
+    ExecuteFrom(index + 1);
+  });
 }
 
 void ControllerSet::Erase(Done done) { EraseFrom(0, std::move(done)); }

@@ -20,7 +20,8 @@ class ControllerSet {
 
   absl::StatusOr<ControllerPlan> Plan(const v1::MachineConfig* from,
                                       const v1::MachineConfig& to) const;
-  // One at a time. After CancelPrepare `done` of that prepare is not called.
+  // One at a time. After CancelPrepare `done` of that prepare is not called. A config of which
+  // secrets are sealed still is given to no controller: "secrets-not-opened", as in Execute.
   void Prepare(ConfigPtr to, OnProgress progress, Done done);
   void CancelPrepare();
   // Null: as if there were no config. Waits for an execute that is under way; stops at the first
@@ -44,6 +45,7 @@ class ControllerSet {
   void PrepareFrom(size_t index, uint64_t serial, ConfigPtr to, OnProgress progress, Done done);
   void RunNextExecute();
   void ExecuteFrom(size_t index);
+  void FinishExecute(absl::Status status);
   void EraseFrom(size_t index, Done done);
 
   std::vector<Controller*> controllers_;

@@ -72,6 +72,10 @@ absl::Status NodeImpl::Start() {
       NodeState{.deps = deps_, .journal = *std::move(journal), .store = std::move(store)});
   if (!state_->journal.ledger().resetting()) LoadCommitted(*state_);
   CheckCommittedSigners(*state_);
+  CheckCommittedSecrets(*state_);
+  if (!deps_.sealing.warning().empty()) {
+    state_->Alarm("SealingKeyReplaced", "Damaged", deps_.sealing.warning());
+  }
   machine_ = std::make_unique<ApplyMachine>(*state_, controllers_, [this] { Publish(); });
   publisher_ = std::make_unique<Publisher>(*state_, *machine_, controllers_, box_);
   // Posted: a controller may say so from inside an execute, which is no place to decide in.

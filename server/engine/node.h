@@ -17,6 +17,7 @@
 #include "server/host/supervisor.h"
 #include "server/host/vfs.h"
 #include "server/trust/identity.h"
+#include "server/trust/sealing_key.h"
 #include "server/trust/trust_store.h"
 
 namespace basalt::engine {
@@ -29,6 +30,7 @@ struct NodeDeps {
   host::Platform& platform;
   host::Supervisor& supervisor;
   const trust::Identity& identity;
+  const trust::SealingKey& sealing;
   trust::TrustStore& trust;
   std::vector<Controller*> controllers;
   std::string version;  // of the product

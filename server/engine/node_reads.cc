@@ -9,6 +9,7 @@
 #include "machineconfig/schema/resolve.h"
 #include "machineconfig/validate/validate.h"
 #include "machineconfig/yaml/emit.h"
+#include "server/engine/config_secrets.h"
 #include "server/engine/node_impl.h"
 
 namespace basalt::engine {
@@ -108,6 +109,11 @@ void NodeImpl::Logs(const std::string& service, uint64_t from_offset, size_t max
 
 absl::StatusOr<NodeApi::LogChunk> NodeImpl::ReadLog(const std::string& service, uint64_t from,
                                                     size_t max_bytes) {
+  // What cannot be opened cannot be found in what others wrote.
+  if (absl::Status opened = CheckOpened(machine_->config_in_force()); !opened.ok()) {
+    return api::Coded(opened.code(), "logs-not-maskable",
+                      absl::StrCat("no log is given out: ", opened.message()), api::Hint(opened));
+  }
   uint64_t end = 0;
   absl::StatusOr<std::string> ring = deps_.supervisor.Output(service, kRing, &end);
   if (!ring.ok()) return ring.status();

@@ -9,6 +9,7 @@
 #include "google/protobuf/util/message_differencer.h"
 #include "machineconfig/schema/resolve.h"
 #include "machineconfig/validate/validate.h"
+#include "server/engine/config_secrets.h"
 #include "server/engine/ledger.h"
 
 namespace basalt::engine {
@@ -84,7 +85,8 @@ absl::StatusOr<GenerationPtr> LoadGeneration(const NodeState& state, const std::
   if (!config.ok()) return config.status();
   auto loaded = std::make_shared<LoadedGeneration>();
   loaded->stored = *std::move(stored);
-  loaded->config = std::make_shared<const v1::MachineConfig>(schema::Resolve(*std::move(config)));
+  loaded->unopened = OpenAccepted(*config, state.deps.sealing);
+  loaded->config = Own(schema::Resolve(*std::move(config)));
   return loaded;
 }
 
@@ -182,6 +184,14 @@ void LoadCommitted(NodeState& state) {
     state.Alarm("AllGenerationsBad", "NoConfig",
                 failures.empty() ? "no stored generation is known to be good" : failures.front());
   }
+}
+
+void CheckCommittedSecrets(NodeState& state) {
+  state.ClearAlarm("SecretsNotOpened");
+  if (state.committed == nullptr || state.committed->unopened.empty()) return;
+  state.Alarm("SecretsNotOpened", "OtherSealingKey",
+              absl::StrCat("K3s is left as it is: ", state.committed->unopened,
+                           "; pin the node again and apply its config again"));
 }
 
 void CheckCommittedSigners(NodeState& state) {

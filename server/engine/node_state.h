@@ -20,7 +20,10 @@ namespace basalt::engine {
 // A stored document, checked and decoded.
 struct LoadedGeneration {
   stored::StoredGeneration stored;
-  ConfigPtr config;  // resolved; null when it is known by its journal record alone
+  // Resolved, its secrets opened where they open; null when it is known by its journal record
+  // alone.
+  ConfigPtr config;
+  std::string unopened;  // why some do not
   const std::string& digest() const { return stored.entry().digest(); }
 };
 using GenerationPtr = std::shared_ptr<const LoadedGeneration>;
@@ -60,6 +63,11 @@ void LoadFloors(NodeState& state);
 // Finds what is in force: the committed generation, else the newest good one before it, loudly.
 // Sets committed, previous, the floors and the alarms.
 void LoadCommitted(NodeState& state);
+
+// The secrets of the committed config: condition SecretsNotOpened, when the sealing key was lost or
+// is another one. The config stays in force (its API, its trust), but what needs the secrets cannot
+// be made anew.
+void CheckCommittedSecrets(NodeState& state);
 
 // The committed document against today's policy: condition SignedByRevokedKey.
 void CheckCommittedSigners(NodeState& state);

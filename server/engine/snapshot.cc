@@ -93,6 +93,7 @@ v1::Resource Publisher::Machine(const std::vector<Condition>& observed,
   status.set_cluster(deps.trust.policy().cluster());
   if (configured) status.set_name(state_.committed->config->metadata().name());
   status.set_machine_id(deps.identity.machine_id());
+  status.set_recipient(deps.sealing.recipient());
   status.set_platform(deps.platform.name());
   status.set_version(deps.version);
   status.set_boot_id(deps.clock.BootId());
@@ -231,6 +232,7 @@ void Publisher::Publish() {
   hello.set_version(deps.version);
   hello.set_api_version("basalt/v1");
   hello.set_machine_id(deps.identity.machine_id());
+  *hello.mutable_recipient() = deps.sealing.vouched();
   hello.set_platform(deps.platform.name());
   const auto& sections = *v1::MachineConfig::descriptor();
   for (int i = 0; i < sections.field_count(); ++i) {

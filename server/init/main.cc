@@ -33,6 +33,9 @@ void FillStandardDescriptors() {
 }
 
 int Supervise(init::Options& options, void (*say)(const char*), bool* reboot) {
+  // What services are started with, secrets among it, stands in this memory: no core dump of it.
+  // Programs that are started begin anew.
+  prctl(PR_SET_DUMPABLE, 0);
   static init::RealOs os(options.noded, options.cgroup_base, say);
   if (int error = os.Open(); error != 0) {
     fprintf(stderr, "noded-init: epoll: %s\n", strerror(error));

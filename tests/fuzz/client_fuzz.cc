@@ -13,11 +13,12 @@
 namespace basalt::client {
 namespace {
 
-void Inventories(const std::string& text) {
-  ReadFlatYaml(text, "fuzz", "nodes").status().IgnoreError();
-  auto inventory = Inventory::Parse(text, "fuzz");
-  const InventoryNode node{
-      .name = "new-node", .endpoint = "[::1]:6050", .fingerprint = std::string(64, 'a')};
+void Put(const std::string& text, const absl::StatusOr<Inventory>& inventory,
+         const char* recipient) {
+  const InventoryNode node{.name = "new-node",
+                           .endpoint = "[::1]:6050",
+                           .fingerprint = std::string(64, 'a'),
+                           .recipient = recipient};
   auto put = PutNode(text, "fuzz", node);
   if (!put.ok()) return;
   auto again = Inventory::Parse(*put, "fuzz");
@@ -28,6 +29,15 @@ void Inventories(const std::string& text) {
   for (const InventoryNode& old : inventory->nodes()) {
     const InventoryNode* kept = again->Find(old.name);
     if (kept == nullptr || (old.name != "new-node" && !(*kept == old))) std::abort();
+  }
+}
+
+void Inventories(const std::string& text) {
+  ReadFlatYaml(text, "fuzz", "nodes").status().IgnoreError();
+  auto inventory = Inventory::Parse(text, "fuzz");
+  for (const char* recipient :
+       {"", "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj"}) {
+    Put(text, inventory, recipient);
   }
 }
 

@@ -156,7 +156,8 @@ start_node n2 $address_n2
 for n in n1 n2; do
   run nodectl pin $n --node "$(cat "$work/$n/run/endpoint")" --fingerprint "$(cat "$work/$n/run/fingerprint")"
 done
-ok "both pinned by fingerprint"
+grep -q '^    recipient: age1' "$lab/inventory.yaml" || fail "the recipient of n1 is not in the inventory"
+ok "both pinned by fingerprint; the inventory knows whom their secrets are sealed to"
 
 common=()
 if [ $real -eq 1 ]; then
@@ -168,17 +169,20 @@ title "3. A config is written, signed and applied: n1 becomes a K3s server"
 run_to "$work/n1.yaml" nodectl gen config --name n1 --role server "${common[@]}" "${kubelet[@]}" 2>/dev/null
 run nodectl k3s pin -f "$work/n1.yaml" "${k3s_pin[@]}"
 run nodectl validate -f "$work/n1.yaml"
-run nodectl sign -f "$work/n1.yaml" --allow-plaintext -o "$work/n1.json"
+run nodectl sign -f "$work/n1.yaml" -o "$work/n1.json"
 run nodectl verify -f "$work/n1.json" --trust "$lab/trust.json"
+[ "$(grep -c '!sealed' "$work/n1.yaml")" = 3 ] || fail "the secrets of n1.yaml are not sealed"
+token=$(ctl nodectl unseal -f "$work/n1.yaml" k3s.token)
 run nodectl apply -f "$work/n1.json" --yes --timeout 5m || fail "n1 was not committed"
 [ "$(field n1 k3sstatus ready)" = true ] || fail "K3s on n1 is not ready"
-ok "K3s is ready on n1"
+! grep -rqsF "$token" "$work/n1.yaml" "$work/n1.json" "$lab" "$work/n1/state" || fail "a token stands in the clear"
+ok "K3s is ready on n1; its token stands in the clear in no file but those that K3s reads"
 
 title "4. n2 joins as an agent: URL, token and CA hash come from the inventory and from n1"
 run_to "$work/n2.yaml" nodectl gen config --name n2 --role agent --server n1 "${kubelet[@]}" 2>/dev/null
 grep -q '^    caHash: ' "$work/n2.yaml" || fail "the CA hash of n1 is not in the config of n2"
 run nodectl k3s pin -f "$work/n2.yaml" "${k3s_pin[@]}"
-run nodectl apply -f "$work/n2.yaml" --allow-plaintext --yes --timeout 5m || fail "n2 was not committed"
+run nodectl apply -f "$work/n2.yaml" --yes --timeout 5m || fail "n2 was not committed"
 [ "$(field n2 k3sstatus ready)" = true ] || fail "K3s on n2 is not ready"
 ok "K3s is ready on n2"
 
@@ -190,7 +194,7 @@ title "6. A change: planned, then applied"
 edit "$work/n1.yaml" 'OPS-142 label the site' 'node: {labels: {site: lab}}' >"$work/n1-next.yaml"
 run nodectl plan -f "$work/n1-next.yaml" -n n1
 pid_before=$(field n1 "service k3s" pid)
-run nodectl apply -f "$work/n1-next.yaml" --allow-plaintext --yes
+run nodectl apply -f "$work/n1-next.yaml" --yes
 [ "$(field n1 "service k3s" pid)" = "$pid_before" ] || fail "a label restarted K3s"
 ok "committed, and K3s kept its pid $pid_before: a label is a live change"
 
@@ -202,7 +206,7 @@ refused "bad-signature" -- nodectl apply -f "$work/edited.json" -n n1 --yes
 ok "refused"
 
 title "8. A config that was signed for n2 is sent to n1"
-ctl nodectl sign -f "$work/n2.yaml" --allow-plaintext -o "$work/n2.json" >/dev/null 2>&1
+ctl nodectl sign -f "$work/n2.yaml" -o "$work/n2.json" >/dev/null 2>&1
 refused "wrong-target" "$(cat "$work/n1/run/fingerprint")" "$(cat "$work/n2/run/fingerprint")" -- nodectl apply -f "$work/n2.json" -n n1 --yes
 ok "refused, with both ids"
 
@@ -214,7 +218,7 @@ ok "named, with its line and what was meant"
 title "10. A bad config comes back by itself"
 edit "$work/n1.yaml" 'a mistake' 'node: {labels: {site: lab}}' 'health: {readyz: 40s, nodeReady: 45s}' |
   add_config 'kube-apiserver-arg: [no-such-flag=1]' >"$work/n1-bad.yaml"
-refused "reverted" -- nodectl apply -f "$work/n1-bad.yaml" --allow-plaintext --yes --timeout 5m
+refused "reverted" -- nodectl apply -f "$work/n1-bad.yaml" --yes --timeout 5m
 for i in $(seq 1200); do [ "$(field n1 k3sstatus ready)" = true ] && break; sleep 0.1; done
 [ "$(field n1 k3sstatus ready)" = true ] || fail "K3s on n1 did not come back"
 ok "the last good config runs again, and K3s is ready"
@@ -245,6 +249,6 @@ Your own first node:
   nodectl pin n1 --node "\$(cat ~/n1/run/endpoint)" --fingerprint "\$(cat ~/n1/run/fingerprint)"
   nodectl gen config --name n1 --role server > n1.yaml
   nodectl k3s pin -f n1.yaml --version v1.30.4+k3s1      # or --file PATH of a K3s binary
-  nodectl apply -f n1.yaml --allow-plaintext
+  nodectl apply -f n1.yaml
   nodectl status
 END

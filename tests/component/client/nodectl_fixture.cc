@@ -13,6 +13,7 @@
 #include <sstream>
 
 #include "absl/strings/str_cat.h"
+#include "machineconfig/sign/vouching.h"
 #include "machineconfig/sign/x509.h"
 
 extern char** environ;
@@ -112,6 +113,7 @@ void NodectlFixture::StartNode(bool configured) {
   ASSERT_TRUE(certificate.ok()) << certificate.status();
   options.certificate_pem = *certificate;
   options.key_pem = node_key_.Pem();
+  api_.SetRecipient(sign::VouchForRecipient(node_key_, sealing_.recipient().Text()));
   auto server = rpc::StartServer(options, policy, api_);
   ASSERT_TRUE(server.ok()) << server.status();
   server_ = *std::move(server);
@@ -122,8 +124,16 @@ void NodectlFixture::PinNode() {
   ASSERT_EQ(pin.exit_code, 0) << pin.err;
 }
 
-std::string NodectlFixture::WriteConfig(const std::string& file) {
-  Ran made = Run({"gen", "config", "--name", "n1", "--role", "server", "-o", Path(file)});
+Ran NodectlFixture::PinAway() {
+  return Run({"pin", "n1", "--node", "127.0.0.1:1", "--fingerprint", std::string(64, 'a'),
+              "--recipient", sealing_.recipient().Text()});
+}
+
+std::string NodectlFixture::WriteConfig(const std::string& file, bool plain) {
+  std::vector<std::string> words = {"gen",    "config", "--name", "n1",
+                                    "--role", "server", "-o",     Path(file)};
+  if (plain) words.push_back("--plain");
+  Ran made = Run(words);
   EXPECT_EQ(made.exit_code, 0) << made.err;
   Ran pinned =
       Run({"k3s", "pin", "-f", Path(file), "--file", NODECTL, "--version", "v1.30.4+k3s1"});

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <openssl/rand.h>
 #include <sys/types.h>
 
 #include <atomic>
@@ -12,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "machineconfig/seal/keys.h"
 #include "machineconfig/sign/keys.h"
 #include "server/rpc/server.h"
 #include "tests/support/node_api/fake_node_api.h"
@@ -40,8 +42,10 @@ class NodectlFixture : public ::testing::Test {
   std::string endpoint() const { return server_->endpoints().at(0); }
   std::string fingerprint() const { return node_key_.public_key().id().Hex(); }
   void PinNode();
-  // A complete config for n1 in the directory.
-  std::string WriteConfig(const std::string& file = "n1.yaml");
+  // n1 as a node that is known and does not answer.
+  Ran PinAway();
+  // A complete config for n1 in the directory; its secrets are sealed to the owner, or `plain`.
+  std::string WriteConfig(const std::string& file = "n1.yaml", bool plain = false);
 
   std::string Path(const std::string& file) const { return directory_ + "/" + file; }
   static std::string Read(const std::string& path);
@@ -53,6 +57,10 @@ class NodectlFixture : public ::testing::Test {
   std::string lab_;
   testing::FakeNodeApi api_;
   sign::PrivateKey node_key_ = sign::PrivateKey::GenerateEd25519();
+  // Secrets for the node are sealed to it; what it is sent is opened with it.
+  seal::Identity sealing_ = seal::Identity::Generate([](uint8_t* out, size_t size) {
+                              return RAND_bytes(out, static_cast<int>(size)) == 1;
+                            }).value();
   std::unique_ptr<rpc::Server> server_;
 };
 

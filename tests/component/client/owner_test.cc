@@ -21,14 +21,16 @@ class Owner : public NodectlFixture {};
 
 TEST_F(Owner, InitKeepsSecretsPrivateAndNothingIsMissing) {
   for (const char* file : {"keys/root.key", "keys/config.key", "keys/image.key", "ca/ca.key",
-                           "ca/admin.key", "secrets.yaml", "keys/secrets.key"}) {
+                           "ca/admin.key", "keys/secrets.key"}) {
     EXPECT_EQ(ModeOf(lab_ + "/" + file), 0600u) << file;
   }
   for (const char* file : {"trust.yaml", "trust.json", "ca/ca.crt", "ca/admin.crt",
-                           "inventory.yaml", "context.yaml", ".gitignore"}) {
+                           "inventory.yaml", "secrets.yaml", "context.yaml", ".gitignore"}) {
     EXPECT_EQ(ModeOf(lab_ + "/" + file), 0644u) << file;
   }
   EXPECT_EQ(Run({"validate", "-f", lab_ + "/trust.yaml"}).exit_code, 0);
+  EXPECT_THAT(Read(lab_ + "/secrets.yaml"), HasSubstr("server: !sealed |\n  -----BEGIN AGE"));
+  EXPECT_THAT(Read(lab_ + "/trust.yaml"), HasSubstr("allowPlaintextSecrets: false"));
 }
 
 TEST_F(Owner, InitRefusesADirectoryThatIsNotEmptyAndChangesNothing) {
@@ -103,20 +105,16 @@ TEST_F(Owner, K3sPinKeepsTheLinkAndTheModeOfTheFile) {
 }
 
 TEST_F(Owner, FileThatCannotBeWrittenIsNamedAsItWasGiven) {
-  ASSERT_EQ(
-      Run({"pin", "n1", "--node", "127.0.0.1:1", "--fingerprint", std::string(64, 'a')}).exit_code,
-      0);
-  Ran ran = Run({"sign", "-f", WriteConfig(), "--allow-plaintext", "-o", Path("no/such/n1.json")});
+  ASSERT_EQ(PinAway().exit_code, 0);
+  Ran ran = Run({"sign", "-f", WriteConfig(), "-o", Path("no/such/n1.json")});
   EXPECT_EQ(ran.exit_code, 1);
   EXPECT_THAT(ran.err, HasSubstr("cannot write " + Path("no/such/n1.json") + ":"));
 }
 
 TEST_F(Owner, SignKeepsNoCopyOfWhatNoNodeCanAccept) {
-  ASSERT_EQ(
-      Run({"pin", "n1", "--node", "127.0.0.1:1", "--fingerprint", std::string(64, 'a')}).exit_code,
-      0);
+  ASSERT_EQ(PinAway().exit_code, 0);
   Write(Path("stranger.key"), sign::PrivateKey::GenerateEd25519().Pem());
-  Ran ran = Run({"sign", "-f", WriteConfig(), "--allow-plaintext", "--key", Path("stranger.key")});
+  Ran ran = Run({"sign", "-f", WriteConfig(), "--key", Path("stranger.key")});
   EXPECT_EQ(ran.exit_code, 1);
   EXPECT_THAT(ran.err, HasSubstr("bad-signature"));
   EXPECT_NE(access((lab_ + "/signed").c_str(), F_OK), 0);
@@ -156,24 +154,23 @@ TEST_F(Owner, P3_MisspeltKeyIsNamedWithItsPlaceAndWhatWasMeant) {
   EXPECT_EQ(json["errors"][0]["path"], "k3s.verison");
 }
 
-TEST_F(Owner, SignRefusesPlaintextSecretsByName) {
+TEST_F(Owner, SignRefusesSecretsThatItCannotSealByName) {
   ASSERT_EQ(
       Run({"pin", "n1", "--node", "127.0.0.1:1", "--fingerprint", std::string(64, 'a')}).exit_code,
       0);
   const std::string file = WriteConfig();
   Ran refused = Run({"sign", "-f", file, "-o", Path("n1.json")});
   EXPECT_EQ(refused.exit_code, 1);
-  EXPECT_THAT(refused.err, HasSubstr("plaintext-secrets"));
+  EXPECT_THAT(refused.err, HasSubstr("no-recipient"));
   EXPECT_THAT(refused.err, HasSubstr("k3s.nodePassword"));
+  EXPECT_THAT(refused.err, HasSubstr("nodectl pin n1"));
   EXPECT_TRUE(Read(Path("n1.json")).empty());
 }
 
 TEST_F(Owner, SignShowsWhatItFilledInAndVerifyNamesTheSigner) {
-  ASSERT_EQ(
-      Run({"pin", "n1", "--node", "127.0.0.1:1", "--fingerprint", std::string(64, 'a')}).exit_code,
-      0);
+  ASSERT_EQ(PinAway().exit_code, 0);
   const std::string file = WriteConfig(), out = Path("n1.json");
-  Ran made = Run({"sign", "-f", file, "--allow-plaintext", "-o", out});
+  Ran made = Run({"sign", "-f", file, "-o", out});
   ASSERT_EQ(made.exit_code, 0) << made.err;
   EXPECT_THAT(made.err, HasSubstr("metadata.generation"));
   EXPECT_EQ(ModeOf(out), 0600u);
@@ -183,13 +180,11 @@ TEST_F(Owner, SignShowsWhatItFilledInAndVerifyNamesTheSigner) {
 }
 
 TEST_F(Owner, GenerationsRiseAlsoWithinOneSecond) {
-  ASSERT_EQ(
-      Run({"pin", "n1", "--node", "127.0.0.1:1", "--fingerprint", std::string(64, 'a')}).exit_code,
-      0);
+  ASSERT_EQ(PinAway().exit_code, 0);
   const std::string file = WriteConfig();
   int64_t last = 0;
   for (int i = 0; i < 3; ++i) {
-    Ran made = Run({"sign", "-f", file, "--allow-plaintext", "-o", Path("n1.json")});
+    Ran made = Run({"sign", "-f", file, "-o", Path("n1.json")});
     size_t at = made.err.find("metadata.generation: ");
     ASSERT_NE(at, std::string::npos) << made.err;
     int64_t generation = std::stoll(made.err.substr(at + 21));
@@ -199,11 +194,8 @@ TEST_F(Owner, GenerationsRiseAlsoWithinOneSecond) {
 }
 
 TEST_F(Owner, S1_EditedByteIsNamedByVerify) {
-  ASSERT_EQ(
-      Run({"pin", "n1", "--node", "127.0.0.1:1", "--fingerprint", std::string(64, 'a')}).exit_code,
-      0);
-  ASSERT_EQ(
-      Run({"sign", "-f", WriteConfig(), "--allow-plaintext", "-o", Path("n1.json")}).exit_code, 0);
+  ASSERT_EQ(PinAway().exit_code, 0);
+  ASSERT_EQ(Run({"sign", "-f", WriteConfig(), "-o", Path("n1.json")}).exit_code, 0);
   std::string text = Read(Path("n1.json"));
   char& byte = text[text.find("\"payload\"") + 60];
   byte = byte == 'A' ? 'B' : 'A';
@@ -214,11 +206,9 @@ TEST_F(Owner, S1_EditedByteIsNamedByVerify) {
 }
 
 TEST_F(Owner, S7_KeyWithoutAGrantMakesAFileThatVerifyRefuses) {
-  ASSERT_EQ(
-      Run({"pin", "n1", "--node", "127.0.0.1:1", "--fingerprint", std::string(64, 'a')}).exit_code,
-      0);
-  Ran made = Run({"sign", "-f", WriteConfig(), "--allow-plaintext", "--key",
-                  lab_ + "/keys/image.key", "-o", Path("n1.json")});
+  ASSERT_EQ(PinAway().exit_code, 0);
+  Ran made =
+      Run({"sign", "-f", WriteConfig(), "--key", lab_ + "/keys/image.key", "-o", Path("n1.json")});
   EXPECT_THAT(made.err, HasSubstr("no node will accept it yet"));
   Ran ran = Run({"verify", "-f", Path("n1.json")});
   EXPECT_EQ(ran.exit_code, 1);

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 
+#include <filesystem>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
@@ -21,7 +23,7 @@ class Seal : public NodectlFixture {
     NodectlFixture::SetUp();
     StartNode();
     PinNode();
-    file_ = WriteConfig();
+    file_ = WriteConfig("n1.yaml", /*plain=*/true);
     token_ = ValueIn(Read(file_), "  token: ");
     password_ = ValueIn(Read(file_), "  nodePassword: ");
     ASSERT_GT(token_.size(), 20u);
@@ -62,29 +64,32 @@ TEST_F(Seal, AllSecretsOfAFileAreSealedInPlace) {
   EXPECT_EQ(Read(file_), after);
 }
 
-TEST_F(Seal, SignRefusesSealedValuesByNameUnlessTheyMayBeSignedInTheClear) {
+TEST_F(Seal, SigningOpensThemAndSealsThemForTheNodeAndTheOwner) {
   ASSERT_EQ(Run({"seal", "-f", file_, "--all"}).exit_code, 0);
-  for (const std::vector<std::string>& words :
-       {std::vector<std::string>{"sign", "-f", file_}, {"apply", "-f", file_}}) {
-    Ran refused = Run(words);
-    EXPECT_EQ(refused.exit_code, 1);
-    EXPECT_THAT(refused.err, HasSubstr("sealed-unsupported"));
-    EXPECT_THAT(refused.err, HasSubstr("k3s.token, k3s.agentToken, k3s.nodePassword"));
-    EXPECT_EQ(api_.CallCount("Apply"), 0);
-  }
-  Ran made = Run({"sign", "-f", file_, "--allow-plaintext", "-o", Path("n1.json")});
+  Ran made = Run({"sign", "-f", file_, "-o", Path("n1.json")});
   ASSERT_EQ(made.exit_code, 0) << made.err;
   const std::string payload = PayloadOf(Path("n1.json"));
-  EXPECT_EQ(ValueIn(payload, "  token: "), token_);
-  EXPECT_EQ(ValueIn(payload, "  nodePassword: "), password_);
-  EXPECT_THAT(payload, Not(HasSubstr("!sealed")));
+  EXPECT_THAT(payload, Not(HasSubstr(token_)));
+  EXPECT_THAT(payload, Not(HasSubstr(password_)));
+  Write(Path("signed.yaml"), payload);
+  EXPECT_EQ(Run({"unseal", "-f", Path("signed.yaml"), "k3s.token"}).out, token_);
+  Write(Path("node.key"), absl::StrCat(sealing_.Text().view(), "\n"));
+  EXPECT_EQ(
+      Run({"unseal", "-f", Path("signed.yaml"), "k3s.nodePassword", "-i", Path("node.key")}).out,
+      password_);
+  // The source itself is not for the node.
+  EXPECT_EQ(Run({"unseal", "-f", file_, "k3s.token", "-i", Path("node.key")}).exit_code, 1);
+  // Nor does the copy that is kept hold more than what is sent.
+  for (const auto& entry : std::filesystem::directory_iterator(lab_ + "/signed/n1")) {
+    EXPECT_THAT(PayloadOf(entry.path()), Not(HasSubstr(token_)));
+  }
 }
 
 TEST_F(Seal, SealedSourceIsPlannedAndAppliedAsIfItWereInTheClear) {
   ASSERT_EQ(Run({"seal", "-f", file_, "--all"}).exit_code, 0);
   Ran plan = Run({"plan", "-f", file_});
   EXPECT_EQ(plan.exit_code, 0) << plan.err;
-  Ran ran = Run({"apply", "-f", file_, "--allow-plaintext", "--timeout", "60s"});
+  Ran ran = Run({"apply", "-f", file_, "--timeout", "60s"});
   EXPECT_EQ(ran.exit_code, 0) << ran.err;
   EXPECT_THAT(ran.out, HasSubstr("committed"));
 }
@@ -121,10 +126,9 @@ TEST_F(Seal, MovedCiphertextIsAnErrorAtItsLineForEveryVerbThatOpensIt) {
   // The token of the servers where the agents' belongs, and the other way round.
   Write(file_, absl::StrReplaceAll(Read(file_),
                                    {{"  token:", "  agentToken:"}, {"  agentToken:", "  token:"}}));
-  for (const std::vector<std::string>& words :
-       {std::vector<std::string>{"sign", "-f", file_, "--allow-plaintext"},
-        {"apply", "-f", file_, "--allow-plaintext"},
-        {"plan", "-f", file_}}) {
+  for (const std::vector<std::string>& words : {std::vector<std::string>{"sign", "-f", file_},
+                                                {"apply", "-f", file_},
+                                                {"plan", "-f", file_}}) {
     Ran ran = Run(words);
     EXPECT_EQ(ran.exit_code, 1) << words[0];
     EXPECT_THAT(ran.err, HasSubstr("k3s.token: it was sealed for field k3s.agentToken, and stands "
@@ -169,13 +173,10 @@ TEST_F(Seal, WithoutRecipientsOrIdentityTheRemedyIsNamed) {
   Write(context, text);
   ASSERT_EQ(Run({"seal", "-f", file_, "--all"}).exit_code, 0);
   ASSERT_EQ(rename((lab_ + "/keys/secrets.key").c_str(), Path("away").c_str()), 0);
-  Ran closed = Run({"sign", "-f", file_, "--allow-plaintext"});
+  Ran closed = Run({"sign", "-f", file_});
   EXPECT_EQ(closed.exit_code, 1);
   EXPECT_THAT(closed.err, HasSubstr("--identity FILE"));
-  EXPECT_EQ(
-      Run({"sign", "-f", file_, "--allow-plaintext", "-i", Path("away"), "-o", Path("n1.json")})
-          .exit_code,
-      0);
+  EXPECT_EQ(Run({"sign", "-f", file_, "-i", Path("away"), "-o", Path("n1.json")}).exit_code, 0);
 }
 
 TEST_F(Seal, ValueThatStandsElsewhereInTheFileIsPointedAt) {
@@ -193,15 +194,15 @@ TEST_F(Seal, P7_SecretsAppearInNoOutput) {
   all += RunWith("canary-from-stdin\a", {"seal", "-f", file_, "k3s.token"}).both();
   run({"seal", "-f", file_, "--all"});
   run({"sign", "-f", file_});
-  run({"sign", "-f", file_, "--allow-plaintext", "-o", Path("n1.json")});
+  run({"sign", "-f", file_, "-o", Path("n1.json")});
   run({"plan", "-f", file_});
   run({"plan", "-f", file_, "-o", "json"});
-  run({"apply", "-f", file_, "--allow-plaintext", "--timeout", "60s"});
+  run({"apply", "-f", file_, "--timeout", "60s"});
   run({"validate", "-f", file_});
   run({"unseal", "-f", Path("n1.json"), "k3s.token"});
   Write(file_, absl::StrReplaceAll(Read(file_),
                                    {{"  token:", "  agentToken:"}, {"  agentToken:", "  token:"}}));
-  run({"sign", "-f", file_, "--allow-plaintext"});
+  run({"sign", "-f", file_});
   run({"unseal", "-f", file_, "k3s.token"});
   const std::string identity = Read(lab_ + "/keys/secrets.key");
   Write(Path("damaged"), absl::StrCat(identity.substr(identity.find("AGE-SECRET"), 70), "X\n"));

@@ -18,7 +18,7 @@ class Signers : public NodectlFixture {
  protected:
   void SetUp() override {
     NodectlFixture::SetUp();
-    Ran pin = Run({"pin", "n1", "--node", "127.0.0.1:1", "--fingerprint", std::string(64, 'a')});
+    Ran pin = PinAway();
     ASSERT_EQ(pin.exit_code, 0) << pin.err;
   }
 
@@ -44,8 +44,7 @@ class Signers : public NodectlFixture {
 
   std::string Payload() {
     const std::string file = Path("n1.signed.yaml");
-    Ran made = Run({"sign", "-f", WriteConfig("source.yaml"), "--allow-plaintext", "--payload-only",
-                    "-o", file});
+    Ran made = Run({"sign", "-f", WriteConfig("source.yaml"), "--payload-only", "-o", file});
     EXPECT_EQ(made.exit_code, 0) << made.err;
     return file;
   }
@@ -74,7 +73,7 @@ TEST_F(Signers, ASignatureOfSshKeygenIsAttachedToWhatWasCompleted) {
 }
 
 TEST_F(Signers, ThePayloadOnStandardOutputIsNothingElse) {
-  Ran made = Run({"sign", "-f", WriteConfig(), "--allow-plaintext", "--payload-only"});
+  Ran made = Run({"sign", "-f", WriteConfig(), "--payload-only"});
   ASSERT_EQ(made.exit_code, 0) << made.err;
   EXPECT_EQ(made.out.rfind("apiVersion:", 0), 0u) << made.out;
   EXPECT_THAT(made.err, HasSubstr("ssh-keygen -Y sign -n basalt-machineconfig@v1"));
@@ -86,11 +85,12 @@ TEST_F(Signers, ThePayloadOnStandardOutputIsNothingElse) {
             0);
 }
 
-TEST_F(Signers, ThePayloadOfPlaintextSecretsNeedsTheSameWord) {
-  Ran ran = Run({"sign", "-f", WriteConfig(), "--payload-only"});
-  EXPECT_EQ(ran.exit_code, 1);
-  EXPECT_THAT(ran.err, HasSubstr("plaintext-secrets"));
-  EXPECT_EQ(ran.out, "");
+TEST_F(Signers, ThePayloadHoldsSealedSecretsAlone) {
+  const std::string source = WriteConfig("n1.yaml", /*plain=*/true);
+  Ran ran = Run({"sign", "-f", source, "--payload-only"});
+  EXPECT_EQ(ran.exit_code, 0) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("  token: !sealed |"));
+  EXPECT_THAT(ran.out, HasSubstr("  nodePassword: !sealed |"));
 }
 
 TEST_F(Signers, WhatIsAttachedMustFitTheFileAndItsType) {
@@ -124,7 +124,7 @@ TEST_F(Signers, ASourceThatIsNotCompleteTakesNoSignature) {
 TEST_F(Signers, ASecondSignerAddsToTheDocument) {
   Trust("alice", other_.public_key(), 2);
   Write(Path("alice.key"), other_.Pem());
-  Ran first = Run({"sign", "-f", WriteConfig(), "--allow-plaintext", "-o", Path("n1.json")});
+  Ran first = Run({"sign", "-f", WriteConfig(), "-o", Path("n1.json")});
   ASSERT_EQ(first.exit_code, 0) << first.err;
   EXPECT_THAT(first.err, HasSubstr("no node will accept it yet"));
   const std::string before = Read(Path("n1.json"));
@@ -140,8 +140,7 @@ TEST_F(Signers, ASecondSignerAddsToTheDocument) {
 TEST_F(Signers, S7_TheSameKeyIsNotAddedTwiceAlsoNotInAnotherScheme) {
   Trust("alice", other_.public_key());
   Write(Path("alice.key"), other_.Pem());
-  ASSERT_EQ(
-      Run({"sign", "-f", WriteConfig(), "--allow-plaintext", "-o", Path("n1.json")}).exit_code, 0);
+  ASSERT_EQ(Run({"sign", "-f", WriteConfig(), "-o", Path("n1.json")}).exit_code, 0);
   const std::string before = Read(Path("n1.json"));
   Ran twice = Run({"sign", "-f", Path("n1.json"), "-o", Path("n1.json")});
   EXPECT_EQ(twice.exit_code, 1);
@@ -155,8 +154,7 @@ TEST_F(Signers, S7_TheSameKeyIsNotAddedTwiceAlsoNotInAnotherScheme) {
 }
 
 TEST_F(Signers, ASignedDocumentIsNotChangedByAnotherSigner) {
-  ASSERT_EQ(
-      Run({"sign", "-f", WriteConfig(), "--allow-plaintext", "-o", Path("n1.json")}).exit_code, 0);
+  ASSERT_EQ(Run({"sign", "-f", WriteConfig(), "-o", Path("n1.json")}).exit_code, 0);
   Ran ran = Run({"sign", "-f", Path("n1.json"), "--mode", "try"});
   EXPECT_EQ(ran.exit_code, 1);
   EXPECT_THAT(ran.err, HasSubstr("signed-already"));
@@ -170,8 +168,7 @@ TEST_F(Signers, TheFileOfSshKeygenIsAKeyLikeOthers) {
   auto half = sign::PublicKey::Parse(Read(Path("id.pub")));
   ASSERT_TRUE(half.ok()) << half.status();
   Trust("alice", *half);
-  Ran made = Run({"sign", "-f", WriteConfig(), "--allow-plaintext", "--key", Path("id"), "-o",
-                  Path("n1.json")});
+  Ran made = Run({"sign", "-f", WriteConfig(), "--key", Path("id"), "-o", Path("n1.json")});
   ASSERT_EQ(made.exit_code, 0) << made.err;
   EXPECT_THAT(Run({"verify", "-f", Path("n1.json")}).out, HasSubstr("signed by alice"));
 }
@@ -228,7 +225,7 @@ class AgentSigners : public Signers {
     Signers::TearDown();
   }
   Ran Sign(const std::string& key) {
-    return Run({"sign", "-f", source_, "--allow-plaintext", "--key", key, "-o", Path("n1.json")},
+    return Run({"sign", "-f", source_, "--key", key, "-o", Path("n1.json")},
                {{"SSH_AUTH_SOCK", socket_}});
   }
   std::string socket_;
@@ -275,8 +272,8 @@ TEST_F(Signers, AProgramOfTheOwnersSignsRawOrInBase64) {
                                        "-inkey ",
                                        key, " -in ", Path("pae"));
   for (const std::string& command : {raw, raw + " | base64"}) {
-    Ran ran = Run({"sign", "-f", source, "--allow-plaintext", "--sign-command", command,
-                   "--sign-public-key", Path("config.pub"), "-o", Path("n1.json")});
+    Ran ran = Run({"sign", "-f", source, "--sign-command", command, "--sign-public-key",
+                   Path("config.pub"), "-o", Path("n1.json")});
     ASSERT_EQ(ran.exit_code, 0) << ran.err;
     EXPECT_THAT(Run({"verify", "-f", Path("n1.json")}).out, HasSubstr("signed by config"));
   }
@@ -288,8 +285,8 @@ TEST_F(Signers, WhatASignCommandWritesIsCheckedBeforeItIsUsed) {
   const std::string source = WriteConfig();
   Write(Path("other.pub"), other_.public_key().Pem());
   auto run = [&](const std::string& command) {
-    return Run({"sign", "-f", source, "--allow-plaintext", "--sign-command", command,
-                "--sign-public-key", Path("other.pub"), "-o", Path("n1.json")});
+    return Run({"sign", "-f", source, "--sign-command", command, "--sign-public-key",
+                Path("other.pub"), "-o", Path("n1.json")});
   };
   for (const char* command :
        {"true", "head -c 64 /dev/zero", "echo AAAA", "yes", "exit 3", "no-such-program"}) {
@@ -299,7 +296,7 @@ TEST_F(Signers, WhatASignCommandWritesIsCheckedBeforeItIsUsed) {
     EXPECT_EQ(Read(Path("n1.json")), "") << command;
   }
   EXPECT_THAT(run("echo 'the card is missing' >&2; exit 1").err, HasSubstr("the card is missing"));
-  Ran alone = Run({"sign", "-f", source, "--allow-plaintext", "--sign-command", "true"});
+  Ran alone = Run({"sign", "-f", source, "--sign-command", "true"});
   EXPECT_THAT(alone.err, HasSubstr("needs --sign-public-key"));
 }
 

@@ -1,5 +1,7 @@
 // P7: secrets that were planted in a config appear in nothing that comes out of the programs.
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
 
 #include <filesystem>
 #include <iostream>
@@ -9,6 +11,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "tests/fault/process/process_fixture.h"
 #include "tests/support/process/await.h"
@@ -18,9 +21,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Where K3s itself must find them, or where they are kept for that: 0600, and never an output.
+// Where K3s itself must find them: 0600, and never an output. Not where documents are kept: there
+// they are sealed.
 bool IsTheirPlace(const std::string& path, const std::string& root) {
-  for (const char* place : {"/etc/rancher/", "/run/", "/state/generations/", "/data/k3s/"}) {
+  for (const char* place : {"/etc/rancher/", "/run/", "/data/k3s/"}) {
     if (absl::StartsWith(path, root + place)) return true;
   }
   return false;
@@ -61,6 +65,14 @@ class Canaries : public ::testing::Test {
     }
   }
 
+  // Files below `directory`, each scanned; `except`: what holds them by intention.
+  void ScanFiles(const std::string& directory, const std::set<std::string>& except = {}) {
+    for (const auto& entry : fs::recursive_directory_iterator(directory)) {
+      if (!entry.is_regular_file() || except.count(entry.path()) > 0) continue;
+      Scan(entry.path(), ReadAll(entry.path()));
+    }
+  }
+
   std::string lab_;
   std::unique_ptr<NodeProcess> node_;
   std::vector<std::pair<std::string, std::string>> outputs_, canaries_;
@@ -72,7 +84,8 @@ TEST_F(Canaries, P7_NoSecretOfAConfigAppearsInAnyOutput) {
                {"agentToken", "canary-agent-token-92c0"},
                {"nodePassword", "canary-node-password-7d11"},
                {"registry password", "canary-registry-password-e5"},
-               {"manifest", "canary-manifest-content-b8"}};
+               {"manifest", "canary-manifest-content-b8"},
+               {"datastore password", "canary-datastore-password-c6"}};
   ASSERT_EQ(Ctl({"pin", "n1", "--node", node_->endpoint(), "--fingerprint", node_->fingerprint()})
                 .exit_code,
             0);
@@ -88,10 +101,13 @@ TEST_F(Canaries, P7_NoSecretOfAConfigAppearsInAnyOutput) {
         &yaml, "k3s:\n  role: server\n  version: v1.30.4+k3s1\n  token: ", canaries_[0].second,
         "\n  agentToken: ", canaries_[1].second, "\n  nodePassword: ", canaries_[2].second,
         "\n  artifacts:\n    ", Architecture(), ":\n      urls: [\"", DoubleUrl(),
-        "\"]\n      sha256: ", DoubleSha256(), "\n  node: {labels: {site: ", label,
-        "}}\n  registries:\n    configs:\n      - {name: \"mirror.example.org\", username: node, "
-        "password: ",
-        canaries_[3].second, "}\n  manifests:\n    - name: hello\n      content: |\n        # ",
+        "\"]\n      sha256: ", DoubleSha256(),
+        "\n  datastore:\n    endpoint: postgres://k3s:", canaries_[5].second,
+        "@127.0.0.1:5432/k3s\n  node: {labels: {site: ", label,
+        "}}\n  registries:\n    configs:\n      - name: mirror.example.org\n        username: "
+        "node\n"
+        "        password: ",
+        canaries_[3].second, "\n  manifests:\n    - name: hello\n      content: |\n        # ",
         canaries_[4].second, "\n        {apiVersion: v1, kind: Namespace, metadata: {name: x}}\n",
         more);
     WriteAll(file, yaml);
@@ -99,7 +115,7 @@ TEST_F(Canaries, P7_NoSecretOfAConfigAppearsInAnyOutput) {
   write("one", "");
   EXPECT_EQ(Ctl({"validate", "-f", file}).exit_code, 0);
   EXPECT_EQ(Ctl({"plan", "-f", file, "-n", "n1"}).exit_code, 0);
-  Ran applied = Ctl({"apply", "-f", file, "--allow-plaintext", "--yes", "--timeout", "2m"});
+  Ran applied = Ctl({"apply", "-f", file, "--yes", "--timeout", "2m"});
   ASSERT_EQ(applied.exit_code, 0) << applied.out << applied.err << node_->Log();
   // Other secrets: a diff has an old and a new one.
   std::vector<std::pair<std::string, std::string>> second = canaries_;
@@ -110,17 +126,36 @@ TEST_F(Canaries, P7_NoSecretOfAConfigAppearsInAnyOutput) {
   Ran diff = Ctl({"diff", "-f", file, "-n", "n1"});
   EXPECT_TRUE(absl::StrContains(diff.out, "k3s.registries")) << diff.out << diff.err;
   Ctl({"plan", "-f", file, "-n", "n1", "-o", "json"});
-  EXPECT_EQ(Ctl({"sign", "-f", file, "--allow-plaintext", "-o", lab_ + "/n1.json"}).exit_code, 0);
+  EXPECT_EQ(Ctl({"sign", "-f", file, "-o", lab_ + "/n1.json"}).exit_code, 0);
   Ctl({"verify", "-f", lab_ + "/n1.json", "--trust", lab_ + "/trust.json"});
   Ctl({"plan", "-f", lab_ + "/n1.json", "-n", "n1"});
   Ctl({"diff", "-f", lab_ + "/n1.json", "-n", "n1", "-o", "json"});
   Ran again = Ctl({"apply", "-f", lab_ + "/n1.json", "--yes", "-o", "json", "--timeout", "2m"});
   EXPECT_EQ(again.exit_code, 0) << again.out << again.err;
   for (const char* kind : {"MachineStatus", "ConfigStatus", "Generation", "Service", "K3sStatus"}) {
-    EXPECT_EQ(Ctl({"get", kind, "-n", "n1", "-o", "json"}).exit_code, 0) << kind;
-    Ctl({"get", kind, "-n", "n1"});
+    for (const char* format : {"table", "wide", "json", "yaml", "name"}) {
+      EXPECT_EQ(Ctl({"get", kind, "-n", "n1", "-o", format}).exit_code, 0) << kind << format;
+    }
   }
   EXPECT_EQ(Ctl({"history", "-n", "n1", "-o", "json"}).exit_code, 0);
+  // The source sealed in place: it means the same, and from here on it holds none either.
+  EXPECT_EQ(Ctl({"seal", "-f", file, "--all"}).exit_code, 0);
+  Ran same = Ctl({"apply", "-f", file, "--yes", "--timeout", "2m"});
+  EXPECT_TRUE(absl::StrContains(same.out + same.err, "unchanged")) << same.out << same.err;
+  Ctl({"plan", "-f", file, "-o", "yaml"});
+  EXPECT_NE(Ctl({"plan", "-f", file, "--no-such-flag"}).exit_code, 0);
+  EXPECT_NE(Ctl({"unseal", "-f", file, "k3s.tokn"}).exit_code, 0);
+  canaries_.insert(canaries_.end(), second.begin() + 3, second.begin() + 5);
+  ScanFiles(lab_);
+  canaries_.resize(second.size());
+  const std::string history = Ctl({"history", "-n", "n1", "-o", "json"}).out;
+  const size_t oldest = history.rfind("\"generation\":");
+  ASSERT_NE(oldest, std::string::npos) << history;
+  std::string number = history.substr(oldest + 13, 24);
+  number.erase(0, number.find_first_of("0123456789"));
+  number.resize(std::min(number.size(), number.find_first_not_of("0123456789")));
+  Ran back = Ctl({"rollback", number, "-n", "n1", "--yes", "--timeout", "2m"});
+  EXPECT_EQ(back.exit_code, 0) << back.out << back.err << number;
   EXPECT_EQ(Ctl({"status"}).exit_code, 0);
   Ctl({"status", "-o", "json"});
   EXPECT_EQ(Ctl({"logs", "-n", "n1"}).exit_code, 0);
@@ -132,7 +167,7 @@ TEST_F(Canaries, P7_NoSecretOfAConfigAppearsInAnyOutput) {
   EXPECT_NE(Ctl({"validate", "-f", file}).exit_code, 0);
   write("three", "  config: {token: canary-server-token-41f7}\n");
   EXPECT_NE(Ctl({"validate", "-f", file, "-o", "json"}).exit_code, 0);
-  Ctl({"apply", "-f", file, "--allow-plaintext", "--yes"});
+  Ctl({"apply", "-f", file, "--yes"});
   auto config = (*client::Connect({.name = "n1",
                                    .endpoint = node_->endpoint(),
                                    .fingerprint = node_->fingerprint(),
@@ -142,7 +177,8 @@ TEST_F(Canaries, P7_NoSecretOfAConfigAppearsInAnyOutput) {
                     ->GetConfig(0);
   ASSERT_TRUE(config.ok()) << config.status();
 
-  canaries_.insert(canaries_.end(), second.begin() + 3, second.end());
+  canaries_.insert(canaries_.end(), second.begin() + 3, second.begin() + 5);
+  ScanFiles(lab_, {file});  // signed/, the inventory: everything that may be in Git
   for (const auto& [what, text] : outputs_) Scan("nodectl " + what, text);
   Scan("GetConfig", config->yaml());
   Scan("the log of noded", node_->Log());
@@ -150,10 +186,17 @@ TEST_F(Canaries, P7_NoSecretOfAConfigAppearsInAnyOutput) {
   std::set<pid_t> pids = {init, noded};
   for (pid_t pid : node_->K3sProcesses()) pids.insert(pid);
   EXPECT_GE(pids.size(), 4u);
+  const std::string datastore =
+      absl::StrCat("K3S_DATASTORE_ENDPOINT=postgres://k3s:", canaries_[5].second);
   for (pid_t pid : pids) {
     for (const char* name : {"cmdline", "environ"}) {
       const std::string path = absl::StrCat("/proc/", pid, "/", name);
-      Scan(path, ReadAll(path));
+      // K3s is told its datastore in its environment, which only root and K3s itself can read.
+      std::string text = ReadAll(path);
+      if (pid != init && pid != noded && name == std::string("environ")) {
+        text = absl::StrReplaceAll(text, {{datastore, ""}});
+      }
+      Scan(path, text);
     }
   }
   // On the node's disk only where it needs them, and for nobody else to read.
@@ -174,6 +217,35 @@ TEST_F(Canaries, P7_NoSecretOfAConfigAppearsInAnyOutput) {
   std::cout << "P7: canaries " << canaries_.size() << ", texts scanned " << scanned_ << ", leaks "
             << leaks_ << ", skips 0\n";
   EXPECT_GT(scanned_, 40);
+}
+
+// A core dump would be a file with every opened secret in it.
+TEST_F(Canaries, P7_NodedLeavesNoCoreDump) {
+  std::string pattern = ReadAll("/proc/sys/kernel/core_pattern");
+  if (pattern.empty() || pattern[0] == '|' || pattern[0] == '/') {
+    GTEST_SKIP() << "cores of this machine go elsewhere: " << pattern;
+  }
+  // Whoever starts noded may want cores: the limit and the directory are inherited.
+  const std::string directory = fs::path(lab_).parent_path();
+  const fs::path before = fs::current_path();
+  rlimit limit{}, most{};
+  ASSERT_EQ(getrlimit(RLIMIT_CORE, &limit), 0);
+  most = {limit.rlim_max, limit.rlim_max};
+  if (most.rlim_cur == 0) GTEST_SKIP() << "no core may be written here anyway";
+  ASSERT_EQ(setrlimit(RLIMIT_CORE, &most), 0);
+  fs::current_path(directory);
+  NodeProcess dumping(TheOwner());
+  const absl::Status started = dumping.Start();
+  fs::current_path(before);
+  ASSERT_EQ(setrlimit(RLIMIT_CORE, &limit), 0);
+  ASSERT_TRUE(started.ok()) << started;
+  const pid_t first = dumping.noded_pid();
+  EXPECT_EQ(fs::read_symlink(absl::StrCat("/proc/", first, "/cwd")), directory);
+  dumping.KillNoded(SIGABRT);
+  ASSERT_TRUE(dumping.AwaitNoded(first));
+  for (const auto& entry : fs::directory_iterator(directory)) {
+    EXPECT_FALSE(absl::StartsWith(entry.path().filename().string(), "core")) << entry.path();
+  }
 }
 
 }  // namespace

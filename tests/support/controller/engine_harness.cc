@@ -23,7 +23,7 @@ bool RecordingWatcher::Saw(v1::ApplyState state) const {
                      [&](const v1::ApplyEvent& event) { return event.state() == state; });
 }
 
-EngineHarness::EngineHarness()
+EngineHarness::EngineHarness(const std::string& policy_lines)
     : root_key(sign::PrivateKey::GenerateEd25519()),
       config_key(sign::PrivateKey::GenerateEd25519()) {
   std::string policy = absl::StrCat(
@@ -32,7 +32,8 @@ EngineHarness::EngineHarness()
       Indent(root_key.public_key().Pem()), "\n  - name: config\n    publicKey: |\n",
       Indent(config_key.public_key().Pem()),
       "\nroot:\n  keys: [root]\ngrants:\n  - for: machineconfig\n    keys: [config]\n"
-      "  - for: action\n    keys: [config]\n");
+      "  - for: action\n    keys: [config]\n",
+      policy_lines);
   v1::TrustChain chain;
   *chain.add_policies() = SignText(v1::DOCUMENT_TYPE_TRUST_POLICY, policy, root_key);
   seed_ = sign::ChainToJson(chain);
@@ -85,6 +86,9 @@ absl::Status EngineHarness::Make(engine::Executor& on) {
   auto identity = trust::Identity::Load(vfs, clock);
   if (!identity.ok()) return identity.status();
   identity_.emplace(*std::move(identity));
+  auto sealing = trust::SealingKey::Load(vfs, *identity_);
+  if (!sealing.ok()) return sealing.status();
+  sealing_.emplace(*std::move(sealing));
   node = engine::MakeNode(
       {.executor = on,
        .vfs = vfs,
@@ -93,6 +97,7 @@ absl::Status EngineHarness::Make(engine::Executor& on) {
        .platform = *platform_,
        .supervisor = *supervisor,
        .identity = *identity_,
+       .sealing = *sealing_,
        .trust = *trust_,
        .controllers = {controller.get()},
        .version = "0.1.0",
@@ -119,7 +124,7 @@ std::string EngineHarness::Yaml(const ConfigOptions& options) {
       options.sections, options.api.empty() ? "" : absl::StrCat("api:\n", options.api),
       "k3s:\n  role: server\n  version: ", options.version,
       "\n  artifacts:\n    amd64:\n      urls: [\"https://example.com/k3s\"]\n      sha256: ",
-      std::string(64, 'a'), "\n  token: 0123456789abcdef-server\n");
+      std::string(64, 'a'), "\n  token: ", options.token, "\n");
 }
 
 v1::SignedDocument EngineHarness::SignText(v1::DocumentType type, const std::string& text,

@@ -40,11 +40,13 @@ struct ConfigOptions {
   std::string api;             // lines below `api:`
   std::string sections;        // whole sections: "network:\n  ...\n"
   std::string machine_id;      // default: this node's
+  std::string token = "0123456789abcdef-server";  // as it stands behind `token: `
 };
 
 class EngineHarness {
  public:
-  EngineHarness();
+  // `policy`: more lines of the trust policy.
+  explicit EngineHarness(const std::string& policy = "");
   ~EngineHarness();
 
   // Another life of noded: the old one is gone without a word.
@@ -66,6 +68,7 @@ class EngineHarness {
   }
   int64_t ActiveGeneration() const;  // 0: none
   v1::ConfigStatus ConfigStatus() const;
+  const trust::SealingKey& sealing() const { return *sealing_; }  // of the present life
   v1::MachineStatus MachineStatus() const;
   bool HasCondition(const std::string& type) const;
 
@@ -89,6 +92,7 @@ class EngineHarness {
  private:
   std::unique_ptr<host::Platform> platform_;
   std::optional<trust::Identity> identity_;
+  std::optional<trust::SealingKey> sealing_;
   std::optional<trust::TrustStore> trust_;
   std::string seed_;
 };

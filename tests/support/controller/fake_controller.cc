@@ -10,7 +10,8 @@ absl::StatusOr<engine::ControllerPlan> FakeController::Plan(const v1::MachineCon
                                                             const v1::MachineConfig& to) const {
   engine::ControllerPlan plan;
   std::string before = from == nullptr ? "" : from->k3s().version();
-  if (before != to.k3s().version()) {
+  const std::string token = from == nullptr ? "" : from->k3s().token().plain();
+  if (before != to.k3s().version() || token != to.k3s().token().plain()) {
     plan.steps.push_back({.controller = "k3s",
                           .description = absl::StrCat("run ", to.k3s().version()),
                           .effect = v1::EFFECT_RESTART_K3S});
@@ -36,8 +37,10 @@ void FakeController::Execute(const v1::MachineConfig* to, engine::Done done) {
     result = execute_results.front();
     execute_results.erase(execute_results.begin());
   }
-  if (result.ok() && world_.running != wanted_) {
+  const std::string token = to == nullptr ? "" : to->k3s().token().plain();
+  if (result.ok() && (world_.running != wanted_ || world_.token != token)) {
     world_.running = wanted_;
+    world_.token = token;
     ++world_.changes;
   }
   if (hold_execute) {

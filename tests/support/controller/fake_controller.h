@@ -15,6 +15,7 @@ namespace basalt::testing {
 // What stays when noded dies.
 struct FakeWorld {
   std::string running;              // version; "" = nothing runs
+  std::string token;                // the opened one that it runs with
   int erased = 0;                   // how often its data were
   int changes = 0;                  // how often an execute found something to do
   std::set<std::string> unhealthy;  // versions that never get ready

@@ -174,6 +174,11 @@ int64_t FakeNodeApi::Commit(const std::string& payload) {
   return generation;
 }
 
+void FakeNodeApi::SetRecipient(v1::VouchedRecipient recipient) {
+  absl::MutexLock lock(&mu_);
+  recipient_ = std::move(recipient);
+}
+
 v1::HelloReply FakeNodeApi::Hello(const Caller& caller) {
   Note("Hello", caller).IgnoreError();
   absl::MutexLock lock(&mu_);
@@ -188,6 +193,7 @@ v1::HelloReply FakeNodeApi::Hello(const Caller& caller) {
   reply.set_trust_version(1);
   if (caller.authenticated && !generations_.empty()) reply.set_name("n1");
   for (const auto& [section, why] : unimplemented_) (*reply.mutable_unimplemented())[section] = why;
+  if (recipient_) *reply.mutable_recipient() = *recipient_;
   return reply;
 }
 

@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -36,6 +37,8 @@ class FakeNodeApi : public engine::NodeApi {
   // From now on replies of `method` wait for Release. For Apply: the events after `received`.
   void Hold(const std::string& method);
   void Release(const std::string& method);
+  // What Hello says; without it the node is one of a release that had no sealing key.
+  void SetRecipient(v1::VouchedRecipient recipient);
   // Plans of unsigned sources say from now on that nothing would change.
   void FindSourcesUnchanged();
   // Hello and plans say from now on that a section cannot be applied, and why.
@@ -101,6 +104,7 @@ class FakeNodeApi : public engine::NodeApi {
   mutable absl::Mutex mu_;
   std::vector<Call> calls_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, absl::Status> fail_next_ ABSL_GUARDED_BY(mu_);
+  std::optional<v1::VouchedRecipient> recipient_ ABSL_GUARDED_BY(mu_);
   bool sources_unchanged_ ABSL_GUARDED_BY(mu_) = false;
   std::map<std::string, std::string> unimplemented_ ABSL_GUARDED_BY(mu_);
   std::set<std::string> held_ ABSL_GUARDED_BY(mu_);

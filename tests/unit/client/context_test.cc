@@ -51,6 +51,26 @@ TEST(Inventory, PutKeepsCommentsOrderAndUnknownFields) {
   EXPECT_THAT(*after, HasSubstr("fingerprint: " + kA + "\n# end\n"));
 }
 
+TEST(Inventory, ARecipientIsAddedReplacedAndTakenAwayInPlace) {
+  const std::string one = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj";
+  const std::string two = "age1lvyvwawkr0mcnnnncaghunadrqkmuf9e6507x9y920xxpp866cnql7dp2z";
+  const std::string before =
+      "nodes:\n  - name: a   # first\n    endpoint: h:1\n    fingerprint: " + kA +
+      "\n\n  - name: b\n    endpoint: h:2\n";
+  auto added = PutNode(before, "i.yaml", {"a", "h:1", kA, one});
+  ASSERT_TRUE(added.ok()) << added.status();
+  EXPECT_THAT(*added, HasSubstr("    fingerprint: " + kA + "\n    recipient: " + one + "\n\n  - "));
+  auto replaced = PutNode(*added, "i.yaml", {"a", "h:1", kA, two});
+  ASSERT_TRUE(replaced.ok()) << replaced.status();
+  EXPECT_THAT(*replaced, HasSubstr("    recipient: " + two + "\n"));
+  auto taken = PutNode(*replaced, "i.yaml", {"a", "h:1", kA});
+  ASSERT_TRUE(taken.ok()) << taken.status();
+  EXPECT_EQ(*taken, before);
+  auto wrong =
+      Inventory::Parse("nodes:\n  - name: a\n    endpoint: h:1\n    recipient: age1x\n", "i");
+  EXPECT_THAT(wrong.status().ToString(), HasSubstr("nodes[a].recipient"));
+}
+
 TEST(Inventory, PutThatCannotBeDoneInPlaceSaysWhatToWrite) {
   auto after = PutNode("nodes: [{name: a, endpoint: \"h:1\"}]\n", "i.yaml", {"a", "h:9", kB});
   ASSERT_FALSE(after.ok());

@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-#include "client/commands/inputs.h"
+#include "machineconfig/schema/secrets.h"
 
 namespace basalt::client {
 namespace {
@@ -43,7 +43,7 @@ TEST(Secrets, PlaintextIsFoundWhereverItStands) {
   v1::RegistryConfig* registry = config.mutable_k3s()->mutable_registries()->add_configs();
   registry->set_name("docker.io");
   registry->mutable_password()->set_plain("y");
-  EXPECT_THAT(PlaintextSecrets(config),
+  EXPECT_THAT(schema::PlaintextSecrets(config),
               ElementsAre("k3s.token", "k3s.registries.configs[docker.io].password"));
 }
 

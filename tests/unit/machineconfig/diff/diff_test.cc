@@ -149,6 +149,24 @@ TEST(Diff, EveryKindOfFieldIsCompared) {
                           "~metadata.labels[a] \"\">b LIVE"));
 }
 
+// age gives the same value another text each time.
+TEST(Diff, SealedTextsAreNotComparedUnlessTheyAreTheSame) {
+  auto token = [](bool sealed, const char* text) {
+    v1::MachineConfig config;
+    v1::Secret& secret = *config.mutable_k3s()->mutable_token();
+    sealed ? secret.set_sealed(text) : secret.set_plain(text);
+    return config;
+  };
+  const v1::MachineConfig from = token(true, "one");
+  EXPECT_THAT(Diff(&from, token(true, "one")), IsEmpty());
+  for (const v1::MachineConfig& to : {token(true, "two"), token(false, "one")}) {
+    const std::vector<Change> changes = Diff(&from, to);
+    ASSERT_EQ(changes.size(), 1u);
+    EXPECT_EQ(changes[0].kind, ChangeKind::kNotCompared);
+    EXPECT_FALSE(SameMeaning(changes));
+  }
+}
+
 TEST(Diff, WritingADefaultOutChangesNothing) {
   const v1::MachineConfig from = schema::Resolve(
       Config("metadata: {name: a}\nk3s: {cluster: {init: true}, snapshots: {}}\napi: {}"));
