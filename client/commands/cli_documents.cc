@@ -48,13 +48,16 @@ void AddDocumentVerbs(Parser& p) {
   v->add_option("-o,--output", w.schema.output_file,
                 "File, written anew when it is a schema; default: standard output");
 
-  v = p.Verb(p.app(), "sign", "Fill in what was left out, and sign; or add a signature",
+  v = p.Verb(p.app(), "sign",
+             "Fill in what was left out, show what changes, and sign; or add a signature",
              "  nodectl sign -f n1.yaml --allow-plaintext -o n1.json\n"
              "  nodectl sign -f n1.yaml --key a.key --key b.key --mode try --confirm-within 10m -o "
              "n1.json\n"
              "A second signer adds to the same document:\n"
              "  nodectl sign -f n1.json --key other.key -o n1.json\n"
              "  nodectl sign -f n1.json --key ssh-agent: -o n1.json\n"
+             "So with a next trust policy (nodectl trust) and with an order (nodectl reset --to):\n"
+             "  nodectl sign -f trust.next.json --key other-root.key -o trust.next.json\n"
              "With a key that only another program has:\n"
              "  nodectl sign -f n1.yaml --sign-command 'kms-sign --key owner' --sign-public-key "
              "owner.pub -o n1.json\n"
@@ -73,6 +76,7 @@ void AddDocumentVerbs(Parser& p) {
       ->allow_extra_args(false);
   v->add_flag("--payload-only", w.sign.payload_only,
               "Write the completed config that is to be signed, and sign nothing");
+  v->add_flag("--yes,-y", w.sign.yes, "Do not ask, whatever the effect");
   v->add_option("-o,--output", w.sign.output_file, "File (0600); default: standard output");
   p.OutputFormat(v);
 

@@ -9,7 +9,9 @@
 #include "client/commands/commands.h"
 #include "client/commands/inputs.h"
 #include "client/commands/planning.h"
+#include "client/commands/preview.h"
 #include "client/commands/sealing.h"
+#include "client/commands/sign_other.h"
 #include "client/commands/signers.h"
 #include "client/commands/signing.h"
 #include "client/context/files.h"
@@ -22,20 +24,6 @@
 
 namespace basalt::client {
 namespace {
-
-constexpr absl::Duration kHelloForFloor = absl::Seconds(3);
-
-// The node's floor, when the node is known and answers: otherwise the last signed file is the
-// guide.
-std::optional<v1::HelloReply> AskFloor(Session& session, const InventoryNode* node) {
-  if (node == nullptr || node->fingerprint.empty()) return std::nullopt;
-  absl::StatusOr<std::unique_ptr<NodeClient>> client = session.ConnectTo(*node);
-  if (!client.ok()) return std::nullopt;
-  absl::StatusOr<v1::HelloReply> hello = (*client)->Hello(kHelloForFloor);
-  // Ignoring: signing works offline; a generation below the floor is refused by the node by name.
-  if (!hello.ok()) return std::nullopt;
-  return *hello;
-}
 
 absl::StatusOr<sign::VerifiedChain> ReadTrust(const std::string& file) {
   absl::StatusOr<std::string> json = ReadFile(file);
@@ -58,6 +46,11 @@ absl::Status Usage(absl::string_view reason, const std::string& what, absl::stri
 // Does a word of the command line ask for other bytes than are in the file?
 bool AsksForChanges(const SigningOptions& o) {
   return !o.mode.empty() || !o.confirm_within.empty() || !o.reason.empty();
+}
+
+// A signature that exists needs no key of ours beside it, unless one is asked for.
+bool UsesKeys(const SignOptions& o) {
+  return o.attach.empty() || !o.signing.keys.empty() || !o.signing.sign_command.empty();
 }
 
 // What is in the file is what is signed: a signed document that gets one more signature, or a
@@ -98,7 +91,8 @@ absl::StatusOr<SignedConfig> TakeAsItIs(Session& session, const Input& input,
   return out;
 }
 
-absl::StatusOr<SignedConfig> Complete(Session& session, Input& input, const SignOptions& options) {
+absl::StatusOr<SignedConfig> Complete(Session& session, Input& input, const SignOptions& options,
+                                      Reached& reached) {
   absl::StatusOr<Document> source = ReadDocument(input);
   if (!source.ok()) return source.status();
   PrintViolations(session.io(), "warning", source->warnings);
@@ -110,8 +104,11 @@ absl::StatusOr<SignedConfig> Complete(Session& session, Input& input, const Sign
   if (!inventory.ok()) return inventory.status();
   const std::string name = source->config.metadata().name();
   const InventoryNode* node = (*inventory)->Find(options.node.empty() ? name : options.node);
-  absl::StatusOr<SignedConfig> made = CompleteConfig(session, input.file, source->config, node,
-                                                     AskFloor(session, node), options.signing);
+  // Its floor, when it answers: otherwise the last signed file is the guide. A generation below the
+  // floor is refused by the node by name.
+  reached = Reach(session, node);
+  absl::StatusOr<SignedConfig> made =
+      CompleteConfig(session, input.file, source->config, node, reached.hello, options.signing);
   return made.ok() ? made : AtNode(made.status(), name);
 }
 
@@ -140,12 +137,26 @@ absl::StatusOr<int> RunSign(Session& session, const SignOptions& options) {
                  "nodectl sign --help shows the three steps");
   }
   for (Input& input : *inputs) {
-    absl::StatusOr<SignedConfig> made = input.is_envelope || !options.attach.empty()
-                                            ? TakeAsItIs(session, input, options)
-                                            : Complete(session, input, options);
+    if (IsPolicyOrAction(input)) {
+      if (absl::Status s = SignPolicyOrAction(session, input, options); !s.ok()) return s;
+      continue;
+    }
+    Reached reached;
+    const bool as_it_is = input.is_envelope || !options.attach.empty();
+    absl::StatusOr<SignedConfig> made =
+        as_it_is ? TakeAsItIs(session, input, options) : Complete(session, input, options, reached);
     if (!made.ok()) return made.status();
     const std::string name = made->config.metadata().name();
     for (const std::string& line : made->filled_in) io.err << "  filled in " << line << "\n";
+    if (UsesKeys(options)) {
+      if (as_it_is) {
+        absl::StatusOr<const Inventory*> inventory = session.inventory();
+        if (!inventory.ok()) return inventory.status();
+        reached = Reach(session, (*inventory)->Find(options.node.empty() ? name : options.node));
+      }
+      absl::Status sure = ShowConfig(session, made->config, reached, options.yes);
+      if (!sure.ok()) return sure;
+    }
     if (options.payload_only) {
       absl::Status written = WriteOut(io, options.output_file, made->document.payload());
       if (!written.ok()) return written;
@@ -156,9 +167,7 @@ absl::StatusOr<int> RunSign(Session& session, const SignOptions& options) {
       continue;
     }
     if (absl::Status s = AttachSignatures(options.attach, made->document); !s.ok()) return s;
-    // A signature that exists needs no key of ours beside it, unless one is asked for.
-    if (options.attach.empty() || !options.signing.keys.empty() ||
-        !options.signing.sign_command.empty()) {
+    if (UsesKeys(options)) {
       absl::Status signed_too = AddSignatures(session, options.signing, made->document);
       if (!signed_too.ok()) return signed_too;
     }

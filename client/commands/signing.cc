@@ -85,9 +85,12 @@ absl::Status SetApplyOptions(v1::MachineConfig& config, const SigningOptions& op
   return absl::OkStatus();
 }
 
-int64_t LastSigned(const Context& context, const std::string& node) {
-  const std::vector<int64_t> copies = Copies(context, node);
-  return copies.empty() ? 0 : copies.back();
+int64_t LastSigned(const Context& context, const std::string& node, int64_t before) {
+  int64_t last = 0;
+  for (int64_t generation : Copies(context, node)) {
+    if (generation < before) last = generation;
+  }
+  return last;
 }
 
 absl::Status VerifyLocally(const sign::VerifiedChain& trust, const v1::SignedDocument& document,

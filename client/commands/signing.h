@@ -3,6 +3,7 @@
 // before anybody else sees it.
 #pragma once
 
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -72,7 +73,8 @@ absl::Status KeepCopy(const Context& context, const v1::MachineConfig& config,
 absl::Status VerifyLocally(const sign::VerifiedChain& trust, const v1::SignedDocument& document,
                            const v1::MachineConfig& config);
 
-// The highest generation of which a copy for `node` is kept here; 0: none.
-int64_t LastSigned(const Context& context, const std::string& node);
+// The highest generation below `before` of which a copy for `node` is kept here; 0: none.
+int64_t LastSigned(const Context& context, const std::string& node,
+                   int64_t before = std::numeric_limits<int64_t>::max());
 
 }  // namespace basalt::client
