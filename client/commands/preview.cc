@@ -49,7 +49,8 @@ absl::StatusOr<Comparison> WithLastSigned(Session& session, const v1::MachineCon
   if (!context.ok()) return context.status();
   const std::string& name = config.metadata().name();
   // Ours may be kept already, when a second signature is added to it.
-  const int64_t last = LastSigned(**context, name, config.metadata().generation());
+  const int64_t last =
+      SignedBefore(**context, name, config.metadata().epoch(), config.metadata().generation());
   const v1::MachineConfig to = schema::Resolve(config);
   const std::string unasked = absl::StrCat(" (", name, " was not asked: ", why_not, ")");
   if (last == 0) {

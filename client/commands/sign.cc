@@ -176,7 +176,9 @@ absl::StatusOr<int> RunSign(Session& session, const SignOptions& options) {
     absl::Status good = VerifyLocally(**trust, made->document, made->config);
     if (!good.ok()) {
       // One of several signers signs first: the file is made, and it is said what is still missing.
-      if (api::Reason(good) != "too-few-signers") return AtNode(good, name);
+      // A label scope may be met by the grant of those who sign after.
+      const std::string reason = api::Reason(good);
+      if (reason != "too-few-signers" && reason != "label-scope") return AtNode(good, name);
       PrintWarning(io, absl::StrCat("no node will accept it yet: ", good.message()));
     }
     // Whoever delivers it has no directory like this one: `rollback` will look for it here.
