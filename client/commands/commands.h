@@ -148,6 +148,7 @@ absl::StatusOr<int> RunApplyVerb(Session& session, const ApplyOptions& options);
 struct RollbackOptions {
   int64_t generation = 0;
   std::string file;
+  std::string to;  // the signed document goes there and not to the node
   ApplyOptions apply;
 };
 absl::StatusOr<int> RunRollback(Session& session, const RollbackOptions& options);

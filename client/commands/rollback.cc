@@ -5,6 +5,7 @@
 #include "client/commands/commands.h"
 #include "client/commands/inputs.h"
 #include "client/commands/planning.h"
+#include "client/commands/sign_other.h"
 #include "client/context/files.h"
 #include "client/output/errors.h"
 #include "client/output/messages.h"
@@ -84,7 +85,14 @@ absl::StatusOr<int> RunRollback(Session& session, const RollbackOptions& options
   // It was signed in this form once: the consent of then covers the same bytes now.
   apply.signing.allow_plaintext = true;
   const std::string name = absl::StrCat("rollback to ", options.generation);
-  return ApplyInputs(session, apply, {Input{name, yaml::Emit(config), false}});
+  const Input input_of_then{name, yaml::Emit(config), false};
+  if (options.to.empty()) return ApplyInputs(session, apply, {input_of_then});
+  SignOptions sign;
+  sign.node = node->name;
+  sign.output_file = options.to;
+  sign.yes = apply.yes;
+  sign.signing = apply.signing;
+  return SignInputs(session, sign, {input_of_then});
 }
 
 }  // namespace basalt::client

@@ -123,20 +123,25 @@ absl::Status WriteOut(Io& io, const std::string& file, const std::string& text) 
 }  // namespace
 
 absl::StatusOr<int> RunSign(Session& session, const SignOptions& options) {
-  Io& io = session.io();
   absl::StatusOr<std::vector<Input>> inputs = ReadInputs(options.files);
   if (!inputs.ok()) return inputs.status();
-  if (inputs->size() > 1 && (!options.output_file.empty() || !options.attach.empty())) {
+  return SignInputs(session, options, *std::move(inputs));
+}
+
+absl::StatusOr<int> SignInputs(Session& session, const SignOptions& options,
+                               std::vector<Input> inputs) {
+  Io& io = session.io();
+  if (inputs.size() > 1 && (!options.output_file.empty() || !options.attach.empty())) {
     return Usage("one-at-a-time",
                  absl::StrCat(options.attach.empty() ? "-o" : "--attach",
-                              " is for one file, and there are ", inputs->size(), " sources"),
+                              " is for one file, and there are ", inputs.size(), " sources"),
                  "sign them one by one");
   }
   if (options.payload_only && !options.attach.empty()) {
     return Usage("one-at-a-time", "--payload-only comes before signing, --attach after it",
                  "nodectl sign --help shows the three steps");
   }
-  for (Input& input : *inputs) {
+  for (Input& input : inputs) {
     if (IsPolicyOrAction(input)) {
       if (absl::Status s = SignPolicyOrAction(session, input, options); !s.ok()) return s;
       continue;

@@ -2,7 +2,10 @@
 // signed as they stand in the file; nothing is filled in. Not thread-safe.
 #pragma once
 
+#include <vector>
+
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "client/commands/commands.h"
 #include "client/commands/inputs.h"
 #include "client/commands/session.h"
@@ -16,5 +19,9 @@ bool IsPolicyOrAction(const Input& input);
 // missing. A policy is the next version of the context's chain; without --key its root keys sign,
 // where their files lie here. An action is asked about as `reset` does.
 absl::Status SignPolicyOrAction(Session& session, const Input& input, const SignOptions& options);
+
+// `sign` of what was read already: in place of `options.files`.
+absl::StatusOr<int> SignInputs(Session& session, const SignOptions& options,
+                               std::vector<Input> inputs);
 
 }  // namespace basalt::client

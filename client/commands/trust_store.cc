@@ -111,6 +111,15 @@ absl::StatusOr<sign::VerifiedChain> Adopt(Session& session, const v1::TrustChain
   absl::StatusOr<sign::VerifiedChain> next = sign::ExtendChain(**trust, update);
   if (!next.ok()) return next.status();
   if (next->policy.version() == (*trust)->policy.version()) return next;
+  // Another nodectl may have been quicker: what it wrote must not become a fork.
+  absl::StatusOr<v1::TrustChain> now = ReadChain((*context)->trust);
+  if (!now.ok()) return now.status();
+  if (now->policies_size() != (*trust)->chain.policies_size()) {
+    return api::Coded(
+        absl::StatusCode::kAborted, "changed-meanwhile",
+        absl::StrCat((*context)->trust, " was changed meanwhile; nothing was written"),
+        "nodectl trust show, then once more");
+  }
   absl::Status written = EditFileAtomically((*context)->trust, sign::ChainToJson(next->chain));
   if (!written.ok()) return written;
   if (absl::Status s = KeepText(session, **context, next->chain); !s.ok()) return s;

@@ -1,7 +1,10 @@
 // Who may change what, from the verbs that grant it to the node that holds it.
 #include <gmock/gmock.h>
 
+#include <cstdlib>
+
 #include "absl/strings/str_cat.h"
+#include "machineconfig/sign/keys.h"
 #include "nlohmann/json.hpp"
 #include "tests/component/client/owned_node.h"
 
@@ -127,6 +130,41 @@ TEST_F(Grants, S7_TwoPeopleResetANode) {
   Refused(Run({"reset", "-n", "n1", "-f", Path("r.json"), "--yes"}), "too-few-signers");
   Good({"sign", "-f", Path("r.json"), "--key", KeyOf("bob"), "-o", Path("r.json"), "--yes"});
   Good({"reset", "-n", "n1", "-f", Path("r.json"), "--yes"});
+}
+
+TEST_F(Grants, S7_TwoPeopleRollANodeBackEachWithAKeyOfTheirKind) {
+  if (std::system("openssl version >/dev/null 2>&1") != 0) GTEST_SKIP() << "no openssl program";
+  AddKeys({"alice", "bob"});
+  Good({"trust", "grant", "--for", "machineconfig", "--key", "alice", "--key", "bob", "--threshold",
+        "2"});
+  Good({"trust", "ungrant", "1"});
+  StartOwned();
+  ASSERT_EQ(Apply(WriteYaml("one.yaml", {}), {"alice", "bob"}).exit_code, 0);
+  const auto history = nlohmann::json::parse(Good({"history", "-n", "n1", "-o", "json"}).out);
+  const std::string first = history["generations"][0]["generation"];
+  ASSERT_EQ(Apply(WriteYaml("two.yaml", {.labels = "{site: lab}"}), {"alice", "bob"}).exit_code, 0);
+
+  // Bob's key is behind a program of his.
+  auto bob = sign::PrivateKey::FromPem(Read(KeyOf("bob")));
+  ASSERT_TRUE(bob.ok());
+  Write(Path("bob.pub"), bob->public_key().Pem());
+  const std::string program =
+      absl::StrCat("cat > ", Path("pae"), " && openssl pkeyutl -sign -rawin -inkey ", KeyOf("bob"),
+                   " -in ", Path("pae"));
+  Refused(Run({"rollback", first, "-n", "n1", "--yes", "--key", KeyOf("alice")}),
+          "too-few-signers");
+  Ran made = Good({"rollback", first, "-n", "n1", "--key", KeyOf("alice"), "--to", Path("r.json")});
+  EXPECT_THAT(made.err, HasSubstr("- metadata.labels[site]: lab"));
+  Good({"sign", "-f", Path("r.json"), "--sign-command", program, "--sign-public-key",
+        Path("bob.pub"), "-o", Path("r.json")});
+  Good({"apply", "-f", Path("r.json")});
+  EXPECT_THAT(Good({"history", "-n", "n1", "--limit", "1"}).out, HasSubstr("rollback to " + first));
+
+  // And both at once.
+  const auto later = nlohmann::json::parse(Good({"history", "-n", "n1", "-o", "json"}).out);
+  const std::string second = later["generations"][1]["generation"];
+  Good({"rollback", second, "-n", "n1", "--yes", "--key", KeyOf("alice"), "--sign-command", program,
+        "--sign-public-key", Path("bob.pub")});
 }
 
 TEST_F(Grants, S8_ANodeObeysTheRotatedPolicyAndTheOldKeyNoMore) {

@@ -234,6 +234,38 @@ TEST_F(Trust, APolicyIsSignedByOtherToolsToo) {
   EXPECT_EQ(Show()["root"]["keys"], nlohmann::json({"root-2"}));
 }
 
+TEST_F(Trust, APolicyThatAPersonEditedIsSignedAsItStands) {
+  std::string text = Read(lab_ + "/trust.yaml");
+  text.replace(text.find("version: 1"), 10, "version: 2");
+  text += "allowPlaintextSecrets: false  # from now on\n";
+  Write(lab_ + "/trust.yaml", text);
+  Ran made = Good({"sign", "-f", lab_ + "/trust.yaml", "-o", Path("next.json")});
+  EXPECT_THAT(made.err, HasSubstr("~ allowPlaintextSecrets: true -> false"));
+  Good({"trust", "adopt", "-f", Path("next.json")});
+  EXPECT_EQ(Show()["allowPlaintextSecrets"], false);
+  EXPECT_EQ(Read(lab_ + "/trust.yaml"), text);
+  // And the next edit goes on from there.
+  EXPECT_THAT(Good({"trust", "epoch"}).err, Not(HasSubstr("was edited")));
+}
+
+TEST_F(Trust, NamesOfKeysAndPathsAreCompleted) {
+  EXPECT_EQ(Run({"__keys"}).out, "root\nconfig\nimage\n");
+  EXPECT_THAT(Run({"--help"}).out, Not(HasSubstr("__keys")));
+  Write(Path("complete.sh"), "PATH=$(dirname " + std::string(NODECTL) +
+                                 "):$PATH\nexport NODECTL_CONTEXT=" + lab_ +
+                                 "/context.yaml\nsource <(nodectl completion bash)\n"
+                                 "try() { COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1));"
+                                 " __nodectl_words; echo \"${COMPREPLY[*]}\"; }\n"
+                                 "try nodectl trust rotate con\n"
+                                 "try nodectl trust grant --key im\n"
+                                 "try nodectl trust grant --path k3s.conf\n"
+                                 "try nodectl trust grant --for act\n");
+  ASSERT_EQ(std::system(("bash " + Path("complete.sh") + " > " + Path("words")).c_str()), 0);
+  const std::string words = Read(Path("words"));
+  EXPECT_THAT(words, ::testing::StartsWith("config\nimage\nk3s.config "));
+  EXPECT_THAT(words, HasSubstr("\naction\n"));
+}
+
 TEST_F(Trust, AnOwnersProgramSignsAsRoot) {
   if (std::system("openssl version >/dev/null 2>&1") != 0) GTEST_SKIP() << "no openssl program";
   auto root = sign::PrivateKey::FromPem(Read(lab_ + "/keys/root.key"));
