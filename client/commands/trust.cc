@@ -22,7 +22,12 @@ namespace {
 
 // A file, or the text of a key itself: "ssh-ed25519 AAAA...".
 absl::StatusOr<std::string> ReadPublicKey(const std::string& given) {
-  if (!Exists(given) && sign::PublicKey::Parse(given).ok()) return given;
+  if (!Exists(given)) {
+    absl::StatusOr<sign::PublicKey> line = sign::PublicKey::Parse(given);
+    if (line.ok()) return given;
+    // A line that was cut off is no name of a file.
+    if (absl::StrContains(given, ' ')) return line.status();
+  }
   absl::StatusOr<std::string> text = ReadFile(given, 64 << 10);
   if (!text.ok()) return text.status();
   absl::StatusOr<sign::PublicKey> key = sign::PublicKey::Parse(*text);

@@ -111,8 +111,13 @@ absl::Status RevokeKey(v1::TrustPolicy& policy, const std::string& name, int64_t
   if (is_root && policy.root().keys_size() < Threshold(policy.root().threshold())) {
     return Refuse(
         "threshold-unmet",
-        absl::StrCat("root wants ", RuleWords(policy.root().threshold(), policy.root().keys()),
-                     ", and without `", name, "` nobody could ever sign a next version"),
+        absl::StrCat("root wants ", Threshold(policy.root().threshold()),
+                     Threshold(policy.root().threshold()) == 1 ? " signature" : " signatures",
+                     ", and without `", name, "` there ",
+                     policy.root().keys().empty()
+                         ? "is no root key"
+                         : absl::StrCat("is only ", absl::StrJoin(policy.root().keys(), ", ")),
+                     ": nobody could ever sign a next version"),
         policy.root().keys_size() > 0
             ? absl::StrCat(rotate, "; --threshold ", policy.root().keys_size(),
                            " lowers what root wants")

@@ -4,7 +4,6 @@
 // and those of validation.
 #pragma once
 
-#include <map>
 #include <string>
 #include <vector>
 

@@ -114,6 +114,8 @@ TEST_F(Trust, APrivateKeyGoesIntoNoPolicy) {
   Ran ran = Run({"trust", "add-key", "alice", "--public-key", Path("alice.key")});
   EXPECT_EQ(ran.exit_code, 1);
   EXPECT_THAT(ran.err, HasSubstr("is a private key"));
+  EXPECT_THAT(Run({"trust", "add-key", "alice", "--public-key", "ssh-ed25519 AAAA"}).err,
+              HasSubstr("bad-key"));
   EXPECT_THAT(Read(lab_ + "/trust.yaml"), Not(HasSubstr("alice")));
 }
 
