@@ -1,12 +1,9 @@
-// The paths and verbs of grants. A path that no change can ever have grants nothing, and whoever
+// The paths of grants. A path that no change can ever have grants nothing, and whoever
 // wrote it finds out when somebody is locked out: so a typo is an error here.
-#include <algorithm>
 #include <string>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "machineconfig/schema/fields.h"
 #include "machineconfig/schema/k3s_keys.h"
 #include "machineconfig/validate/rules.h"
@@ -147,17 +144,6 @@ void CheckGrantPaths(const v1::Grant& grant, const std::string& path, Report& re
     if (wrong.what.empty()) continue;
     report.Error(schema::Element(schema::Child(path, "paths"), i), "unknown-path", wrong.what,
                  wrong.hint);
-  }
-}
-
-void CheckGrantVerbs(const v1::Grant& grant, const std::string& path, Report& report) {
-  const auto& known = schema::Describe(v1::Action::descriptor()).Find("verb")->rules.one_of();
-  const std::vector<absl::string_view> names(known.begin(), known.end());
-  for (int i = 0; i < grant.verbs_size(); ++i) {
-    if (std::find(names.begin(), names.end(), grant.verbs(i)) != names.end()) continue;
-    const std::string near = schema::Nearest(grant.verbs(i), names);
-    report.Error(schema::Element(schema::Child(path, "verbs"), i), "not-allowed",
-                 absl::StrCat("is not one of ", absl::StrJoin(names, ", ")), DidYouMean(near));
   }
 }
 

@@ -20,10 +20,9 @@ void CheckTarget(const v1::Target& target, absl::string_view path, Report& repor
 void CheckK3s(const v1::K3s& k3s, Report& report);
 void CheckK3sConfig(const v1::K3s& k3s, Report& report);  // against the catalogue of K3s's keys
 void CheckTrustPolicy(const v1::TrustPolicy& policy, Report& report);
-// A grant's paths are those of a machine config, and its verbs those of an action: unknown-path,
-// not-allowed, with the nearest name.
+// A grant's paths are those that a change of a machine config can have: unknown-path, with the
+// nearest.
 void CheckGrantPaths(const v1::Grant& grant, const std::string& path, Report& report);
-void CheckGrantVerbs(const v1::Grant& grant, const std::string& path, Report& report);
 void CheckAction(const v1::Action& action, Report& report);
 
 }  // namespace basalt::validate
