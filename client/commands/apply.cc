@@ -144,7 +144,7 @@ class Delivery {
     absl::StatusOr<v1::PlanReply> plan = PlanSource(
         session_, client, hello, input_, document.config, kPlanTimeout, signing.identities);
     if (plan.ok()) {
-      unchanged = plan->unchanged() && !SomethingWaits(client);
+      unchanged = plan->unchanged() && !SomethingWaits(client) && !SignersAreGone(client);
       return absl::OkStatus();
     }
     // Ignoring: who may only deliver cannot ask that; the signed document says it by its digest.
@@ -162,6 +162,16 @@ class Delivery {
     if (!status.ok()) return false;  // Ignoring: then `unchanged` is what can be said.
     const v1::ConfigStatus& config = status->config_status();
     return config.pending_generation() != 0 || config.staged_generation() != 0;
+  }
+
+  // What runs was signed by a key that is trusted no more: signing the same anew is what helps.
+  static bool SignersAreGone(NodeClient& client) {
+    absl::StatusOr<v1::Resource> machine = client.Get("MachineStatus", "machine");
+    if (!machine.ok()) return false;  // Ignoring: as above.
+    for (const v1::Condition& condition : machine->machine_status().conditions()) {
+      if (condition.type() == "SignedByRevokedKey" && condition.holds()) return true;
+    }
+    return false;
   }
 
   absl::Status Wait(std::unique_ptr<NodeClient> client, const v1::SignedDocument& envelope,

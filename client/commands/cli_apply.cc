@@ -47,11 +47,17 @@ void AddApplyVerbs(Parser& p) {
   v = p.Verb(p.app(), "rollback",
              "Sign the content of an old generation as a new one, and apply it",
              "  nodectl rollback 20261123221500 -n n1\n"
-             "  nodectl rollback 20261123221500 -n n1 -f old.json --yes",
+             "  nodectl rollback 20261123221500 -n n1 -f old.json --yes\n"
+             "  nodectl rollback 20261123221500 -n n1 --key ssh-agent: --key other.key\n"
+             "Two people, each on a machine of their own:\n"
+             "  nodectl rollback 20261123221500 -n n1 --to n1.json\n"
+             "  nodectl sign -f n1.json --key other.key -o n1.json && nodectl apply -f n1.json",
              [&w](Session& s) { return RunRollback(s, w.rollback); });
   v->add_option("generation", w.rollback.generation, "See nodectl history")->required();
   v->add_option("-f,--file", w.rollback.file,
                 "The signed file of then (default: the copy kept here)");
+  v->add_option("--to", w.rollback.to, "Write the signed document for others to sign; send nothing")
+      ->type_name("FILE");
   p.Applying(v, w.rollback.apply);
 
   v = p.Verb(p.app(), "confirm", "Keep what mode try applied",

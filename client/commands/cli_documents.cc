@@ -50,7 +50,8 @@ void AddDocumentVerbs(Parser& p) {
 
   v = p.Verb(
       p.app(), "sign",
-      "Fill in what was left out, and sign: one file or many at once; or add a signature",
+      "Fill in what was left out, show what changes, and sign: one file or many at once; or add a "
+      "signature",
       "  nodectl sign -f n1.yaml -o n1.json\n"
       "  nodectl sign -f n1.yaml --key a.key --key b.key --mode try --confirm-within 10m -o "
       "n1.json\n"
@@ -61,6 +62,8 @@ void AddDocumentVerbs(Parser& p) {
       "signer:\n"
       "  nodectl sign -f nodes/ --key ssh-agent: -o signed/\n"
       "  nodectl sign -f signed/ --key other.key -o signed/\n"
+      "So with a next trust policy (nodectl trust) and with an order (nodectl reset --to):\n"
+      "  nodectl sign -f trust.next.json --key other-root.key -o trust.next.json\n"
       "With a key that only another program has:\n"
       "  nodectl sign -f n1.yaml --sign-command 'kms-sign --key owner' --sign-public-key "
       "owner.pub -o n1.json\n"
@@ -84,6 +87,7 @@ void AddDocumentVerbs(Parser& p) {
   v->add_flag("--payload-only", w.sign.payload_only,
               "Write what is to be signed, with the completed files of a set beside it, and sign "
               "nothing");
+  v->add_flag("--yes,-y", w.sign.yes, "Do not ask, whatever the effect");
   v->add_option("-o,--output", w.sign.output_file,
                 "File (0600), or DIRECTORY/ for a file each node; default: standard output");
   p.OutputFormat(v);

@@ -1,4 +1,4 @@
-// What an owner does once: keys, nodes, files, releases, trust.
+// What an owner does once: keys, nodes, files, releases.
 #include "client/commands/parser.h"
 
 namespace basalt::client {
@@ -10,22 +10,24 @@ struct Words {
   GenConfigOptions gen;
   GenSecretsOptions gen_secrets;
   K3sPinOptions k3s_pin;
-  TrustApplyOptions trust_apply;
 };
 
 }  // namespace
 
 void AddOwnerVerbs(Parser& p) {
   Words& w = p.Keep<Words>();
-  CLI::App* v =
-      p.Verb(p.app(), "init", "Make keys, trust policy, certificates, tokens and inventory",
-             "  nodectl init lab --cluster home\n"
-             "  nodectl init lab --cluster home --no-passphrase\n"
-             "  NODECTL_PASSPHRASE=... nodectl init lab --cluster home",
-             [&w](Session& s) { return RunInit(s, w.init); });
+  CLI::App* v = p.Verb(
+      p.app(), "init", "Make keys, trust policy, certificates, tokens and inventory",
+      "  nodectl init lab --cluster home\n"
+      "  nodectl init lab --cluster home --no-passphrase\n"
+      "  nodectl init lab --cluster home --with-secrets     # a recovery sheet to lock away\n"
+      "  NODECTL_PASSPHRASE=... nodectl init lab --cluster home",
+      [&w](Session& s) { return RunInit(s, w.init); });
   v->add_option("dir", w.init.directory, "New or empty directory")->required();
   v->add_option("--cluster", w.init.cluster, "Name of the cluster")->required();
   v->add_flag("--no-passphrase", w.init.no_passphrase, "Keys protected by file modes alone");
+  v->add_flag("--with-secrets", w.init.with_secrets,
+              "Also recovery-secrets.txt: the keys themselves, to print and lock away");
   p.Output(v);
 
   v = p.Verb(
@@ -92,15 +94,6 @@ void AddOwnerVerbs(Parser& p) {
   v->add_option("--version", w.k3s_pin.version, "Release, or version of --file");
   v->add_option("--file", w.k3s_pin.binary, "A K3s binary of this machine");
   v->add_option("--mirror", w.k3s_pin.base_url, "Base URL of the releases");
-  p.Output(v);
-
-  CLI::App& trust = p.Group("trust", "The trust policy");
-  v = p.Verb(trust, "apply", "Give a node newer versions of the trust policy",
-             "  nodectl trust apply -f trust.json -n n1\n"
-             "  nodectl trust apply -f trust.json -n n1 -o json",
-             [&w](Session& s) { return RunTrustApply(s, w.trust_apply); });
-  v->add_option("-f,--file", w.trust_apply.file, "The chain")->required();
-  p.Node(v, w.trust_apply.node);
   p.Output(v);
 }
 

@@ -52,6 +52,12 @@ void AddShellVerbs(Parser& p) {
     for (const InventoryNode& node : (*inventory)->nodes()) s.io().out << node.name << "\n";
     return 0;
   });
+  p.Hidden("__keys", [](Session& s) -> absl::StatusOr<int> {
+    absl::StatusOr<const sign::VerifiedChain*> trust = s.trust();
+    if (!trust.ok()) return trust.status();
+    for (const v1::TrustKey& key : (*trust)->policy.keys()) s.io().out << key.name() << "\n";
+    return 0;
+  });
   p.Hidden("__paths", [](Session& s) { return RunPaths(s); });
 
   v = p.Verb(p.app(), "version", "Version of this program",

@@ -17,6 +17,7 @@ struct InitOptions {
   std::string directory;
   std::string cluster;
   bool no_passphrase = false;
+  bool with_secrets = false;  // in the recovery sheet
 };
 absl::StatusOr<int> RunInit(Session& session, const InitOptions& options);
 
@@ -118,6 +119,7 @@ struct SignOptions {
   std::string output_file;
   std::vector<std::string> attach;  // signatures that other tools wrote
   bool payload_only = false;
+  bool yes = false;  // do not ask, whatever the effect
   SigningOptions signing;
 };
 absl::StatusOr<int> RunSign(Session& session, const SignOptions& options);
@@ -156,6 +158,7 @@ absl::StatusOr<int> RunApplyVerb(Session& session, const ApplyOptions& options);
 struct RollbackOptions {
   int64_t generation = 0;
   std::string file;
+  std::string to;  // the signed document goes there and not to the node
   ApplyOptions apply;
 };
 absl::StatusOr<int> RunRollback(Session& session, const RollbackOptions& options);
@@ -195,16 +198,92 @@ struct KubeconfigOptions {
 };
 absl::StatusOr<int> RunKubeconfig(Session& session, const KubeconfigOptions& options);
 
+struct TrustShowOptions {
+  std::string file;  // a chain or a version; empty: the context's chain
+};
+absl::StatusOr<int> RunTrustShow(Session& session, const TrustShowOptions& options);
+
+// Shared by what makes the next version of the trust policy.
+struct TrustEditOptions {
+  SigningOptions signing;     // who signs it: root keys
+  bool dry_run = false;       // show what would change, sign nothing
+  bool payload_only = false;  // write what is to be signed, sign nothing
+  std::string to;             // where that is written, or what lacks signatures
+};
+struct AddKeyOptions {
+  std::string name;
+  std::string public_key;  // a file or the text itself
+  bool generate = false;   // keys/NAME.key
+  bool no_passphrase = false;
+  bool root = false;
+  int64_t threshold = 0;  // of root, or of the grant
+  std::string for_what;   // a grant of its own
+  std::vector<std::string> paths, labels, verbs;
+  TrustEditOptions edit;
+};
+absl::StatusOr<int> RunTrustAddKey(Session& session, const AddKeyOptions& options);
+
+struct RevokeKeyOptions {
+  std::string name;
+  int64_t threshold = 0;  // of root from then on
+  TrustEditOptions edit;
+};
+absl::StatusOr<int> RunTrustRevokeKey(Session& session, const RevokeKeyOptions& options);
+
+struct TrustGrantOptions {
+  std::string for_what;
+  std::vector<std::string> keys, paths, labels, verbs;
+  int64_t threshold = 1;
+  TrustEditOptions edit;
+};
+absl::StatusOr<int> RunTrustGrant(Session& session, const TrustGrantOptions& options);
+
+struct UngrantOptions {
+  int number = 0;
+  TrustEditOptions edit;
+};
+absl::StatusOr<int> RunTrustUngrant(Session& session, const UngrantOptions& options);
+
+struct RotateOptions {
+  std::string name;
+  std::string as;              // name of the new key
+  std::string new_key;         // what signs with it
+  std::string new_public_key;  // a file or the text itself
+  bool generate = false;       // keys/NAME.key
+  bool no_passphrase = false;
+  TrustEditOptions edit;
+};
+absl::StatusOr<int> RunTrustRotate(Session& session, const RotateOptions& options);
+
+struct EpochOptions {
+  int64_t epoch = 0;  // 0: the next
+  TrustEditOptions edit;
+};
+absl::StatusOr<int> RunTrustEpoch(Session& session, const EpochOptions& options);
+
+struct AdoptOptions {
+  std::string file;
+};
+absl::StatusOr<int> RunTrustAdopt(Session& session, const AdoptOptions& options);
+
+struct SheetOptions {
+  std::string to;
+  bool with_secrets = false;
+};
+absl::StatusOr<int> RunTrustSheet(Session& session, const SheetOptions& options);
+
 struct TrustApplyOptions {
-  std::string node;
+  std::vector<std::string> nodes;
   std::string file;
 };
 absl::StatusOr<int> RunTrustApply(Session& session, const TrustApplyOptions& options);
 
 struct ResetOptions {
   std::string node;
-  std::vector<std::string> keys;
+  SigningOptions signing;
   std::string reason;
+  std::string to;    // the signed order goes there and not to the node
+  std::string file;  // an order that was signed before
   bool yes = false;
 };
 absl::StatusOr<int> RunReset(Session& session, const ResetOptions& options);

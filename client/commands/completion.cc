@@ -37,6 +37,8 @@ constexpr absl::string_view kValues = R"BASH(  case "$prev" in
       COMPREPLY=($(compgen -W "$(nodectl "${context[@]}" __nodes 2>/dev/null)" -- "$cur")); return ;;
     --role|--rotate) COMPREPLY=($(compgen -W 'server agent' -- "$cur")); return ;;
     --mode) COMPREPLY=($(compgen -W 'commit try staged' -- "$cur")); return ;;
+    --for) COMPREPLY=($(compgen -W 'machineconfig action image bundle breakglass' -- "$cur")); return ;;
+    --path) COMPREPLY=($(compgen -W "$(nodectl __paths 2>/dev/null)" -- "$cur")); return ;;
     --kind) COMPREPLY=($(compgen -W 'MachineConfig TrustPolicy Action ConfigSet' -- "$cur")); return ;;
     -o|--output|--output-format)
       case "$verb$prev" in
@@ -45,9 +47,18 @@ constexpr absl::string_view kValues = R"BASH(  case "$prev" in
       esac
       return ;;
     -f|--file) [ "$verb" = logs ] || return ;;
-    --key|--trust|--to|--schema|--context|--passphrase-file|--timeout|--confirm-within|--reason) return ;;
+    --key)
+      [ "$verb" = 'trust grant' ] &&
+        COMPREPLY=($(compgen -W "$(nodectl "${context[@]}" __keys 2>/dev/null)" -- "$cur"))
+      return ;;
+    --root-key|--old-key|--new-key|--public-key|--new-public-key|--sign-public-key|--trust|--to|--schema|--context|--passphrase-file|--timeout|--confirm-within|--reason) return ;;
   esac
 )BASH";
+
+// Verbs whose argument is a key of the trust policy.
+bool NamesAKey(absl::string_view verb) {
+  return verb == "trust revoke-key" || verb == "trust rotate";
+}
 
 // bash; zsh runs the same by its bashcompinit.
 std::string Bash(const std::vector<CompletionVerb>& verbs) {
@@ -76,6 +87,7 @@ std::string Bash(const std::vector<CompletionVerb>& verbs) {
     std::vector<std::string> words = verb.arguments;
     std::string paths;
     if (verb.words == "explain") paths = " $(nodectl __paths 2>/dev/null)";
+    if (NamesAKey(verb.words)) paths = " $(nodectl \"${context[@]}\" __keys 2>/dev/null)";
     if (below != children.end()) words.push_back(Names(below->second));
     words.insert(words.end(), verb.flags.begin(), verb.flags.end());
     absl::StrAppend(&out, "    '", verb.words, "') COMPREPLY=($(compgen -W '",
@@ -93,12 +105,16 @@ std::string FishValue(absl::string_view verb, absl::string_view flag) {
   }
   if (flag == "--role" || flag == "--rotate") return " -x -a 'server agent'";
   if (flag == "--mode") return " -x -a 'commit try staged'";
+  if (flag == "--for") return " -x -a 'machineconfig action image bundle breakglass'";
+  if (flag == "--path") return " -x -a '(nodectl __paths 2>/dev/null)'";
+  if (flag == "--key" && verb == "trust grant") return " -x -a '(nodectl __keys 2>/dev/null)'";
   if (flag == "--kind") return " -x -a 'MachineConfig TrustPolicy Action ConfigSet'";
   const bool output = flag == "-o" || flag == "--output";
   if (output && (verb == "gen config" || verb == "sign" || verb == "schema")) return " -r";
   if (output || flag == "--output-format") return " -x -a 'table wide json yaml name'";
   if ((flag == "-f" && verb != "logs") || flag == "--file" || flag == "--key" ||
-      flag == "--schema") {
+      flag == "--schema" || flag == "--to" || flag == "--public-key" || flag == "--root-key" ||
+      flag == "--old-key" || flag == "--new-key" || flag == "--new-public-key") {
     return " -r";
   }
   return "";
@@ -128,6 +144,10 @@ std::string Fish(const std::vector<CompletionVerb>& verbs) {
       const bool is_long = flag.size() > 2;
       absl::StrAppend(&out, "complete -c nodectl -n ", condition, is_long ? " -l " : " -s ",
                       flag.substr(is_long ? 2 : 1), FishValue(verb.words, flag), "\n");
+    }
+    if (NamesAKey(verb.words)) {
+      absl::StrAppend(&out, "complete -c nodectl -n ", condition,
+                      " -f -a '(nodectl __keys 2>/dev/null)'\n");
     }
     if (verb.words == "explain") {
       absl::StrAppend(&out, "complete -c nodectl -n ", condition,

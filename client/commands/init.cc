@@ -4,8 +4,10 @@
 #include "api/coded_status.h"
 #include "client/commands/cluster_secrets.h"
 #include "client/commands/commands.h"
+#include "client/commands/recovery_sheet.h"
 #include "client/commands/sealing.h"
 #include "client/commands/tokens.h"
+#include "client/context/context.h"
 #include "client/context/files.h"
 #include "client/context/flat_yaml.h"
 #include "client/output/errors.h"
@@ -40,7 +42,8 @@ std::string PolicyText(const std::string& cluster, const sign::PrivateKey& root,
   std::string out = absl::StrCat(
       "# Who may sign what in this cluster. trust.json is what nodes are given: this text, signed "
       "by\n"
-      "# the root key. A changed policy is a new version, signed by the root of both.\n"
+      "# root keys. `nodectl trust` makes the next version; `nodectl trust show` tells it in "
+      "words.\n"
       "apiVersion: basalt/v1\nkind: TrustPolicy\ncluster: ",
       cluster, "\nepoch: 1\nversion: 1\nkeys:\n");
   const std::pair<const char*, const sign::PrivateKey&> keys[] = {
@@ -131,7 +134,7 @@ absl::StatusOr<std::vector<NewFile>> Contents(const std::string& cluster,
   return std::vector<NewFile>{
       {".gitignore",
        "# What is secret. Everything else here is public and belongs into Git.\n"
-       "/keys/\n/ca/*.key\n/signed/\n",
+       "/keys/\n/ca/*.key\n/signed/\n/recovery-secrets.txt\n",
        0644},
       {"keys/root.key", root.Pem(passphrase), 0600},
       {"keys/config.key", config.Pem(passphrase), 0600},
@@ -155,6 +158,28 @@ absl::StatusOr<std::vector<NewFile>> Contents(const std::string& cluster,
   };
 }
 
+// What is printed and locked away, made of the files as they lie there now.
+absl::StatusOr<std::vector<NewFile>> Sheets(const InitOptions& options) {
+  absl::StatusOr<Context> context = LoadContext(JoinPath(options.directory, "context.yaml"));
+  if (!context.ok()) return context.status();
+  absl::StatusOr<std::string> json = ReadFile(context->trust);
+  if (!json.ok()) return json.status();
+  absl::StatusOr<v1::TrustChain> chain = sign::ChainFromJson(*json);
+  if (!chain.ok()) return chain.status();
+  absl::StatusOr<sign::VerifiedChain> trust = sign::VerifyChain(*chain);
+  if (!trust.ok()) return trust.status();
+  std::vector<NewFile> out;
+  for (bool with_secrets : {false, true}) {
+    if (with_secrets && !options.with_secrets) continue;
+    absl::StatusOr<std::string> sheet =
+        RecoverySheet(*context, trust->policy, {.with_secrets = with_secrets, .now = absl::Now()});
+    if (!sheet.ok()) return sheet.status();
+    out.push_back({with_secrets ? "recovery-secrets.txt" : "recovery.txt", *sheet,
+                   static_cast<mode_t>(with_secrets ? 0600 : 0644)});
+  }
+  return out;
+}
+
 void PrintNextSteps(Io& io, const InitOptions& options, const std::vector<NewFile>& files) {
   if (io.json()) {
     nlohmann::ordered_json out;
@@ -170,6 +195,12 @@ void PrintNextSteps(Io& io, const InitOptions& options, const std::vector<NewFil
     io.out << "  " << file.path << (file.mode == 0600 ? "  (secret)" : "") << "\n";
   }
   io.out << "Keep keys/root.key away from this machine: it is needed to change who may sign.\n"
+         << "Print " << JoinPath(options.directory, "recovery.txt")
+         << ": what each key is for, what losing it means, how to restore. "
+         << (options.with_secrets
+                 ? "recovery-secrets.txt holds the keys\nthemselves: print it, lock it away, and "
+                   "delete it.\n"
+                 : "With the keys\nthemselves, to lock away: nodectl trust sheet --with-secrets\n")
          << "Next:\n  export NODECTL_CONTEXT="
          << AbsolutePath(JoinPath(options.directory, "context.yaml"))
          << "\n  noded serve --platform sandbox --root NODE-DIR --listen 127.0.0.1:0 --trust "
@@ -206,6 +237,13 @@ absl::StatusOr<int> RunInit(Session& session, const InitOptions& options) {
   for (const NewFile& file : *files) {
     absl::Status s = WriteNewFile(JoinPath(options.directory, file.path), file.text, file.mode);
     if (!s.ok()) return s;
+  }
+  absl::StatusOr<std::vector<NewFile>> sheets = Sheets(options);
+  if (!sheets.ok()) return sheets.status();
+  for (const NewFile& file : *sheets) {
+    absl::Status s = WriteNewFile(JoinPath(options.directory, file.path), file.text, file.mode);
+    if (!s.ok()) return s;
+    files->push_back(file);
   }
   if (options.no_passphrase) {
     PrintWarning(session.io(), "the keys have no passphrase: only file permissions protect them");

@@ -1,4 +1,4 @@
-// confirm, cancel, history, get, logs, kubeconfig, trust apply, version: one call each.
+// confirm, cancel, history, get, logs, kubeconfig, version: one call each.
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -8,7 +8,6 @@
 #include "client/output/errors.h"
 #include "client/output/messages.h"
 #include "client/output/table.h"
-#include "machineconfig/sign/document.h"
 #include "nlohmann/json.hpp"
 
 namespace basalt::client {
@@ -188,27 +187,6 @@ absl::StatusOr<int> RunKubeconfig(Session& session, const KubeconfigOptions& opt
   } else {
     io.out << reply->kubeconfig();
   }
-  return 0;
-}
-
-absl::StatusOr<int> RunTrustApply(Session& session, const TrustApplyOptions& options) {
-  absl::StatusOr<std::string> json = ReadFile(options.file);
-  if (!json.ok()) return json.status();
-  absl::StatusOr<v1::TrustChain> chain = sign::ChainFromJson(*json);
-  if (!chain.ok()) return api::Annotate(chain.status(), options.file);
-  absl::StatusOr<sign::VerifiedChain> verified = sign::VerifyChain(*chain);
-  if (!verified.ok()) return api::Annotate(verified.status(), options.file);
-  absl::StatusOr<InventoryNode> node = session.Node(options.node);
-  if (!node.ok()) return node.status();
-  absl::StatusOr<std::unique_ptr<NodeClient>> client = session.ConnectTo(*node);
-  if (!client.ok()) return client.status();
-  v1::ApplyTrustRequest request;
-  *request.mutable_chain() = *chain;
-  absl::StatusOr<v1::ApplyTrustReply> reply = (*client)->ApplyTrust(request);
-  if (!reply.ok()) return AtNode(reply.status(), node->name);
-  PrintMessage(session.io(), *reply,
-               absl::StrCat(node->name, ": trust version ", reply->version(), ", epoch ",
-                            reply->epoch(), reply->unchanged() ? " (unchanged)" : ""));
   return 0;
 }
 

@@ -16,6 +16,7 @@ Parser::Parser() : app_("nodectl: signs machine configs and delivers them to nod
   app_.footer(
       "Start: nodectl init DIR --cluster NAME. Each verb has examples: nodectl VERB --help");
   AddOwnerVerbs(*this);
+  AddTrustVerbs(*this);
   AddDocumentVerbs(*this);
   AddSecretVerbs(*this);
   AddApplyVerbs(*this);
@@ -71,11 +72,12 @@ void Parser::Identities(CLI::App* verb, std::vector<std::string>& files) {
       ->allow_extra_args(false);
 }
 
-void Parser::Signing(CLI::App* verb, SigningOptions& o) {
-  Identities(verb, o.identities);
-  verb->add_option("--key", o.keys,
-                   "Key that signs: a file, or ssh-agent:SHA256:...; may be repeated (default: "
-                   "the context's)")
+void Parser::Signers(CLI::App* verb, SigningOptions& o, const std::string& flag,
+                     const std::string& fallback) {
+  verb->add_option(flag, o.keys,
+                   absl::StrCat("Key that signs: a file, or ssh-agent:SHA256:...; may be repeated "
+                                "(default: ",
+                                fallback, ")"))
       ->type_name("KEY")
       ->allow_extra_args(false);
   verb->add_option("--sign-command", o.sign_command,
@@ -84,6 +86,11 @@ void Parser::Signing(CLI::App* verb, SigningOptions& o) {
       ->type_name("COMMAND");
   verb->add_option("--sign-public-key", o.sign_public_key, "Whose signature that program makes")
       ->type_name("FILE");
+}
+
+void Parser::Signing(CLI::App* verb, SigningOptions& o) {
+  Identities(verb, o.identities);
+  Signers(verb, o);
   verb->add_flag("--allow-plaintext", o.allow_plaintext,
                  "Sign secrets in the clear that cannot be sealed for the node");
   verb->add_option("--mode", o.mode, "commit, try or staged: sets metadata.apply.mode");

@@ -46,6 +46,9 @@ class Parser {
   static void Node(CLI::App* verb, std::string& node);
   static void Identities(CLI::App* verb, std::vector<std::string>& files);
   static void Signing(CLI::App* verb, SigningOptions& options);
+  // The part of it that says who signs; `flag` is "--key" but where that means something else.
+  static void Signers(CLI::App* verb, SigningOptions& options, const std::string& flag = "--key",
+                      const std::string& fallback = "the context's");
   static void Timeout(CLI::App* verb, const std::string& what,
                       std::function<void(absl::Duration)> set);
   void Applying(CLI::App* verb, ApplyOptions& options);
@@ -61,6 +64,7 @@ class Parser {
 
 // The groups, in the order of the help.
 void AddOwnerVerbs(Parser& p);
+void AddTrustVerbs(Parser& p);
 void AddDocumentVerbs(Parser& p);
 void AddSecretVerbs(Parser& p);
 void AddApplyVerbs(Parser& p);

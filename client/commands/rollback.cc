@@ -1,10 +1,11 @@
-// nodectl rollback and reset: old content as a new generation; a signed order to forget.
+// nodectl rollback: old content as a new generation.
 #include "absl/strings/str_cat.h"
 #include "api/coded_status.h"
 #include "client/commands/apply_report.h"
 #include "client/commands/commands.h"
 #include "client/commands/inputs.h"
 #include "client/commands/planning.h"
+#include "client/commands/sign_other.h"
 #include "client/context/files.h"
 #include "client/output/errors.h"
 #include "client/output/messages.h"
@@ -14,10 +15,6 @@
 
 namespace basalt::client {
 namespace {
-
-std::string Rfc3339(absl::Time time) {
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone());
-}
 
 // The kept copy is believed only when the node's own history knows its digest.
 absl::Status CheckAgainstHistory(Session& session, const InventoryNode& node, int64_t generation,
@@ -89,67 +86,14 @@ absl::StatusOr<int> RunRollback(Session& session, const RollbackOptions& options
   // is opened with our identity and sealed anew.
   apply.signing.allow_plaintext = true;
   const std::string name = absl::StrCat("rollback to ", options.generation);
-  return ApplyInputs(session, apply, {Input{name, yaml::Emit(config), false}});
-}
-
-absl::StatusOr<int> RunReset(Session& session, const ResetOptions& options) {
-  Io& io = session.io();
-  absl::StatusOr<const Context*> context = session.context();
-  if (!context.ok()) return context.status();
-  absl::StatusOr<const sign::VerifiedChain*> trust = session.trust();
-  if (!trust.ok()) return trust.status();
-  absl::StatusOr<InventoryNode> node = session.Node(options.node);
-  if (!node.ok()) return node.status();
-  if (node->fingerprint.empty()) {
-    return AtNode(api::Coded(absl::StatusCode::kFailedPrecondition, "not-pinned",
-                             "an order names its machine, and this node is not pinned",
-                             absl::StrCat("nodectl pin ", node->name, " ...")),
-                  node->name);
-  }
-  absl::Status sure = Confirm(
-      io, absl::StrCat("Reset ", node->name, ": its config, its K3s and its data are erased?"),
-      options.yes);
-  if (!sure.ok()) return AtNode(sure, node->name);
-
-  const absl::Time now = absl::Now();
-  v1::Action action;
-  action.set_api_version("basalt/v1");
-  action.set_kind("Action");
-  action.set_cluster((*context)->cluster);
-  action.set_epoch((*trust)->policy.epoch());
-  action.mutable_target()->set_machine_id(node->fingerprint);
-  action.set_verb("reset");
-  action.set_signed_at(Rfc3339(now));
-  action.set_not_after(Rfc3339(now + absl::Hours(1)));
-  if (!options.reason.empty()) action.set_reason(options.reason);
-  validate::Findings findings = validate::Validate(action);
-  if (!findings.ok()) return api::Invalid(findings.errors);
-
-  std::vector<std::string> paths = options.keys;
-  if (paths.empty()) paths.push_back((*context)->key);
-  absl::StatusOr<std::vector<sign::PrivateKey>> keys = LoadKeys(paths, session.passphrase());
-  if (!keys.ok()) return keys.status();
-  std::vector<const sign::PrivateKey*> pointers;
-  for (const sign::PrivateKey& key : *keys) pointers.push_back(&key);
-  v1::ApplyActionRequest request;
-  *request.mutable_document() = sign::Sign(v1::DOCUMENT_TYPE_ACTION, yaml::Emit(action), pointers);
-  absl::StatusOr<sign::VerifiedDocument> verified =
-      sign::Verify(request.document(), v1::DOCUMENT_TYPE_ACTION, (*trust)->policy);
-  if (!verified.ok()) return AtNode(verified.status(), node->name);
-  absl::Status granted = sign::AuthorizeAction((*trust)->policy, verified->signers(), action);
-  if (!granted.ok()) return AtNode(granted, node->name);
-
-  absl::StatusOr<std::unique_ptr<NodeClient>> client = session.ConnectTo(*node);
-  if (!client.ok()) return client.status();
-  absl::StatusOr<v1::ApplyActionReply> reply = (*client)->ApplyAction(request);
-  if (!reply.ok()) return AtNode(reply.status(), node->name);
-  if (io.json()) {
-    io.out << ToPrettyJson(*reply) << "\n";
-  } else {
-    io.out << node->name << ": reset"
-           << (reply->message().empty() ? "" : ": " + Escape(reply->message())) << "\n";
-  }
-  return 0;
+  const Input input_of_then{name, yaml::Emit(config), false};
+  if (options.to.empty()) return ApplyInputs(session, apply, {input_of_then});
+  SignOptions sign;
+  sign.node = node->name;
+  sign.output_file = options.to;
+  sign.yes = apply.yes;
+  sign.signing = apply.signing;
+  return SignInputs(session, sign, {input_of_then});
 }
 
 }  // namespace basalt::client

@@ -9,7 +9,9 @@
 #include "client/commands/commands.h"
 #include "client/commands/inputs.h"
 #include "client/commands/planning.h"
+#include "client/commands/preview.h"
 #include "client/commands/sealing.h"
+#include "client/commands/sign_other.h"
 #include "client/commands/sign_set.h"
 #include "client/commands/signers.h"
 #include "client/commands/signing.h"
@@ -23,20 +25,6 @@
 
 namespace basalt::client {
 namespace {
-
-constexpr absl::Duration kHelloForFloor = absl::Seconds(3);
-
-// The node's floor, when the node is known and answers: otherwise the last signed file is the
-// guide.
-std::optional<v1::HelloReply> AskFloor(Session& session, const InventoryNode* node) {
-  if (node == nullptr || node->fingerprint.empty()) return std::nullopt;
-  absl::StatusOr<std::unique_ptr<NodeClient>> client = session.ConnectTo(*node);
-  if (!client.ok()) return std::nullopt;
-  absl::StatusOr<v1::HelloReply> hello = (*client)->Hello(kHelloForFloor);
-  // Ignoring: signing works offline; a generation below the floor is refused by the node by name.
-  if (!hello.ok()) return std::nullopt;
-  return *hello;
-}
 
 absl::StatusOr<sign::VerifiedChain> ReadTrust(const std::string& file) {
   absl::StatusOr<std::string> json = ReadFile(file);
@@ -59,6 +47,11 @@ absl::Status Usage(absl::string_view reason, const std::string& what, absl::stri
 // Does a word of the command line ask for other bytes than are in the file?
 bool AsksForChanges(const SigningOptions& o) {
   return !o.mode.empty() || !o.confirm_within.empty() || !o.reason.empty();
+}
+
+// A signature that exists needs no key of ours beside it, unless one is asked for.
+bool UsesKeys(const SignOptions& o) {
+  return o.attach.empty() || !o.signing.keys.empty() || !o.signing.sign_command.empty();
 }
 
 // What is in the file is what is signed: a signed document that gets one more signature, or a
@@ -100,8 +93,32 @@ absl::StatusOr<SignedConfig> TakeAsItIs(Session& session, const Input& input,
   return out;
 }
 
+// Nodes that do not answer are waited for together, not each.
+Reached ReachInTime(Session& session, const InventoryNode* node, Patience& patience) {
+  if (!patience.left()) {
+    Reached out;
+    out.why_not = "other nodes did not answer";
+    return out;
+  }
+  const absl::Time start = absl::Now();
+  Reached out = Reach(session, node);
+  if (!out.hello) patience.Spend(absl::Now() - start);
+  return out;
+}
+
+// Each signer sees what the signature would change, with secrets compared where they open for us.
+absl::Status Show(Session& session, const SignOptions& options, const SignedConfig& made,
+                  const Reached& reached) {
+  v1::MachineConfig opened = made.opened;
+  if (!opened.has_metadata()) {
+    opened = made.config;
+    OpenForComparison(session, options.signing.identities, opened);
+  }
+  return ShowConfig(session, opened, reached, options.yes, options.signing.identities);
+}
+
 absl::StatusOr<SignedConfig> Complete(Session& session, Input& input, const SignOptions& options,
-                                      Patience& patience) {
+                                      Patience& patience, Reached& reached) {
   absl::StatusOr<Document> source = ReadDocument(input);
   if (!source.ok()) return source.status();
   PrintViolations(session.io(), "warning", source->warnings);
@@ -111,12 +128,11 @@ absl::StatusOr<SignedConfig> Complete(Session& session, Input& input, const Sign
   if (!inventory.ok()) return inventory.status();
   const std::string name = source->config.metadata().name();
   const InventoryNode* node = (*inventory)->Find(options.node.empty() ? name : options.node);
-  const absl::Time start = absl::Now();
-  std::optional<v1::HelloReply> hello;
-  if (patience.left()) hello = AskFloor(session, node);
-  if (!hello) patience.Spend(absl::Now() - start);
+  // Its floor, when it answers: otherwise the last signed file is the guide. A generation below the
+  // floor is refused by the node by name.
+  reached = ReachInTime(session, node, patience);
   absl::StatusOr<SignedConfig> made =
-      CompleteConfig(session, input.file, source->config, node, hello, options.signing);
+      CompleteConfig(session, input.file, source->config, node, reached.hello, options.signing);
   return made.ok() ? made : AtNode(made.status(), name);
 }
 
@@ -131,25 +147,41 @@ absl::Status WriteOut(Io& io, const std::string& file, const std::string& text) 
 }  // namespace
 
 absl::StatusOr<int> RunSign(Session& session, const SignOptions& options) {
-  Io& io = session.io();
   absl::StatusOr<std::vector<Input>> inputs = ReadInputs(options.files);
   if (!inputs.ok()) return inputs.status();
+  return SignInputs(session, options, *std::move(inputs));
+}
+
+absl::StatusOr<int> SignInputs(Session& session, const SignOptions& options,
+                               std::vector<Input> inputs) {
+  Io& io = session.io();
   if (options.payload_only && !options.attach.empty()) {
     return Usage("one-at-a-time", "--payload-only comes before signing, --attach after it",
                  "nodectl sign --help shows the three steps");
   }
-  const bool for_set = IsForSet(*inputs, options);
+  const bool for_set = IsForSet(inputs, options);
   std::optional<Input> set_file;
   if (for_set) {
-    if (absl::Status s = PrepareSet(options, *inputs, set_file); !s.ok()) return s;
+    if (absl::Status s = PrepareSet(options, inputs, set_file); !s.ok()) return s;
   }
   Patience patience;
   std::vector<SetItem> items;
   std::vector<api::Violation> wrong;
-  for (Input& input : *inputs) {
-    absl::StatusOr<SignedConfig> made = input.is_envelope || !options.attach.empty()
-                                            ? TakeAsItIs(session, input, options, for_set)
-                                            : Complete(session, input, options, patience);
+  for (Input& input : inputs) {
+    if (IsPolicyOrAction(input)) {
+      if (for_set) {
+        return Usage("one-at-a-time",
+                     absl::StrCat(input.file, " is no machine config, and a set holds nothing else"),
+                     "sign it alone: nodectl sign -f FILE");
+      }
+      if (absl::Status s = SignPolicyOrAction(session, input, options); !s.ok()) return s;
+      continue;
+    }
+    Reached reached;
+    const bool as_it_is = input.is_envelope || !options.attach.empty();
+    absl::StatusOr<SignedConfig> made =
+        as_it_is ? TakeAsItIs(session, input, options, for_set)
+                 : Complete(session, input, options, patience, reached);
     if (!made.ok() && for_set && !api::Violations(made.status()).empty()) {
       // The mistakes of all files at once, and nothing is signed.
       const std::vector<api::Violation> found = api::Violations(made.status());
@@ -158,6 +190,15 @@ absl::StatusOr<int> RunSign(Session& session, const SignOptions& options) {
     }
     if (!made.ok()) return made.status();
     const std::string name = made->config.metadata().name();
+    if (!options.payload_only && wrong.empty() && UsesKeys(options)) {
+      if (as_it_is) {
+        absl::StatusOr<const Inventory*> inventory = session.inventory();
+        if (!inventory.ok()) return inventory.status();
+        reached = ReachInTime(
+            session, (*inventory)->Find(options.node.empty() ? name : options.node), patience);
+      }
+      if (absl::Status sure = Show(session, options, *made, reached); !sure.ok()) return sure;
+    }
     if (for_set) {
       if (!made->filled_in.empty()) {
         io.err << "  " << name << ": filled in " << absl::StrJoin(made->filled_in, ", ") << "\n";
@@ -176,9 +217,7 @@ absl::StatusOr<int> RunSign(Session& session, const SignOptions& options) {
       continue;
     }
     if (absl::Status s = AttachSignatures(options.attach, made->document); !s.ok()) return s;
-    // A signature that exists needs no key of ours beside it, unless one is asked for.
-    if (options.attach.empty() || !options.signing.keys.empty() ||
-        !options.signing.sign_command.empty()) {
+    if (UsesKeys(options)) {
       absl::Status signed_too = AddSignatures(session, options.signing, made->document);
       if (!signed_too.ok()) return signed_too;
     }
@@ -187,7 +226,9 @@ absl::StatusOr<int> RunSign(Session& session, const SignOptions& options) {
     absl::Status good = VerifyLocally(**trust, made->document, made->config);
     if (!good.ok()) {
       // One of several signers signs first: the file is made, and it is said what is still missing.
-      if (api::Reason(good) != "too-few-signers") return AtNode(good, name);
+      // A label scope may be met by the grant of those who sign after.
+      const std::string reason = api::Reason(good);
+      if (reason != "too-few-signers" && reason != "label-scope") return AtNode(good, name);
       PrintWarning(io, absl::StrCat("no node will accept it yet: ", good.message()));
     }
     // Whoever delivers it has no directory like this one: `rollback` will look for it here.

@@ -37,6 +37,16 @@ std::vector<int64_t> Copies(const Context& context, const std::string& node) {
   return out;
 }
 
+// 0 when the copy cannot be read: then it is no guide.
+int64_t EpochOf(const Context& context, const std::string& node, int64_t generation) {
+  absl::StatusOr<std::string> text = ReadFile(context.SignedFile(node, generation));
+  if (!text.ok()) return 0;
+  absl::StatusOr<v1::SignedDocument> document = sign::FromDsseJson(*text);
+  if (!document.ok()) return 0;
+  absl::StatusOr<v1::MachineConfig> config = validate::LoadAccepted(document->payload());
+  return config.ok() ? config->metadata().epoch() : 0;
+}
+
 }  // namespace
 
 std::vector<std::string> FillIn(v1::MachineConfig& config, const FillFacts& facts) {
@@ -76,9 +86,24 @@ absl::Status SetApplyOptions(v1::MachineConfig& config, const SigningOptions& op
   return absl::OkStatus();
 }
 
-int64_t LastSigned(const Context& context, const std::string& node) {
+int64_t LastSigned(const Context& context, const std::string& node, int64_t epoch) {
   const std::vector<int64_t> copies = Copies(context, node);
-  return copies.empty() ? 0 : copies.back();
+  for (auto it = copies.rbegin(); it != copies.rend(); ++it) {
+    if (EpochOf(context, node, *it) == epoch) return *it;  // nearly always the first
+  }
+  return 0;
+}
+
+int64_t SignedBefore(const Context& context, const std::string& node, int64_t epoch,
+                     int64_t generation) {
+  std::pair<int64_t, int64_t> best = {0, 0};
+  const std::vector<int64_t> copies = Copies(context, node);
+  for (auto it = copies.rbegin(); it != copies.rend(); ++it) {
+    const std::pair<int64_t, int64_t> copy = {EpochOf(context, node, *it), *it};
+    if (copy < std::make_pair(epoch, generation)) best = std::max(best, copy);
+    if (best.first == epoch) break;  // what follows is older
+  }
+  return best.second;
 }
 
 absl::Status VerifyLocally(const sign::VerifiedChain& trust, const v1::SignedDocument& document,
@@ -116,7 +141,7 @@ absl::StatusOr<SignedConfig> CompleteConfig(Session& session, const std::string&
   FillFacts facts;
   facts.now = absl::Now();
   facts.epoch = (*trust)->policy.epoch();
-  facts.floor_generation = LastSigned(**context, name);
+  facts.floor_generation = LastSigned(**context, name, facts.epoch);
   // A floor of an older epoch says nothing about this one.
   if (hello && hello->floor_epoch() == facts.epoch) {
     facts.floor_generation = std::max(facts.floor_generation, hello->floor_generation());

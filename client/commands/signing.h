@@ -80,7 +80,12 @@ absl::Status KeepCopies(const Context& context, const std::vector<CopyToKeep>& c
 absl::Status VerifyLocally(const sign::VerifiedChain& trust, const v1::SignedDocument& document,
                            const v1::MachineConfig& config);
 
-// The highest generation of which a copy for `node` is kept here; 0: none.
-int64_t LastSigned(const Context& context, const std::string& node);
+// The highest generation of this epoch of which a copy for `node` is kept here; 0: none. Those of
+// older epochs say nothing: root began a new one because their numbers were of no use any more.
+int64_t LastSigned(const Context& context, const std::string& node, int64_t epoch);
+
+// The generation of the copy that was signed last before (`epoch`, `generation`); 0: none.
+int64_t SignedBefore(const Context& context, const std::string& node, int64_t epoch,
+                     int64_t generation);
 
 }  // namespace basalt::client

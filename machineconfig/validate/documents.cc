@@ -125,6 +125,7 @@ void CheckTrustPolicy(const v1::TrustPolicy& policy, Report& report) {
       report.Error(schema::Child(path, "labels"), "conflict",
                    "labels belong to grants for machineconfig: nothing else has any");
     }
+    CheckGrantPaths(grant, path, report);
     const bool is_action = grant.for_() == "action" || grant.for_() == "breakglass";
     if (grant.for_() == "breakglass" && grant.verbs().empty()) {
       report.Error(schema::Child(path, "verbs"), "required",

@@ -24,6 +24,9 @@ void CheckNetwork(const v1::MachineConfig& config, Report& report);
 void CheckStorage(const v1::MachineConfig& config, Report& report);
 void CheckAudit(const v1::MachineConfig& config, Report& report);
 void CheckTrustPolicy(const v1::TrustPolicy& policy, Report& report);
+// A grant's paths are those that a change of a machine config can have: unknown-path, with the
+// nearest.
+void CheckGrantPaths(const v1::Grant& grant, const std::string& path, Report& report);
 void CheckAction(const v1::Action& action, Report& report);
 
 // Of several sections; `path` is where the message stands.

@@ -11,6 +11,7 @@
 #include "machineconfig/schema/resolve.h"
 #include "machineconfig/sign/document.h"
 #include "machineconfig/sign/keys.h"
+#include "machineconfig/sign/next_policy.h"
 #include "machineconfig/sign/policy.h"
 #include "machineconfig/validate/validate.h"
 
@@ -61,7 +62,12 @@ void Policies(absl::string_view text) {
   static const VerifiedChain* const base = new VerifiedChain(ChainOf(Root()));
   v1::TrustChain chain;
   *chain.add_policies() = Sign(v1::DOCUMENT_TYPE_TRUST_POLICY, text, {&Root()});
-  for (const auto& taken : {VerifyChain(chain), ExtendChain(*base, chain)}) {
+  // Whoever collects signatures and whoever checks the chain agree on when there are enough.
+  const auto next = CheckNext(*base, chain.policies(0));
+  const auto extended = ExtendChain(*base, chain);
+  const bool grew = extended.ok() && extended->policy.version() == 2;
+  if (grew != (next.ok() && next->complete())) std::abort();
+  for (const auto& taken : {VerifyChain(chain), extended}) {
     if (!taken.ok()) continue;
     const v1::TrustPolicy& policy = taken->policy;
     if (policy.version() != taken->chain.policies_size()) std::abort();

@@ -144,6 +144,41 @@ TEST(ValidateTrust, AScopeThatStandsThereEmptyIsRefused) {
   EXPECT_THAT(reasons("  verbs: []\n"), ElementsAre("empty-list grants[0].verbs"));
 }
 
+TEST(ValidateTrust, AGrantsPathIsOneThatAChangeCanHave) {
+  auto hint = [](const std::string& path) {
+    v1::TrustPolicy policy = Policy();
+    policy.mutable_grants(0)->add_paths(path);
+    const auto errors = Validate(policy).errors;
+    return errors.empty() ? "" : absl::StrCat(errors[0].reason, " ", errors[0].hint);
+  };
+  for (const char* good :
+       {"k3s", "k3s.config", "k3s.config[disable]", "metadata.labels", "metadata.labels[a\\]b]",
+        "api.clientCas[owner].roles", "k3s.registries.mirrors[docker.io].endpoints", "k3s.tlsSans",
+        "metadata.allow"}) {
+    EXPECT_EQ(hint(good), "") << good;
+  }
+  EXPECT_EQ(hint("k3s.confg"), "unknown-path did you mean `k3s.config`?");
+  EXPECT_EQ(hint("k3s.config.disable"), "unknown-path did you mean `k3s.config[disable]`?");
+  EXPECT_EQ(hint("k3s.config[disabel]"), "unknown-path did you mean `k3s.config[disable]`?");
+  EXPECT_EQ(hint("k3s.config[token]"), "unknown-path did you mean `k3s.token`?");
+  EXPECT_EQ(hint("mirrors"), "unknown-path did you mean `k3s.registries.mirrors`?");
+  // Positions shift: a grant for the first element would reach whatever stands first.
+  EXPECT_EQ(hint("k3s.tlsSans[0]"), "unknown-path grant `k3s.tlsSans` as a whole");
+  for (const char* bad :
+       {"", ".", "k3s.", ".k3s", "k3s..config", "[k3s]", "k3s.config[", "k3s]",
+        "k3s.config[disable]x", "k3s.version.major", "k3s[role]", "k3s.config[]"}) {
+    EXPECT_NE(hint(bad), "") << bad;
+  }
+}
+
+TEST(ValidateTrust, AGrantsVerbsAreThoseOfActions) {
+  v1::TrustPolicy policy = Policy();
+  policy.mutable_grants(0)->set_for_("action");
+  policy.mutable_grants(0)->add_verbs("rest");
+  EXPECT_THAT(Errors(policy), ElementsAre("not-allowed grants[0].verbs[0]"));
+  EXPECT_EQ(Validate(policy).errors[0].hint, "did you mean `reset`?");
+}
+
 TEST(ValidateTrust, LabelsScopeGrantsForMachineConfigsAlone) {
   v1::TrustPolicy policy = Policy();
   policy.mutable_grants(0)->set_for_("action");
