@@ -4,6 +4,7 @@
 
 #include "basalt/v1/machine_config.pb.h"
 #include "google/protobuf/message.h"
+#include "machineconfig/schema/opaque.h"
 #include "machineconfig/yaml/decode_value.h"
 #include "nlohmann/json.hpp"
 
@@ -72,8 +73,8 @@ ordered_json OfMap(const Message& m, const FieldInfo& field) {
     const Reflection& er = *entry.GetReflection();
     const std::string key = er.GetString(entry, type->map_key());
     if (field.value_kind == FieldKind::kConfigValue) {
-      out[key] = OfConfigValue(
-          static_cast<const v1::ConfigValue&>(er.GetMessage(entry, type->map_value())));
+      v1::ConfigValue scratch;
+      out[key] = OfConfigValue(schema::Read(er.GetMessage(entry, type->map_value()), scratch));
     } else {
       out[key] = er.GetString(entry, type->map_value());
     }
@@ -106,9 +107,7 @@ ordered_json OfMessage(const Message& m, const schema::MessageInfo& info) {
 }  // namespace
 
 ordered_json JsonValueOf(const FieldInfo& field, const std::string& text) {
-  const Message* prototype = google::protobuf::MessageFactory::generated_factory()->GetPrototype(
-      field.field->containing_type());
-  std::unique_ptr<Message> message(prototype->New());
+  const std::unique_ptr<Message> message = schema::NewMessage(*field.field->containing_type());
   if (!yaml::DecodeValue(text, field.name, field, *message).ok()) return nullptr;
   return Value(*message, field);
 }

@@ -8,3 +8,4 @@ basalt_fuzz(client_fuzz SOURCES client_fuzz.cc DEPS client_context merge
   CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/client)
 basalt_fuzz(secret_edit_fuzz SOURCES secret_edit_fuzz.cc DEPS client_documents
   CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/secret_edit)
+basalt_fuzz(patch_fuzz SOURCES patch_fuzz.cc DEPS merge CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/patch)
