@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "api/coded_status.h"
 #include "machineconfig/merge/rewriter.h"
@@ -37,6 +38,40 @@ std::string FirstDifference(const Message& before, const Message& after, std::st
   return "";
 }
 
+std::optional<std::string> Edited(absl::string_view text, const Message& before,
+                                  const Message& after) {
+  std::vector<api::Violation> none;
+  const yaml::Tree tree = yaml::ParseTree(text, "", none);
+  const std::optional<std::vector<yaml::Extent>> layout = yaml::Layout(text, tree);
+  if (!layout) return std::nullopt;
+  const std::string meaning = yaml::Emit(after);
+  // What an edit deep inside does not do, one of a whole section may.
+  for (int depth : {64, 2, 1}) {
+    std::optional<std::string> out = Rewriter(text, tree, *layout, depth).Run(before, after);
+    if (!out) continue;
+    std::unique_ptr<Message> again(after.New());
+    if (yaml::Decode(*out, "", *again).ok() && yaml::Emit(*again) == meaning) return out;
+  }
+  return std::nullopt;
+}
+
+// The same text with an end of its last line: a block text there says that the end is not its own.
+std::string Ended(absl::string_view text) {
+  std::string out(text);
+  std::vector<api::Violation> none;
+  const yaml::Tree tree = yaml::ParseTree(text, "", none);
+  if (const auto layout = yaml::Layout(text, tree)) {
+    for (const yaml::Extent& extent : *layout) {
+      if (!extent.block_text || extent.end != text.size()) continue;
+      const size_t bar = text.find_first_of("|>", extent.begin);
+      if (bar != text.npos && !absl::StrContains("+-", text.substr(bar + 1, 1))) {
+        out.insert(bar + 1, "-");
+      }
+    }
+  }
+  return out + "\n";
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> Rewrite(absl::string_view text, absl::string_view file,
@@ -47,19 +82,10 @@ absl::StatusOr<std::string> Rewrite(absl::string_view text, absl::string_view fi
   const std::string meaning = yaml::Emit(after);
   if (yaml::Emit(*before) == meaning) return std::string(text);
 
-  std::vector<api::Violation> none;
-  const yaml::Tree tree = yaml::ParseTree(text, file, none);
-  const std::optional<std::vector<yaml::Extent>> layout = yaml::Layout(text, tree);
-  if (layout) {
-    // What an edit deep inside does not do, one of a whole section may.
-    for (int depth : {64, 2, 1}) {
-      const std::optional<std::string> out =
-          Rewriter(text, tree, *layout, depth).Run(*before, after);
-      if (!out) continue;
-      std::unique_ptr<Message> again(after.New());
-      if (yaml::Decode(*out, file, *again).ok() && yaml::Emit(*again) == meaning) return *out;
-    }
-  }
+  std::optional<std::string> out = Edited(text, *before, after);
+  // The last value may be a block text whose last line does not end: nothing can stand below it.
+  if (!out && !absl::EndsWith(text, "\n")) out = Edited(Ended(text), *before, after);
+  if (out) return *std::move(out);
   std::string wanted;
   const std::string path = FirstDifference(*before, after, wanted);
   auto at = read.source.find(path);

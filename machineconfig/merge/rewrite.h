@@ -5,7 +5,8 @@
 // New fields stand in the order of the schema, behind the field before them; new elements of a list
 // where the list has them. An entry that goes takes its comments along: those right above it in its
 // own column, that of its line, and those below it that are indented deeper. Block and flow style
-// are both edited in their own style.
+// are both edited in their own style. A file without a last line end gets one when something is
+// added there; a block text that ended with the file then says `|-`, which is what it meant.
 #pragma once
 
 #include <string>

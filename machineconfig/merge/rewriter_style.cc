@@ -175,7 +175,8 @@ void Rewriter::ReplaceValue(const Item& item, const NewValue& value) {
   if (!first.empty()) absl::StrAppend(&with, " ", first);
   absl::StrAppend(&with, comment);
   if (!rest.empty()) absl::StrAppend(&with, "\n", Indented(rest, ColumnOf(item)));
-  if (!rest.empty()) with.pop_back();
+  // The line end that is there already, if it is.
+  if (!rest.empty() && end < text.size()) with.pop_back();
   edits_.Replace(old.after, end, std::move(with));
 }
 

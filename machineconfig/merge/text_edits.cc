@@ -13,10 +13,7 @@ void TextEdits::Replace(size_t begin, size_t end, std::string with) {
 }
 
 void TextEdits::InsertLines(size_t at, std::string lines) {
-  if (at == text_.size() && !text_.empty() && text_.back() != '\n') {
-    lines.pop_back();
-    lines.insert(0, "\n");
-  }
+  if (at == text_.size() && !text_.empty() && text_.back() != '\n') lines.insert(0, "\n");
   Replace(at, at, std::move(lines));
 }
 

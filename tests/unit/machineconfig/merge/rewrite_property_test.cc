@@ -47,6 +47,9 @@ const std::vector<Sample>& Samples() {
       Sample flow{.name = sample.name + " (flow)",
                   .text = yaml::FlowText(sample.config, {.redact = false}),
                   .config = sample.config};
+      Sample cut{.name = sample.name + " (no last line end)",
+                 .text = sample.text.substr(0, sample.text.size() - 1)};
+      if (yaml::Decode(cut.text, "", cut.config).ok()) out->push_back(std::move(cut));
       out->push_back(std::move(sample));
       if (flow.text != "{}") out->push_back(std::move(flow));
     }
@@ -132,7 +135,9 @@ void ExpectUntouched(const Sample& sample, const Message& after, const std::stri
     const auto text_of = [&](const Message& m) {
       return yaml::IsPresent(m, *field) ? yaml::EmitField(m, *field) : "";
     };
-    if (text_of(sample.config) == text_of(after) && yaml::IsPresent(after, *field)) {
+    // A block text at the end of a file without a last line end may get `|-` when more follows.
+    const bool open_end = tree.at(value).next < 0 && sample.text.back() != '\n';
+    if (text_of(sample.config) == text_of(after) && yaml::IsPresent(after, *field) && !open_end) {
       const size_t begin = (*layout)[static_cast<size_t>(i)].begin;
       const size_t end = (*layout)[static_cast<size_t>(value)].end;
       EXPECT_NE(out.find(sample.text.substr(begin, end - begin)), std::string::npos)
@@ -147,7 +152,7 @@ TEST(RewriteProperty, TheTextMeansWhatWasAskedAndTheRestIsUntouched) {
   int changed = 0;
   for (size_t s = 0; s < Samples().size(); ++s) {
     const Sample& sample = Samples()[s];
-    for (unsigned round = 0; round < 40; ++round) {
+    for (unsigned round = 0; round < 30; ++round) {
       Mutator mutator(static_cast<unsigned>(s) * 1000 + round);
       v1::MachineConfig after = sample.config;
       for (size_t i = 0; i <= mutator.Below(4); ++i) {

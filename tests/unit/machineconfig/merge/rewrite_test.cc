@@ -168,7 +168,9 @@ TEST(Rewrite, WritesBelowANameThatHadNothing) {
 
 TEST(Rewrite, EditsAFileWithoutALastLineEnd) {
   EXPECT_EQ(Patched("k3s:\n  role: server", "{k3s: {version: v1.30.4+k3s1}}"),
-            "k3s:\n  role: server\n  version: v1.30.4+k3s1");
+            "k3s:\n  role: server\n  version: v1.30.4+k3s1\n");
+  EXPECT_EQ(Patched("k3s:\n  token: a", "{k3s: {token: \"b\\nc\\n\"}}"),
+            "k3s:\n  token: |\n    b\n    c\n");
 }
 
 TEST(Rewrite, EditsFlowStyleOverSeveralLines) {
