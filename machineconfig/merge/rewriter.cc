@@ -42,14 +42,6 @@ std::map<std::string, const Message*> EntriesOf(const Message& message, const Fi
   return out;
 }
 
-// "key: value" of one entry in flow style.
-std::string FlowEntry(const Message& message, const FieldInfo& field, const Message& entry) {
-  const std::unique_ptr<Message> scratch(message.New());
-  scratch->GetReflection()->AddMessage(scratch.get(), field.field)->CopyFrom(entry);
-  const std::string all = yaml::FlowText(*scratch, field, -1, kInTheClear);
-  return all.substr(1, all.size() - 2);
-}
-
 // What stands behind "name:" or "-".
 std::string BehindName(absl::string_view text, size_t name) {
   text.remove_prefix(name);
@@ -159,10 +151,12 @@ bool Rewriter::Entries(int node, const FieldInfo& field, const Message& before,
   std::vector<NewItem> added;
   for (const auto& [key, entry] : new_entries) {
     const std::string text = yaml::EmitEntry(*entry, field);
-    const std::string flow = FlowEntry(after, field, *entry);
+    const std::string value = yaml::FlowEntryValue(*entry, field);
     auto at_key = written.find(key);
     if (at_key == written.end()) {
-      NewItem item{.behind = static_cast<int>(items.size()) - 1, .block = text, .flow = flow};
+      NewItem item{.behind = static_cast<int>(items.size()) - 1,
+                   .block = text,
+                   .flow = absl::StrCat(yaml::ScalarText(key), ": ", value)};
       while (sorted && item.behind >= 0 &&
              tree_.at(items[static_cast<size_t>(item.behind)].key).text > key) {
         --item.behind;
@@ -175,7 +169,7 @@ bool Rewriter::Entries(int node, const FieldInfo& field, const Message& before,
     const Item& item = items[at_key->second];
     if (old != old_entries.end() && ValueList(item.value, field, *old->second, *entry)) continue;
     const size_t name = yaml::ScalarText(key).size();
-    ReplaceValue(item, {.block = BehindName(text, name + 1), .flow = flow.substr(name + 2)});
+    ReplaceValue(item, {.block = BehindName(text, name + 1), .flow = value});
   }
   return Change(node, items, added);
 }

@@ -118,10 +118,7 @@ std::string MapText(const Message& m, const FieldInfo& field) {
     const Message& entry = r.GetRepeatedMessage(m, field.field, i);
     const Reflection& er = *entry.GetReflection();
     const std::string key = er.GetString(entry, type->map_key());
-    v1::ConfigValue scratch;
-    entries[key] = field.value_kind == FieldKind::kConfigValue
-                       ? ConfigText(schema::Read(er.GetMessage(entry, type->map_value()), scratch))
-                       : ScalarText(er.GetString(entry, type->map_value()));
+    entries[key] = FlowEntryValue(entry, field);
   }
   std::vector<std::string> parts;
   for (const auto& [key, value] : entries)
@@ -160,6 +157,14 @@ std::string QuotedText(absl::string_view text) {
 
 std::string ScalarText(absl::string_view text) {
   return PlainIsSafe(text) ? std::string(text) : QuotedText(text);
+}
+
+std::string FlowEntryValue(const Message& entry, const FieldInfo& field) {
+  const Reflection& r = *entry.GetReflection();
+  const auto* value = field.field->message_type()->map_value();
+  if (field.value_kind != FieldKind::kConfigValue) return ScalarText(r.GetString(entry, value));
+  v1::ConfigValue scratch;
+  return ConfigText(schema::Read(r.GetMessage(entry, value), scratch));
 }
 
 std::string FlowText(const Message& message, const FieldInfo& field, int index,

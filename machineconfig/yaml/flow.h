@@ -26,6 +26,8 @@ struct FlowOptions {
 // the options say otherwise. Empty when the field is absent.
 std::string FlowText(const google::protobuf::Message& message, const schema::FieldInfo& field,
                      int index = -1, const FlowOptions& options = {});
+// The value of one entry of a proto map, without its key.
+std::string FlowEntryValue(const google::protobuf::Message& entry, const schema::FieldInfo& field);
 // A whole message as a flow map.
 std::string FlowText(const google::protobuf::Message& message, const FlowOptions& options = {});
 
