@@ -40,11 +40,15 @@ constexpr absl::string_view kValues = R"BASH(  case "$prev" in
     --kind) COMPREPLY=($(compgen -W 'MachineConfig TrustPolicy Action ConfigSet' -- "$cur")); return ;;
     -o|--output|--output-format)
       case "$verb$prev" in
-        'gen config'*|sign-o|sign--output|schema-o|schema--output) ;;
+        'gen config'*|sign-o|sign--output|schema-o|schema--output|patch-o|patch--output) ;;
         *) COMPREPLY=($(compgen -W 'table wide json yaml name' -- "$cur")) ;;
       esac
       return ;;
     -f|--file) [ "$verb" = logs ] || return ;;
+    --set)
+      COMPREPLY=($(compgen -S = -W "$(nodectl __paths 2>/dev/null)" -- "$cur"))
+      compopt -o nospace 2>/dev/null; return ;;
+    -p|--patch-file|--patch|--k3s|-i|--identity) return ;;
     --key|--trust|--to|--schema|--context|--passphrase-file|--timeout|--confirm-within|--reason) return ;;
   esac
 )BASH";
@@ -76,6 +80,7 @@ std::string Bash(const std::vector<CompletionVerb>& verbs) {
     std::vector<std::string> words = verb.arguments;
     std::string paths;
     if (verb.words == "explain") paths = " $(nodectl __paths 2>/dev/null)";
+    if (verb.words == "describe") paths = " $(nodectl \"${context[@]}\" __nodes 2>/dev/null)";
     if (below != children.end()) words.push_back(Names(below->second));
     words.insert(words.end(), verb.flags.begin(), verb.flags.end());
     absl::StrAppend(&out, "    '", verb.words, "') COMPREPLY=($(compgen -W '",
@@ -95,10 +100,13 @@ std::string FishValue(absl::string_view verb, absl::string_view flag) {
   if (flag == "--mode") return " -x -a 'commit try staged'";
   if (flag == "--kind") return " -x -a 'MachineConfig TrustPolicy Action ConfigSet'";
   const bool output = flag == "-o" || flag == "--output";
-  if (output && (verb == "gen config" || verb == "sign" || verb == "schema")) return " -r";
+  if (output && (verb == "gen config" || verb == "sign" || verb == "schema" || verb == "patch")) {
+    return " -r";
+  }
+  if (flag == "--set") return " -x -a '(nodectl __paths 2>/dev/null)'";
   if (output || flag == "--output-format") return " -x -a 'table wide json yaml name'";
-  if ((flag == "-f" && verb != "logs") || flag == "--file" || flag == "--key" ||
-      flag == "--schema") {
+  if ((flag == "-f" && verb != "logs") || flag == "--file" || flag == "--key" || flag == "-p" ||
+      flag == "--patch-file" || flag == "--schema") {
     return " -r";
   }
   return "";
@@ -132,6 +140,10 @@ std::string Fish(const std::vector<CompletionVerb>& verbs) {
     if (verb.words == "explain") {
       absl::StrAppend(&out, "complete -c nodectl -n ", condition,
                       " -f -a '(nodectl __paths 2>/dev/null)'\n");
+    }
+    if (verb.words == "describe") {
+      absl::StrAppend(&out, "complete -c nodectl -n ", condition,
+                      " -f -a '(nodectl __nodes 2>/dev/null)'\n");
     }
     if (!verb.arguments.empty()) {
       absl::StrAppend(&out, "complete -c nodectl -n ", condition, " -f -a ",

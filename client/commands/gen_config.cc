@@ -7,6 +7,7 @@
 #include "absl/strings/str_split.h"
 #include "api/coded_status.h"
 #include "client/commands/commands.h"
+#include "client/commands/next_fields.h"
 #include "client/commands/schema.h"
 #include "client/context/files.h"
 #include "client/output/errors.h"
@@ -165,8 +166,9 @@ absl::StatusOr<int> RunGenConfig(Session& session, const GenConfigOptions& optio
   if (!config.ok()) return config.status();
   const bool has_artifacts = config->k3s().has_artifacts();
   // The editor's line only where it leads somewhere: a broken one is marked in every file.
-  const std::string text = absl::StrCat(EditorLine(options.schema, options.output_file),
-                                        Commented(yaml::Emit(*config), has_artifacts));
+  const std::string text =
+      absl::StrCat(EditorLine(options.schema, options.output_file),
+                   WithNextFields(Commented(yaml::Emit(*config), has_artifacts), *config));
   if (options.output_file.empty() || options.output_file == "-") {
     MakeOutputPrivate(io);
     io.out << text;

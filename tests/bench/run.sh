@@ -15,6 +15,8 @@ title() { printf '\n== %s\n' "$*"; }
 
 title "Decode and validate 10 KB, beside yaml-cpp's own event pass; the JSON Schema, beside its writing"
 medians bench_config
+title "nodectl validate as a process on 10 KB, beside other readers of YAML"
+bash "$here/validate.sh" "$build"
 title "Verify a document, beside raw Ed25519"
 medians bench_sign
 title "Seal and open a secret, beside raw X25519 and ChaCha20-Poly1305"
