@@ -55,10 +55,12 @@ ordered_json One(const Message& m, const FieldInfo& field, int index) {
     case FieldKind::kMessage:
       return OfMessage(element ? r.GetRepeatedMessage(m, fd, index) : r.GetMessage(m, fd),
                        *field.message);
-    case FieldKind::kSecret:
-      return static_cast<const v1::Secret&>(element ? r.GetRepeatedMessage(m, fd, index)
-                                                    : r.GetMessage(m, fd))
+    case FieldKind::kSecret: {
+      v1::Secret scratch;
+      return schema::Read(element ? r.GetRepeatedMessage(m, fd, index) : r.GetMessage(m, fd),
+                          scratch)
           .plain();
+    }
     default:
       return nullptr;
   }
