@@ -7,6 +7,7 @@
 #include "api/coded_status.h"
 #include "basalt/v1/node_service.pb.h"
 #include "basalt/v1/resource_service.pb.h"
+#include "basalt/v1/schema_service.pb.h"
 
 namespace basalt::api {
 namespace {
@@ -81,7 +82,8 @@ const AccessTable& AccessTable::Get() {
 
 AccessTable::AccessTable() {
   for (const google::protobuf::FileDescriptor* file :
-       {v1::HelloRequest::descriptor()->file(), v1::GetRequest::descriptor()->file()}) {
+       {v1::HelloRequest::descriptor()->file(), v1::GetRequest::descriptor()->file(),
+        v1::GetSchemaRequest::descriptor()->file()}) {
     for (int s = 0; s < file->service_count(); ++s) {
       const google::protobuf::ServiceDescriptor* service = file->service(s);
       for (int m = 0; m < service->method_count(); ++m) {

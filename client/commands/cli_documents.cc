@@ -19,9 +19,11 @@ void AddDocumentVerbs(Parser& p) {
   CLI::App* v = p.Verb(p.app(), "validate", "Check files without a node: all errors at once",
                        "  nodectl validate -f n1.yaml\n"
                        "  nodectl validate -f nodes/ -o json\n"
-                       "  cat n1.yaml | nodectl validate -f -",
+                       "  cat n1.yaml | nodectl validate -f -\n"
+                       "  nodectl validate -f n1.yaml -n n1          # by the schema of that node",
                        [&w](Session& s) { return RunValidate(s, w.validate); });
   p.Files(v, w.validate.files);
+  p.SchemaOf(v, w.validate.node);
   p.Output(v);
 
   v = p.Verb(p.app(), "explain", "What a field of a document is: type, values, default, effect",
@@ -31,20 +33,24 @@ void AddDocumentVerbs(Parser& p) {
              "  nodectl explain k3s.config.kubelet-arg\n"
              "  nodectl explain k3s --recursive\n"
              "  nodectl explain TrustPolicy.grants\n"
-             "  nodectl explain Action -o json",
+             "  nodectl explain Action -o json\n"
+             "  nodectl explain k3s -n n1                  # as that node's release has it",
              [&w](Session& s) { return RunExplain(s, w.explain); });
   v->add_option("path", w.explain.path,
                 "Field, or KIND[.FIELD] of MachineConfig (the default), TrustPolicy, Action, "
                 "ConfigSet");
+  p.SchemaOf(v, w.explain.node);
   v->add_flag("--recursive", w.explain.recursive, "Names and types of everything below it");
   p.Output(v);
 
   v = p.Verb(p.app(), "schema", "The documents as JSON Schema, for editors",
              "  nodectl schema -o basalt.schema.json     # then, as the first line of a config:\n"
              "  # yaml-language-server: $schema=./basalt.schema.json\n"
-             "  nodectl schema --kind TrustPolicy",
+             "  nodectl schema --kind TrustPolicy\n"
+             "  nodectl schema -n n1 -o basalt.schema.json",
              [&w](Session& s) { return RunSchema(s, w.schema); });
   v->add_option("--kind", w.schema.kind, "MachineConfig (default), TrustPolicy, Action, ConfigSet");
+  p.SchemaOf(v, w.schema.node);
   v->add_option("-o,--output", w.schema.output_file,
                 "File, written anew when it is a schema; default: standard output");
 

@@ -1,6 +1,8 @@
 // What serves the shell and tells of the program itself.
 #include "client/commands/completion.h"
+#include "client/commands/man.h"
 #include "client/commands/parser.h"
+#include "client/context/files.h"
 
 namespace basalt::client {
 namespace {
@@ -59,6 +61,20 @@ void AddShellVerbs(Parser& p) {
     return 0;
   });
   p.Hidden("__paths", [](Session& s) { return RunPaths(s); });
+
+  // For the installation: the manual pages, into a directory.
+  auto& pages = p.Keep<std::string>();
+  p.Hidden("__man",
+           [&p, &pages](Session&) -> absl::StatusOr<int> {
+             if (absl::Status s = MakeDirectory(pages, 0755); !s.ok()) return s;
+             for (const auto& [name, text] : ManPages(p.app())) {
+               absl::Status s = WriteFileAtomically(JoinPath(pages, name), text, 0644);
+               if (!s.ok()) return s;
+             }
+             return 0;
+           })
+      ->add_option("dir", pages)
+      ->required();
 
   v = p.Verb(p.app(), "version", "Version of this program",
              "  nodectl version\n  nodectl version -o json",

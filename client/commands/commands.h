@@ -61,11 +61,13 @@ absl::StatusOr<int> RunK3sPin(Session& session, const K3sPinOptions& options);
 
 struct ValidateOptions {
   std::vector<std::string> files;
+  std::string node;  // whose schema is gone by; empty: this program's own
 };
 absl::StatusOr<int> RunValidate(Session& session, const ValidateOptions& options);
 
 struct ExplainOptions {
   std::string path;
+  std::string node;  // whose schema is explained; empty: this program's own
   bool recursive = false;
 };
 absl::StatusOr<int> RunExplain(Session& session, const ExplainOptions& options);
@@ -74,6 +76,7 @@ absl::StatusOr<int> RunPaths(Session& session);
 
 struct SchemaOptions {
   std::string kind = "MachineConfig";
+  std::string node;  // whose schema it is; empty: this program's own
   std::string output_file;
 };
 absl::StatusOr<int> RunSchema(Session& session, const SchemaOptions& options);

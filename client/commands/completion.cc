@@ -42,7 +42,7 @@ constexpr absl::string_view kValues = R"BASH(  case "$prev" in
     --kind) COMPREPLY=($(compgen -W 'MachineConfig TrustPolicy Action ConfigSet' -- "$cur")); return ;;
     -o|--output|--output-format)
       case "$verb$prev" in
-        'gen config'*|sign-o|sign--output|schema-o|schema--output) ;;
+        'gen config'*|sign-o|sign--output|schema-o|schema--output|patch-o|patch--output) ;;
         *) COMPREPLY=($(compgen -W 'table wide json yaml name' -- "$cur")) ;;
       esac
       return ;;
@@ -52,6 +52,10 @@ constexpr absl::string_view kValues = R"BASH(  case "$prev" in
         COMPREPLY=($(compgen -W "$(nodectl "${context[@]}" __keys 2>/dev/null)" -- "$cur"))
       return ;;
     --root-key|--old-key|--new-key|--public-key|--new-public-key|--sign-public-key|--trust|--to|--schema|--context|--passphrase-file|--timeout|--confirm-within|--reason) return ;;
+    --set)
+      COMPREPLY=($(compgen -S = -W "$(nodectl __paths 2>/dev/null)" -- "$cur"))
+      compopt -o nospace 2>/dev/null; return ;;
+    -p|--patch-file|--patch|--k3s|-i|--identity) return ;;
   esac
 )BASH";
 
@@ -88,6 +92,7 @@ std::string Bash(const std::vector<CompletionVerb>& verbs) {
     std::string paths;
     if (verb.words == "explain") paths = " $(nodectl __paths 2>/dev/null)";
     if (NamesAKey(verb.words)) paths = " $(nodectl \"${context[@]}\" __keys 2>/dev/null)";
+    if (verb.words == "describe") paths = " $(nodectl \"${context[@]}\" __nodes 2>/dev/null)";
     if (below != children.end()) words.push_back(Names(below->second));
     words.insert(words.end(), verb.flags.begin(), verb.flags.end());
     absl::StrAppend(&out, "    '", verb.words, "') COMPREPLY=($(compgen -W '",
@@ -110,10 +115,14 @@ std::string FishValue(absl::string_view verb, absl::string_view flag) {
   if (flag == "--key" && verb == "trust grant") return " -x -a '(nodectl __keys 2>/dev/null)'";
   if (flag == "--kind") return " -x -a 'MachineConfig TrustPolicy Action ConfigSet'";
   const bool output = flag == "-o" || flag == "--output";
-  if (output && (verb == "gen config" || verb == "sign" || verb == "schema")) return " -r";
+  if (output && (verb == "gen config" || verb == "sign" || verb == "schema" || verb == "patch")) {
+    return " -r";
+  }
+  if (flag == "--set") return " -x -a '(nodectl __paths 2>/dev/null)'";
   if (output || flag == "--output-format") return " -x -a 'table wide json yaml name'";
   if ((flag == "-f" && verb != "logs") || flag == "--file" || flag == "--key" ||
-      flag == "--schema" || flag == "--to" || flag == "--public-key" || flag == "--root-key" ||
+      flag == "-p" ||
+      flag == "--patch-file" || flag == "--schema" || flag == "--to" || flag == "--public-key" || flag == "--root-key" ||
       flag == "--old-key" || flag == "--new-key" || flag == "--new-public-key") {
     return " -r";
   }
@@ -152,6 +161,10 @@ std::string Fish(const std::vector<CompletionVerb>& verbs) {
     if (verb.words == "explain") {
       absl::StrAppend(&out, "complete -c nodectl -n ", condition,
                       " -f -a '(nodectl __paths 2>/dev/null)'\n");
+    }
+    if (verb.words == "describe") {
+      absl::StrAppend(&out, "complete -c nodectl -n ", condition,
+                      " -f -a '(nodectl __nodes 2>/dev/null)'\n");
     }
     if (!verb.arguments.empty()) {
       absl::StrAppend(&out, "complete -c nodectl -n ", condition, " -f -a ",

@@ -5,6 +5,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "client/commands/commands.h"
+#include "client/commands/config_schema.h"
 #include "client/output/messages.h"
 #include "machineconfig/docs/field_doc.h"
 #include "nlohmann/json.hpp"
@@ -66,12 +67,12 @@ std::string Brief(const FieldDoc& field) {
 
 class Page {
  public:
-  explicit Page(const Io& io) : io_(io) {}
+  Page(const Io& io, const docs::Source& source) : io_(io), source_(source) {}
 
   std::string Text(const FieldDoc& doc, bool recursive) {
     Line("KIND", absl::StrCat(doc.kind, " (basalt/v1)"));
     if (doc.path.empty()) {
-      Line("KINDS", absl::StrJoin(docs::Kinds(), ", ", [](std::string* out, const auto* kind) {
+      Line("KINDS", absl::StrJoin(source_.kinds, ", ", [](std::string* out, const auto* kind) {
              absl::StrAppend(out, kind->name());
            }));
     } else {
@@ -172,6 +173,7 @@ class Page {
   }
 
   const Io& io_;
+  const docs::Source& source_;
   std::string out_;
 };
 
@@ -227,7 +229,9 @@ ordered_json Json(const FieldDoc& doc, bool recursive, bool top) {
 
 absl::StatusOr<int> RunExplain(Session& session, const ExplainOptions& options) {
   Io& io = session.io();
-  absl::StatusOr<FieldDoc> doc = docs::Explain(options.path);
+  absl::StatusOr<ConfigSchema> schema = ConfigSchema::Of(session, options.node);
+  if (!schema.ok()) return schema.status();
+  absl::StatusOr<FieldDoc> doc = docs::Explain(options.path, schema->source());
   if (!doc.ok()) return doc.status();
   switch (io.format) {
     case Format::kJson:
@@ -241,7 +245,7 @@ absl::StatusOr<int> RunExplain(Session& session, const ExplainOptions& options) 
       break;
     case Format::kTable:
     case Format::kWide:
-      io.out << Page(io).Text(*doc, options.recursive);
+      io.out << Page(io, schema->source()).Text(*doc, options.recursive);
   }
   return 0;
 }

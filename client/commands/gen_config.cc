@@ -8,6 +8,7 @@
 #include "api/coded_status.h"
 #include "client/commands/cluster_secrets.h"
 #include "client/commands/commands.h"
+#include "client/commands/next_fields.h"
 #include "client/commands/schema.h"
 #include "client/commands/sealing.h"
 #include "client/commands/tokens.h"
@@ -191,7 +192,8 @@ absl::StatusOr<int> RunGenConfig(Session& session, const GenConfigOptions& optio
   // The editor's line only where it leads somewhere: a broken one is marked in every file.
   const std::string text = absl::StrCat(
       EditorLine(options.schema, options.output_file),
-      Commented(yaml::Emit(*config), has_artifacts, schema::HasSealedSecrets(*config)));
+      WithNextFields(
+          Commented(yaml::Emit(*config), has_artifacts, schema::HasSealedSecrets(*config)), *config));
   if (options.output_file.empty() || options.output_file == "-") {
     MakeOutputPrivate(io);
     io.out << text;

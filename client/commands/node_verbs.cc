@@ -192,12 +192,19 @@ absl::StatusOr<int> RunKubeconfig(Session& session, const KubeconfigOptions& opt
 
 absl::StatusOr<int> RunVersion(Session& session) {
   Io& io = session.io();
-  if (io.json()) {
-    io.out
-        << nlohmann::ordered_json{{"version", BASALT_VERSION}, {"apiVersion", "basalt/v1"}}.dump()
-        << "\n";
-  } else {
-    io.out << "nodectl " << BASALT_VERSION << " (basalt/v1)\n";
+  const nlohmann::ordered_json out{{"version", BASALT_VERSION}, {"apiVersion", "basalt/v1"}};
+  switch (io.format) {
+    case Format::kJson:
+      io.out << out.dump() << "\n";
+      break;
+    case Format::kYaml:
+      io.out << JsonToYaml(out.dump());
+      break;
+    case Format::kName:
+      io.out << BASALT_VERSION << "\n";
+      break;
+    default:
+      io.out << "nodectl " << BASALT_VERSION << " (basalt/v1)\n";
   }
   return 0;
 }

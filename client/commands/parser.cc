@@ -18,6 +18,7 @@ Parser::Parser() : app_("nodectl: signs machine configs and delivers them to nod
   AddOwnerVerbs(*this);
   AddTrustVerbs(*this);
   AddDocumentVerbs(*this);
+  AddEditingVerbs(*this);
   AddSecretVerbs(*this);
   AddApplyVerbs(*this);
   AddNodeVerbs(*this);
@@ -33,9 +34,10 @@ CLI::App* Parser::Verb(CLI::App& parent, const std::string& name, const std::str
   return verb;
 }
 
-void Parser::Hidden(const std::string& name, Action action) {
-  app_.add_subcommand(name, "")->group("")->fallthrough()->callback(
-      [this, action = std::move(action)] { action_ = action; });
+CLI::App* Parser::Hidden(const std::string& name, Action action) {
+  CLI::App* verb = app_.add_subcommand(name, "")->group("")->fallthrough();
+  verb->callback([this, action = std::move(action)] { action_ = action; });
+  return verb;
 }
 
 CLI::App& Parser::Group(const std::string& name, const std::string& what) {
@@ -63,6 +65,12 @@ void Parser::Files(CLI::App* verb, std::vector<std::string>& files) {
 
 void Parser::Node(CLI::App* verb, std::string& node) {
   verb->add_option("-n,--node-name", node, "Node of the inventory")->type_name("NAME");
+}
+
+void Parser::SchemaOf(CLI::App* verb, std::string& node) {
+  verb->add_option("-n,--node-name", node,
+                   "Node of the inventory whose schema is gone by (default: this program's own)")
+      ->type_name("NAME");
 }
 
 void Parser::Identities(CLI::App* verb, std::vector<std::string>& files) {

@@ -35,7 +35,7 @@ class Parser {
   CLI::App* Verb(CLI::App& parent, const std::string& name, const std::string& what,
                  const std::string& examples, Action action);
   // For scripts: in no help and no completion.
-  void Hidden(const std::string& name, Action action);
+  CLI::App* Hidden(const std::string& name, Action action);
   // A verb that only has verbs below it, made by the first group that asks.
   CLI::App& Group(const std::string& name, const std::string& what);
 
@@ -44,6 +44,8 @@ class Parser {
   void OutputFormat(CLI::App* verb);  // where -o names a file
   static void Files(CLI::App* verb, std::vector<std::string>& files);
   static void Node(CLI::App* verb, std::string& node);
+  // The node whose schema is gone by.
+  static void SchemaOf(CLI::App* verb, std::string& node);
   static void Identities(CLI::App* verb, std::vector<std::string>& files);
   static void Signing(CLI::App* verb, SigningOptions& options);
   // The part of it that says who signs; `flag` is "--key" but where that means something else.
@@ -66,6 +68,7 @@ class Parser {
 void AddOwnerVerbs(Parser& p);
 void AddTrustVerbs(Parser& p);
 void AddDocumentVerbs(Parser& p);
+void AddEditingVerbs(Parser& p);
 void AddSecretVerbs(Parser& p);
 void AddApplyVerbs(Parser& p);
 void AddNodeVerbs(Parser& p);

@@ -1,13 +1,18 @@
 // nodectl plan and diff: what a document would change on a node.
 #include <algorithm>
 
+#include "absl/strings/str_cat.h"
 #include "client/commands/commands.h"
 #include "client/commands/inputs.h"
 #include "client/commands/planning.h"
 #include "client/commands/sealing.h"
 #include "client/output/errors.h"
+#include "client/output/external_diff.h"
 #include "client/output/messages.h"
 #include "client/output/plan_text.h"
+#include "machineconfig/yaml/decode.h"
+#include "machineconfig/yaml/emit.h"
+#include "machineconfig/yaml/flow.h"
 #include "nlohmann/json.hpp"
 
 namespace basalt::client {
@@ -55,12 +60,41 @@ absl::StatusOr<v1::PlanReply> PlanOf(Session& session, NodeClient& client, const
                                          options.identities);
 }
 
+// What runs and what would, redacted, for a program that compares. Secrets that differ say so:
+// their values are shown to nobody.
+Compared Versions(NodeClient& client, const InventoryNode& node, const Document& document,
+                  const v1::PlanReply& plan) {
+  Compared out{.name = absl::StrCat(node.name, ".yaml")};
+  absl::StatusOr<v1::GetConfigReply> running = client.GetConfig(0);
+  v1::MachineConfig before;
+  if (running.ok() && yaml::Decode(running->yaml(), "", before).ok()) out.before = running->yaml();
+  v1::MachineConfig after = document.config;
+  if (!document.is_signed) {  // what nodectl fills in is no difference
+    v1::Metadata& metadata = *after.mutable_metadata();
+    const v1::Metadata& old = before.metadata();
+    if (!metadata.has_epoch() && old.has_epoch()) metadata.set_epoch(old.epoch());
+    if (!metadata.has_generation() && old.has_generation()) {
+      metadata.set_generation(old.generation());
+    }
+    if (!metadata.has_signed_at() && old.has_signed_at()) metadata.set_signed_at(old.signed_at());
+    if (!after.has_target() && before.has_target()) *after.mutable_target() = before.target();
+  }
+  out.after = yaml::Emit(after, {.redact = true});
+  for (const v1::PlannedChange& change : plan.changes()) {
+    if (change.new_value() != yaml::QuotedText(yaml::kRedacted)) continue;
+    absl::StrAppend(&out.after, "# ", Escape(change.path()), ": another secret\n");
+  }
+  return out;
+}
+
 }  // namespace
 
 absl::StatusOr<int> RunPlan(Session& session, const PlanOptions& options) {
   absl::StatusOr<std::vector<Input>> inputs = ReadInputs(options.files);
   if (!inputs.ok()) return inputs.status();
   bool changes = false;
+  const std::string external = options.diff ? ExternalDiffCommand() : "";
+  std::vector<Compared> compared;
   for (Input& input : *inputs) {
     if (absl::Status s = CheckSignatures(session, input); !s.ok()) return s;
     absl::StatusOr<Document> document = ReadDocument(input);
@@ -79,9 +113,14 @@ absl::StatusOr<int> RunPlan(Session& session, const PlanOptions& options) {
     absl::StatusOr<v1::PlanReply> plan = PlanOf(session, **client, input, *document, options);
     if (!plan.ok()) return AtNode(plan.status(), node->name);
     changes = changes || !plan->unchanged();
+    if (options.diff && !external.empty() && !session.io().json()) {
+      compared.push_back(Versions(**client, *node, *document, *plan));
+      continue;
+    }
     Print(session.io(), node->name, input.file, *plan, options.diff, inputs->size() > 1);
   }
   if (!changes) return 0;
+  if (!compared.empty()) return RunExternalDiff(session.io(), external, compared);
   if (options.diff) return kChanges;
   return options.detailed_exit_code ? kChangesDetailed : 0;
 }

@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "api/coded_status.h"
 #include "client/commands/commands.h"
+#include "client/commands/config_schema.h"
 #include "client/context/files.h"
 #include "machineconfig/docs/field_doc.h"
 #include "machineconfig/docs/json_schema.h"
@@ -58,11 +59,13 @@ std::string EditorLine(const std::string& schema, const std::string& config_file
 }
 
 absl::StatusOr<int> RunSchema(Session& session, const SchemaOptions& options) {
-  const auto* kind = docs::FindKind(options.kind);
+  absl::StatusOr<ConfigSchema> schema = ConfigSchema::Of(session, options.node);
+  if (!schema.ok()) return schema.status();
+  const auto* kind = schema->source().FindKind(options.kind);
   if (kind == nullptr) {
     return api::Coded(absl::StatusCode::kInvalidArgument, "unknown-kind",
                       absl::StrCat("no document is of kind `", options.kind, "`"),
-                      absl::StrCat("one of ", absl::StrJoin(docs::Kinds(), ", ",
+                      absl::StrCat("one of ", absl::StrJoin(schema->source().kinds, ", ",
                                                             [](std::string* out, const auto* k) {
                                                               absl::StrAppend(out, k->name());
                                                             })));

@@ -15,10 +15,10 @@ namespace basalt::client {
 // "k3s.registries.configs[ghcr.io].password"). InvalidArgument/"not-a-secret" with those that are.
 absl::Status CheckSecretPath(absl::string_view path);
 
-// The text with the secret at `path` set to `!sealed |` and `armored`; added where its section
-// stands but it does not. FailedPrecondition/"cannot-edit" with the lines to paste when the text is
-// written in a way that cannot be edited (flow style), its section or list element is missing, or
-// the result would not read back as exactly that change.
+// The text with the secret at `path` set to `!sealed |` and `armored`, or to `!sealed "..."` within
+// brackets; added where its section stands but it does not. FailedPrecondition/"cannot-edit" with
+// the lines to paste when the text is written in a way that cannot be edited (`? key`), or its
+// section or list element is missing.
 absl::StatusOr<std::string> EditSecret(absl::string_view text, const std::string& file,
                                        const std::string& path, absl::string_view armored);
 

@@ -4,8 +4,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "client/commands/commands.h"
+#include "client/commands/config_schema.h"
 #include "client/commands/inputs.h"
 #include "client/output/errors.h"
+#include "client/output/messages.h"
 #include "machineconfig/sign/document.h"
 #include "machineconfig/yaml/decode.h"
 #include "nlohmann/json.hpp"
@@ -14,11 +16,17 @@ namespace basalt::client {
 namespace {
 
 // The kind decides by what the text is read; an unknown kind is reported as a bad machine config.
-absl::Status ValidateOne(const Input& input, std::vector<api::Violation>& warnings) {
+absl::Status ValidateOne(const Input& input, const ConfigSchema& schema,
+                         std::vector<api::Violation>& warnings) {
   if (!input.is_envelope) {
     const std::string kind = yaml::PeekHeader(input.text).kind;
     if (kind == "TrustPolicy") return validate::LoadTrustPolicy(input.text, input.file).status();
     if (kind == "Action") return validate::LoadAction(input.text, input.file).status();
+  }
+  if (!schema.own() && !input.is_envelope) {
+    ConfigSchema::Config config = schema.Load(input.text, input.file);
+    warnings = std::move(config.warnings);
+    return config.errors.empty() ? absl::OkStatus() : api::Invalid(config.errors);
   }
   absl::StatusOr<Document> document = ReadDocument(input);
   if (document.ok()) warnings = document->warnings;
@@ -31,15 +39,20 @@ absl::StatusOr<int> RunValidate(Session& session, const ValidateOptions& options
   Io& io = session.io();
   absl::StatusOr<std::vector<Input>> inputs = ReadInputs(options.files);
   if (!inputs.ok()) return inputs.status();
+  absl::StatusOr<ConfigSchema> schema = ConfigSchema::Of(session, options.node);
+  if (!schema.ok()) return schema.status();
   std::vector<api::Violation> errors;
   nlohmann::ordered_json valid = nlohmann::ordered_json::array();
   for (const Input& input : *inputs) {
     std::vector<api::Violation> warnings;
-    absl::Status status = ValidateOne(input, warnings);
+    absl::Status status = ValidateOne(input, *schema, warnings);
     PrintViolations(io, "warning", warnings);
     if (status.ok()) {
       valid.push_back(input.file);
-      if (!io.json()) io.out << input.file << ": valid\n";
+      if (io.format == Format::kName) io.out << input.file << "\n";
+      if (io.format == Format::kTable || io.format == Format::kWide) {
+        io.out << input.file << ": valid\n";
+      }
       continue;
     }
     std::vector<api::Violation> found = api::Violations(status);
@@ -53,10 +66,9 @@ absl::StatusOr<int> RunValidate(Session& session, const ValidateOptions& options
     errors.insert(errors.end(), found.begin(), found.end());
   }
   if (!errors.empty()) return api::Invalid(errors);
-  if (io.json())
-    io.out << nlohmann::ordered_json{{"errors", nlohmann::ordered_json::array()}, {"valid", valid}}
-                  .dump()
-           << "\n";
+  const nlohmann::ordered_json out{{"errors", nlohmann::ordered_json::array()}, {"valid", valid}};
+  if (io.json()) io.out << out.dump() << "\n";
+  if (io.format == Format::kYaml) io.out << JsonToYaml(out.dump());
   return 0;
 }
 

@@ -12,7 +12,7 @@ namespace basalt::client {
 
 // The text with k3s.version and k3s.artifacts replaced by those of `pin`. FailedPrecondition/
 // "cannot-edit" with the lines to paste when the text is written in a way that cannot be edited
-// (flow style), or when the result would not read back as exactly that change.
+// (`? key`).
 absl::StatusOr<std::string> EditK3sPin(absl::string_view text, const std::string& file,
                                        const v1::K3s& pin);
 

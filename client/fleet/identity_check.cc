@@ -107,6 +107,19 @@ absl::Status Translate(const Dial& dial, const absl::Status& status, absl::Time 
                       absl::StrCat("no connection to ", dial.endpoint, " in time (", text, ")"),
                       "is the node up, and does a firewall drop the packets?");
   }
+  if (absl::StrContains(text, "wrong version number") || absl::StrContains(text, "http request")) {
+    return api::Coded(
+        status.code(), "not-a-node",
+        absl::StrCat("what answers at ", dial.endpoint, " does not speak TLS (", text, ")"),
+        "is it the port of the node's API? The node writes it to run/endpoint");
+  }
+  if (absl::StrContains(text, "protocol version") ||
+      absl::StrContains(text, "unsupported protocol")) {
+    return api::Coded(
+        status.code(), "tls-version",
+        absl::StrCat("what answers at ", dial.endpoint, " speaks no TLS 1.3 (", text, ")"),
+        "a node speaks nothing older: is something between you and it?");
+  }
   if (absl::Status own = CheckOwnCertificate(dial.certificate_pem, now); !own.ok()) return own;
   return api::Coded(
       status.code(), "connection-closed",

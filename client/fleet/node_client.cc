@@ -16,6 +16,7 @@
 #include "api/tls13.h"
 #include "basalt/v1/node_service.grpc.pb.h"
 #include "basalt/v1/resource_service.grpc.pb.h"
+#include "basalt/v1/schema_service.grpc.pb.h"
 #include "client/fleet/identity_check.h"
 
 namespace basalt::client {
@@ -87,7 +88,8 @@ class GrpcNodeClient : public NodeClient {
         handshake_(std::make_shared<Handshake>()),
         channel_(MakeChannel(dial_, handshake_)),
         node_(v1::NodeService::NewStub(channel_)),
-        resources_(v1::ResourceService::NewStub(channel_)) {}
+        resources_(v1::ResourceService::NewStub(channel_)),
+        schemas_(v1::SchemaService::NewStub(channel_)) {}
 
   absl::StatusOr<v1::HelloReply> Hello(absl::Duration timeout) override {
     return Call<v1::HelloReply>(*node_, &v1::NodeService::Stub::Hello, v1::HelloRequest(), timeout);
@@ -102,6 +104,17 @@ class GrpcNodeClient : public NodeClient {
   absl::StatusOr<v1::ApplyActionReply> ApplyAction(const v1::ApplyActionRequest& request) override {
     return Call<v1::ApplyActionReply>(*node_, &v1::NodeService::Stub::ApplyAction, request,
                                       kPlanTimeout);
+  }
+  absl::StatusOr<v1::ServedSchema> GetSchema() override {
+    auto reply = Call<v1::GetSchemaReply>(*schemas_, &v1::SchemaService::Stub::GetSchema,
+                                          v1::GetSchemaRequest(), kShort);
+    if (reply.ok()) return std::move(*reply->mutable_schema());
+    if (absl::IsUnimplemented(reply.status()) || api::Reason(reply.status()) == "unknown-method") {
+      return api::Coded(absl::StatusCode::kFailedPrecondition, "no-schema",
+                        "the node is of a release that does not serve its schema",
+                        "this nodectl knows more than the node does: go by its own, without -n");
+    }
+    return reply.status();
   }
   absl::Status Return(const std::string& token) override {
     v1::ReturnRequest request;
@@ -222,6 +235,7 @@ class GrpcNodeClient : public NodeClient {
   const std::shared_ptr<grpc::Channel> channel_;
   const std::unique_ptr<v1::NodeService::Stub> node_;
   const std::unique_ptr<v1::ResourceService::Stub> resources_;
+  const std::unique_ptr<v1::SchemaService::Stub> schemas_;
 };
 
 }  // namespace

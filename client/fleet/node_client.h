@@ -1,7 +1,8 @@
 // One node over the network: TLS 1.3, its identity checked against the pin before anything is sent,
 // deadlines everywhere. Calls block. One client is one connection; Fresh() makes another.
 //
-// Errors are what the node said (api/grpc_status.h), or one of: unreachable, timeout,
+// Errors are what the node said (api/grpc_status.h), or one of: unreachable, timeout, not-a-node,
+// tls-version,
 // fingerprint-mismatch, not-pinned, connection-closed (with what is wrong with our own certificate
 // when that can be seen from here), certificate-expired.
 #pragma once
@@ -14,6 +15,7 @@
 #include "absl/time/time.h"
 #include "basalt/v1/node_service.pb.h"
 #include "basalt/v1/resource_service.pb.h"
+#include "basalt/v1/schema.pb.h"
 
 namespace basalt::client {
 
@@ -38,6 +40,8 @@ class NodeClient {
   virtual ~NodeClient() = default;
 
   virtual absl::StatusOr<v1::HelloReply> Hello(absl::Duration timeout) = 0;
+  // The documents of the node's release. FailedPrecondition/"no-schema" of one that serves none.
+  virtual absl::StatusOr<v1::ServedSchema> GetSchema() = 0;
   virtual absl::StatusOr<v1::PlanReply> Plan(const v1::PlanRequest& request,
                                              absl::Duration timeout) = 0;
   // Calls `on_event` for each event; false from it ends the call. OK when the stream ended well,

@@ -47,6 +47,16 @@ std::string ElementWord(FieldKind kind, bool many) {
 
 bool IsK3sConfig(const FieldInfo& field) { return field.value_kind == FieldKind::kConfigValue; }
 
+bool IsMachineConfig(const Descriptor& kind) {
+  return kind.full_name() == v1::MachineConfig::descriptor()->full_name();
+}
+
+// A node may know more of them than this program.
+std::string NameOf(const google::protobuf::EnumDescriptor& type, int number) {
+  const auto* value = type.FindValueByNumber(number);
+  return value == nullptr ? absl::StrCat("number-", number) : schema::EnumName(*value);
+}
+
 std::string TypeOf(const FieldInfo& field) {
   if (IsK3sConfig(field)) return "map of K3s's own keys";
   if (field.kind == FieldKind::kMap) {
@@ -58,7 +68,7 @@ std::string TypeOf(const FieldInfo& field) {
 class Walk {
  public:
   explicit Walk(const Descriptor& kind)
-      : kind_(kind.name()), effects_(&kind == v1::MachineConfig::descriptor()) {}
+      : kind_(kind.name()), source_(SourceOf(*kind.file())), effects_(IsMachineConfig(kind)) {}
 
   // What a section says of its fields where they say nothing themselves.
   struct Inherited {
@@ -76,7 +86,7 @@ class Walk {
                  .path = schema::Child(parent, field.name),
                  .name = field.name,
                  .type = TypeOf(field),
-                 .description = std::string(CommentOf(field.field->full_name()))};
+                 .description = std::string(CommentOf(*field.field))};
     if (rules.format() != v1::FORMAT_UNSPECIFIED) {
       doc.format = FormatName(rules.format());
       doc.format_words = std::string(FormatWords(rules.format()));
@@ -113,7 +123,7 @@ class Walk {
         doc.fields = Fields(*field.message, doc.path, {effect, cluster}, depth + 1);
     }
     if (IsK3sConfig(field)) {
-      for (const K3sKey& key : schema::K3sKeys()) {
+      for (const K3sKey& key : source_.k3s_keys) {
         FieldDoc below = DescribeK3sKey(key);
         below.kind = kind_;
         below.path = schema::Child(doc.path, key.name);
@@ -132,7 +142,7 @@ class Walk {
   }
 
   static std::string Comment(const MessageInfo& info) {
-    return std::string(CommentOf(info.descriptor->full_name()));
+    return std::string(CommentOf(*info.descriptor));
   }
 
  private:
@@ -142,6 +152,7 @@ class Walk {
   }
 
   const std::string kind_;
+  const Source& source_;
   const bool effects_;  // of a MachineConfig alone: policies and actions are no state of a node
 };
 
@@ -180,7 +191,7 @@ const FieldDoc* Find(const FieldDoc& doc, absl::string_view name) {
 }
 
 std::string Qualified(const Descriptor& kind, absl::string_view path) {
-  if (&kind == v1::MachineConfig::descriptor()) return std::string(path);
+  if (IsMachineConfig(kind)) return std::string(path);
   return path.empty() ? kind.name() : absl::StrCat(kind.name(), ".", path);
 }
 
@@ -194,7 +205,7 @@ absl::Status UnknownPath(const Descriptor& kind, const FieldDoc& at, const std::
     hint = absl::StrCat("did you mean `", Qualified(kind, schema::Child(at.path, near)), "`?");
   } else if (!elsewhere.empty()) {
     hint = absl::StrCat("did you mean `", Qualified(kind, elsewhere), "`?");
-  } else if (&kind == v1::MachineConfig::descriptor() && schema::FindK3sKey(word) != nullptr) {
+  } else if (IsMachineConfig(kind) && SourceOf(*kind.file()).FindKey(word) != nullptr) {
     hint = absl::StrCat("did you mean `k3s.config.", word, "`?");
   } else if (at.fields.empty()) {
     hint = absl::StrCat("`", Qualified(kind, at.path), "` has no fields below it");
@@ -217,19 +228,9 @@ void CollectPaths(const Descriptor& kind, const FieldDoc& doc, std::vector<std::
 
 }  // namespace
 
-const std::vector<const Descriptor*>& Kinds() {
-  static const auto* const kinds = new std::vector<const Descriptor*>{
-      v1::MachineConfig::descriptor(), v1::TrustPolicy::descriptor(), v1::Action::descriptor(),
-      v1::ConfigSet::descriptor()};
-  return *kinds;
-}
+const std::vector<const Descriptor*>& Kinds() { return BuiltIn().kinds; }
 
-const Descriptor* FindKind(absl::string_view name) {
-  for (const Descriptor* kind : Kinds()) {
-    if (absl::EqualsIgnoreCase(kind->name(), name)) return kind;
-  }
-  return nullptr;
-}
+const Descriptor* FindKind(absl::string_view name) { return BuiltIn().FindKind(name); }
 
 FieldDoc DescribeKind(const Descriptor& kind) {
   const Walk walk(kind);
@@ -240,13 +241,13 @@ FieldDoc DescribeKind(const Descriptor& kind) {
   return doc;
 }
 
-absl::StatusOr<FieldDoc> Explain(absl::string_view path) {
+absl::StatusOr<FieldDoc> Explain(absl::string_view path, const Source& source) {
   std::vector<Step> steps = Steps(path);
-  const Descriptor* kind = Kinds().front();
+  const Descriptor* kind = &source.machine_config();
   size_t next = 0;
   if (!steps.empty() && !steps[0].bracket &&
       schema::Describe(kind).Find(steps[0].word) == nullptr) {
-    if (const Descriptor* named = FindKind(steps[0].word); named != nullptr) {
+    if (const Descriptor* named = source.FindKind(steps[0].word); named != nullptr) {
       kind = named;
       next = 1;
     }
@@ -289,17 +290,13 @@ bool EffectsDiffer(const FieldDoc& doc) {
   return false;
 }
 
-std::string FormatName(v1::Format format) {
-  return schema::EnumName(*v1::Format_descriptor()->FindValueByNumber(format));
-}
+std::string FormatName(v1::Format format) { return NameOf(*v1::Format_descriptor(), format); }
 
 absl::string_view FormatWords(v1::Format format) {
   return CommentOf(absl::StrCat("basalt.v1.", v1::Format_Name(format)));
 }
 
-std::string EffectName(v1::Effect effect) {
-  return schema::EnumName(*v1::Effect_descriptor()->FindValueByNumber(effect));
-}
+std::string EffectName(v1::Effect effect) { return NameOf(*v1::Effect_descriptor(), effect); }
 
 std::vector<Choice> ChoicesOf(const FieldInfo& field) {
   std::vector<Choice> out;
@@ -308,8 +305,7 @@ std::vector<Choice> ChoicesOf(const FieldInfo& field) {
     for (int i = 0; i < type.value_count(); ++i) {
       if (type.value(i)->number() == 0) continue;
       // protobuf scopes values beside their type, as C does.
-      out.push_back(
-          {schema::EnumName(*type.value(i)), std::string(CommentOf(type.value(i)->full_name()))});
+      out.push_back({schema::EnumName(*type.value(i)), std::string(CommentOf(*type.value(i)))});
     }
   }
   for (const std::string& value : field.rules.one_of()) out.push_back({value, ""});

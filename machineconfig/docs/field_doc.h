@@ -11,6 +11,7 @@
 #include "absl/strings/string_view.h"
 #include "basalt/v1/options.pb.h"
 #include "google/protobuf/descriptor.h"
+#include "machineconfig/docs/source.h"
 #include "machineconfig/schema/fields.h"
 #include "machineconfig/schema/k3s_keys.h"
 
@@ -62,7 +63,8 @@ struct FieldDoc {
   std::vector<FieldDoc> fields;
 };
 
-// The kinds of documents, MachineConfig first.
+// The kinds of documents of this program, MachineConfig first. Descriptors of a served schema
+// (source.h) are taken by everything below as well.
 const std::vector<const google::protobuf::Descriptor*>& Kinds();
 // By its name, in any case; null when there is none.
 const google::protobuf::Descriptor* FindKind(absl::string_view name);
@@ -73,7 +75,7 @@ FieldDoc DescribeKind(const google::protobuf::Descriptor& kind);
 // What is at PATH: "", "k3s.cluster", "TrustPolicy.grants", "k3s.config.kubelet-arg", and paths as
 // errors and plans write them: "k3s.registries.mirrors[docker.io].endpoints[0]". The kind is
 // MachineConfig when none is named. NotFound/"unknown-path", with the nearest name.
-absl::StatusOr<FieldDoc> Explain(absl::string_view path);
+absl::StatusOr<FieldDoc> Explain(absl::string_view path, const Source& source = BuiltIn());
 
 // Every path that `Explain` knows, with the kind before those of other kinds than MachineConfig.
 std::vector<std::string> AllPaths();

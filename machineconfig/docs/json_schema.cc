@@ -83,9 +83,9 @@ std::string Words(const FieldInfo& field) {
   if (rules.effect() != v1::EFFECT_UNSPECIFIED && rules.effect() != v1::EFFECT_NONE) {
     facts.push_back(absl::StrCat("A change: ", EffectName(rules.effect()), "."));
   }
-  std::string comment(CommentOf(field.field->full_name()));
+  std::string comment(CommentOf(*field.field));
   if (comment.empty() && field.message != nullptr) {
-    comment = std::string(CommentOf(field.message->descriptor->full_name()));
+    comment = std::string(CommentOf(*field.message->descriptor));
   }
   const std::string more = absl::StrJoin(facts, " ");
   return comment.empty() || more.empty() ? comment + more : absl::StrCat(comment, "\n\n", more);
@@ -120,7 +120,7 @@ class Writer {
   ordered_json Section(const MessageInfo& info, bool nullable) {
     ordered_json out;
     out["title"] = info.descriptor->name();
-    const std::string comment(CommentOf(info.descriptor->full_name()));
+    const std::string comment(CommentOf(*info.descriptor));
     if (!comment.empty()) out["description"] = comment;
     SetType(out, "object", nullable);
     ordered_json properties = ordered_json::object();
@@ -248,7 +248,8 @@ class Writer {
     if (rules.has_max()) out["maxProperties"] = rules.max();
     if (field.value_kind == FieldKind::kConfigValue) {
       ordered_json keys = ordered_json::object();
-      for (const K3sKey& key : schema::K3sKeys()) keys[std::string(key.name)] = Key(key);
+      for (const K3sKey& key : SourceOf(*field.field->file()).k3s_keys)
+        keys[std::string(key.name)] = Key(key);
       out["properties"] = std::move(keys);
       out["additionalProperties"] = false;
       return;

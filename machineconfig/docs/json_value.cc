@@ -4,6 +4,7 @@
 
 #include "basalt/v1/machine_config.pb.h"
 #include "google/protobuf/message.h"
+#include "machineconfig/schema/opaque.h"
 #include "machineconfig/yaml/decode_value.h"
 #include "nlohmann/json.hpp"
 
@@ -54,10 +55,12 @@ ordered_json One(const Message& m, const FieldInfo& field, int index) {
     case FieldKind::kMessage:
       return OfMessage(element ? r.GetRepeatedMessage(m, fd, index) : r.GetMessage(m, fd),
                        *field.message);
-    case FieldKind::kSecret:
-      return static_cast<const v1::Secret&>(element ? r.GetRepeatedMessage(m, fd, index)
-                                                    : r.GetMessage(m, fd))
+    case FieldKind::kSecret: {
+      v1::Secret scratch;
+      return schema::Read(element ? r.GetRepeatedMessage(m, fd, index) : r.GetMessage(m, fd),
+                          scratch)
           .plain();
+    }
     default:
       return nullptr;
   }
@@ -72,8 +75,8 @@ ordered_json OfMap(const Message& m, const FieldInfo& field) {
     const Reflection& er = *entry.GetReflection();
     const std::string key = er.GetString(entry, type->map_key());
     if (field.value_kind == FieldKind::kConfigValue) {
-      out[key] = OfConfigValue(
-          static_cast<const v1::ConfigValue&>(er.GetMessage(entry, type->map_value())));
+      v1::ConfigValue scratch;
+      out[key] = OfConfigValue(schema::Read(er.GetMessage(entry, type->map_value()), scratch));
     } else {
       out[key] = er.GetString(entry, type->map_value());
     }
@@ -106,9 +109,7 @@ ordered_json OfMessage(const Message& m, const schema::MessageInfo& info) {
 }  // namespace
 
 ordered_json JsonValueOf(const FieldInfo& field, const std::string& text) {
-  const Message* prototype = google::protobuf::MessageFactory::generated_factory()->GetPrototype(
-      field.field->containing_type());
-  std::unique_ptr<Message> message(prototype->New());
+  const std::unique_ptr<Message> message = schema::NewMessage(*field.field->containing_type());
   if (!yaml::DecodeValue(text, field.name, field, *message).ok()) return nullptr;
   return Value(*message, field);
 }

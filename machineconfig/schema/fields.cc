@@ -9,6 +9,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "absl/synchronization/mutex.h"
+#include "google/protobuf/dynamic_message.h"
 
 namespace basalt::schema {
 namespace {
@@ -167,6 +168,15 @@ constexpr std::pair<absl::string_view, absl::string_view> kOtherWords[] = {
 const MessageInfo& Describe(const Descriptor* descriptor) {
   static Tables* const tables = new Tables;
   return tables->Get(descriptor);
+}
+
+std::unique_ptr<Message> NewMessage(const Descriptor& descriptor) {
+  if (descriptor.file()->pool() == google::protobuf::DescriptorPool::generated_pool()) {
+    return std::unique_ptr<Message>(
+        google::protobuf::MessageFactory::generated_factory()->GetPrototype(&descriptor)->New());
+  }
+  static auto* const factory = new google::protobuf::DynamicMessageFactory;
+  return std::unique_ptr<Message>(factory->GetPrototype(&descriptor)->New());
 }
 
 std::string EnumName(const EnumValueDescriptor& value) {

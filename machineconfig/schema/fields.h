@@ -53,7 +53,13 @@ struct MessageInfo {
   }
 };
 
+// Kept for ever, by the address of the descriptor: whose pool must live as long as the process.
 const MessageInfo& Describe(const google::protobuf::Descriptor* descriptor);
+
+// An empty message: of the compiled-in type, or a dynamic one when the descriptor is of another
+// pool (the schema of a node).
+std::unique_ptr<google::protobuf::Message> NewMessage(
+    const google::protobuf::Descriptor& descriptor);
 
 // `APPLY_MODE_COMMIT` ↔ "commit": lower-kebab without the prefix of the type. Value 0 has none.
 std::string EnumName(const google::protobuf::EnumValueDescriptor& value);

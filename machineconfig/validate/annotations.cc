@@ -11,6 +11,7 @@
 #include "absl/synchronization/mutex.h"
 #include "machineconfig/format/format.h"
 #include "machineconfig/schema/fields.h"
+#include "machineconfig/schema/opaque.h"
 #include "machineconfig/validate/rules.h"
 #include "machineconfig/yaml/flow.h"
 
@@ -70,7 +71,8 @@ class Checker {
     const Reflection& r = *message.GetReflection();
     if (!r.HasField(message, field.field)) return false;
     if (field.kind != FieldKind::kSecret) return true;
-    return static_cast<const v1::Secret&>(r.GetMessage(message, field.field)).value_case() !=
+    v1::Secret scratch;
+    return schema::Read(r.GetMessage(message, field.field), scratch).value_case() !=
            v1::Secret::VALUE_NOT_SET;
   }
 
@@ -172,8 +174,10 @@ class Checker {
         }
         return;
       case FieldKind::kSecret: {
-        const auto& secret = static_cast<const v1::Secret&>(
-            element ? r.GetRepeatedMessage(message, fd, index) : r.GetMessage(message, fd));
+        v1::Secret scratch;
+        const v1::Secret& secret = schema::Read(
+            element ? r.GetRepeatedMessage(message, fd, index) : r.GetMessage(message, fd),
+            scratch);
         if (secret.has_plain() && secret.plain().empty()) {
           report_.Error(path, "empty-secret", "the secret is empty");
         } else if (secret.plain() == yaml::kRedacted) {

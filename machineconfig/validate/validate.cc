@@ -56,17 +56,16 @@ bool Explains(const api::Violation& known, const api::Violation& later) {
          absl::StrContains(known.hint, absl::StrCat("`", Parent(later.path), "`"));
 }
 
-template <typename Message, typename Check>
-absl::StatusOr<Message> LoadAs(absl::string_view text, absl::string_view file,
-                               std::vector<api::Violation>* warnings, Check check) {
-  Message message;
-  yaml::DecodeResult decoded = yaml::Decode(text, file, message);
-  std::vector<api::Violation> header = CheckHeader(message, decoded.source, file);
-  if (!header.empty()) return api::Invalid(header);
-  // Without a tree (a syntax error, a limit) nothing more can be said.
-  if (!decoded.ok() && decoded.source.empty()) return api::Invalid(decoded.errors);
+// "disable" of "k3s.config[disable]".
+absl::string_view KeyInBrackets(absl::string_view path) {
+  const size_t open = path.find('[');
+  if (open == path.npos || path.back() != ']') return "";
+  return path.substr(open + 1, path.size() - open - 2);
+}
 
-  Findings findings = check(message, decoded.source);
+// What was found on reading and afterwards, as one verdict.
+absl::Status Verdict(yaml::DecodeResult decoded, Findings findings,
+                     std::vector<api::Violation>* warnings) {
   std::vector<api::Violation> errors = std::move(decoded.errors);
   const size_t read_errors = errors.size();
   for (api::Violation& later : findings.errors) {
@@ -76,7 +75,7 @@ absl::StatusOr<Message> LoadAs(absl::string_view text, absl::string_view file,
     if (!explained) errors.push_back(std::move(later));
   }
   if (warnings != nullptr) *warnings = std::move(findings.warnings);
-  if (errors.empty()) return message;
+  if (errors.empty()) return absl::OkStatus();
   std::stable_sort(errors.begin(), errors.end(), [](const auto& a, const auto& b) {
     // "too many errors" has no position and comes last.
     return std::make_tuple(a.reason == "too-many-errors", a.line, a.column) <
@@ -85,18 +84,38 @@ absl::StatusOr<Message> LoadAs(absl::string_view text, absl::string_view file,
   return api::Invalid(errors);
 }
 
-}  // namespace
+template <typename Message, typename Check>
+absl::StatusOr<Message> LoadAs(absl::string_view text, absl::string_view file,
+                               std::vector<api::Violation>* warnings, Check check) {
+  Message message;
+  yaml::DecodeResult decoded = yaml::Decode(text, file, message);
+  std::vector<api::Violation> header = CheckHeader(message, decoded.source, file);
+  if (!header.empty()) return api::Invalid(header);
+  // Without a tree (a syntax error, a limit) nothing more can be said.
+  if (!decoded.ok() && decoded.source.empty()) return api::Invalid(decoded.errors);
+  Findings findings = check(message, decoded.source);
+  absl::Status verdict = Verdict(std::move(decoded), std::move(findings), warnings);
+  if (!verdict.ok()) return verdict;
+  return message;
+}
 
-Findings Validate(const v1::MachineConfig& config, Stage stage, const yaml::SourceMap& source,
-                  absl::string_view file) {
-  Report report(source, file);
-  CheckAnnotations(config, stage, report);
+// The rules between fields.
+void CheckRules(const v1::MachineConfig& config, Stage stage, Report& report) {
   CheckMetadata(config, stage, report);
   CheckSystem(config, report);
   CheckNetwork(config, report);
   CheckStorage(config, report);
   CheckAudit(config, report);
   if (config.has_k3s()) CheckK3s(config, report);
+}
+
+}  // namespace
+
+Findings Validate(const v1::MachineConfig& config, Stage stage, const yaml::SourceMap& source,
+                  absl::string_view file) {
+  Report report(source, file);
+  CheckAnnotations(config, stage, report);
+  CheckRules(config, stage, report);
   return report.Take();
 }
 
@@ -121,6 +140,27 @@ absl::StatusOr<v1::MachineConfig> Load(absl::string_view text, absl::string_view
                                    [&](const auto& config, const auto& source) {
                                      return Validate(config, stage, source, file);
                                    });
+}
+
+absl::Status LoadBy(const OtherSchema& schema, absl::string_view text, absl::string_view file,
+                    Stage stage, google::protobuf::Message& message,
+                    std::vector<api::Violation>* warnings) {
+  yaml::DecodeResult decoded = yaml::Decode(text, file, message);
+  // What this program knows of it; the rest stays among the unknown fields.
+  v1::MachineConfig known;
+  known.ParsePartialFromString(message.SerializePartialAsString());
+  std::vector<api::Violation> header = CheckHeader(known, decoded.source, file);
+  if (!header.empty()) return api::Invalid(header);
+  if (!decoded.ok() && decoded.source.empty()) return api::Invalid(decoded.errors);
+  Report report(decoded.source, file);
+  CheckAnnotations(message, stage, report);
+  CheckRules(known, stage, report);
+  Findings findings = report.Take();
+  std::erase_if(findings.errors, [&](const api::Violation& error) {
+    return error.reason == "unknown-k3s-key" && schema.knows_k3s_key != nullptr &&
+           schema.knows_k3s_key(KeyInBrackets(error.path));
+  });
+  return Verdict(std::move(decoded), std::move(findings), warnings);
 }
 
 absl::StatusOr<v1::TrustPolicy> LoadTrustPolicy(absl::string_view text, absl::string_view file) {

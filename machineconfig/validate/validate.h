@@ -3,6 +3,7 @@
 // Reports everything at once, sorted by position. Pure, thread-safe.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "api/coded_status.h"
 #include "basalt/v1/machine_config.pb.h"
 #include "basalt/v1/trust.pb.h"
+#include "google/protobuf/message.h"
 #include "machineconfig/yaml/decode.h"
 
 namespace basalt::validate {
@@ -39,6 +41,16 @@ Findings Validate(const v1::Action& action, const yaml::SourceMap& source = {},
 absl::StatusOr<v1::MachineConfig> Load(absl::string_view text, absl::string_view file, Stage stage,
                                        std::vector<api::Violation>* warnings = nullptr);
 absl::StatusOr<v1::TrustPolicy> LoadTrustPolicy(absl::string_view text, absl::string_view file);
+
+// A machine config by the schema of another release (docs/source.h), into a `message` of it: its
+// fields and annotations are those of that release, the rules between fields those of this one.
+// With errors the message holds what could be read.
+struct OtherSchema {
+  std::function<bool(absl::string_view)> knows_k3s_key;
+};
+absl::Status LoadBy(const OtherSchema& schema, absl::string_view text, absl::string_view file,
+                    Stage stage, google::protobuf::Message& message,
+                    std::vector<api::Violation>* warnings = nullptr);
 
 // Of a document that was accepted earlier, perhaps by a release that had fewer rules: decoded, not
 // judged anew. A rule that a new release brings must not take away what a node runs and trusts.

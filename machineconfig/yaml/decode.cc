@@ -83,6 +83,22 @@ DecodeResult DecodeMapEntry(absl::string_view text, absl::string_view path,
   return result;
 }
 
+void DecodeNode(const Tree& tree, const Node& node, absl::string_view file, absl::string_view path,
+                const schema::FieldInfo& field, google::protobuf::Message& message,
+                DecodeResult& result) {
+  Decoder decoder(tree, file, schema::Describe(message.GetDescriptor()), result);
+  decoder.set_path(path);
+  decoder.Field(node, field, message);
+}
+
+void DecodeEntryNode(const Tree& tree, const Node& node, absl::string_view file,
+                     absl::string_view path, const schema::FieldInfo& field, absl::string_view key,
+                     google::protobuf::Message& message, DecodeResult& result) {
+  Decoder decoder(tree, file, schema::Describe(message.GetDescriptor()), result);
+  decoder.set_path(path);
+  decoder.MapValue(node, field, key, message);
+}
+
 Header PeekHeader(absl::string_view text) {
   Header header;
   std::vector<api::Violation> errors;

@@ -11,6 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "basalt/v1/machine_config.pb.h"
 #include "machineconfig/schema/k3s_keys.h"
+#include "machineconfig/schema/opaque.h"
 #include "machineconfig/yaml/scalar.h"
 #include "machineconfig/yaml/text_check.h"
 
@@ -434,17 +435,23 @@ void Decoder::MapValue(const Node& node, const FieldInfo& field, absl::string_vi
 void Decoder::Secret(const Node& node, Msg& message) {
   if (node.broken) return;
   if (!node.scalar()) return WrongType(node, "the text of a secret");
-  auto& secret = static_cast<v1::Secret&>(message);
+  v1::Secret secret;
   if (node.sealed) {
     secret.set_sealed(node.text);
   } else {
     secret.set_plain(node.text);
   }
+  schema::Write(secret, message);
 }
 
 void Decoder::ConfigValue(const Node& node, Msg& message) {
+  v1::ConfigValue value;
+  ConfigValue(node, value);
+  schema::Write(value, message);
+}
+
+void Decoder::ConfigValue(const Node& node, v1::ConfigValue& value) {
   if (node.broken) return;
-  auto& value = static_cast<v1::ConfigValue&>(message);
   if (node.sealed) {
     return Error(node, "tag", "this field is not a secret",
                  "the tag !sealed belongs to secrets alone");

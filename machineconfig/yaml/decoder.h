@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "basalt/v1/machine_config.pb.h"
 #include "google/protobuf/message.h"
 #include "machineconfig/schema/fields.h"
 #include "machineconfig/yaml/decode.h"
@@ -38,6 +39,7 @@ class Decoder {
   void Enum(const Node& node, const schema::FieldInfo& field, Msg& message);
   void Secret(const Node& node, Msg& secret);
   void ConfigValue(const Node& node, Msg& value);
+  void ConfigValue(const Node& node, v1::ConfigValue& value);
   // The text of the identifying field of a LIST_MAP element; empty when it cannot be read.
   absl::string_view PeekKey(const Node& element, const schema::FieldInfo& field) const;
 

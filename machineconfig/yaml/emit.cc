@@ -8,6 +8,7 @@
 #include "basalt/v1/machine_config.pb.h"
 #include "machineconfig/schema/fields.h"
 #include "machineconfig/schema/k3s_keys.h"
+#include "machineconfig/schema/opaque.h"
 #include "machineconfig/yaml/flow.h"
 
 namespace basalt::yaml {
@@ -17,6 +18,8 @@ using google::protobuf::Message;
 using google::protobuf::Reflection;
 using schema::FieldInfo;
 using schema::FieldKind;
+
+constexpr EmitOptions kInTheClear;
 
 // A literal block keeps these texts unchanged, and is easy on the eye. Everything unusual (a first
 // line that starts with a space, trailing blank lines, tabs or spaces alone in a line) is quoted.
@@ -45,47 +48,50 @@ class Emitter {
   // (behind "- ").
   void Fields(const Message& message, int indent, bool inline_first) {
     const schema::MessageInfo& info = schema::Describe(message.GetDescriptor());
-    const Reflection& r = *message.GetReflection();
     bool first = true;
     for (const FieldInfo& field : info.fields) {
-      const bool many = field.repeated || field.kind == FieldKind::kMap;
-      if (many ? r.FieldSize(message, field.field) == 0 : !r.HasField(message, field.field))
-        continue;
-      if (!many && Unset(message, field)) continue;
+      if (!IsPresent(message, field)) continue;
       if (!(first && inline_first)) out_.append(indent, ' ');
       first = false;
-      absl::StrAppend(&out_, field.name, ":");
-      if (field.kind == FieldKind::kMap) {
-        Map(message, field, indent + 2);
-      } else if (field.repeated) {
-        List(message, field, indent + 2);
-      } else {
-        Value(message, field, -1, indent, " ");
-      }
+      Field(message, field, indent);
     }
     if (first) absl::StrAppend(&out_, inline_first ? "{}\n" : "");
   }
 
- private:
-  // What only code can make: a Secret that holds nothing, an enum of 0. Absent in YAML.
-  static bool Unset(const Message& message, const FieldInfo& field) {
-    const Reflection& r = *message.GetReflection();
-    if (field.kind == FieldKind::kSecret) {
-      return static_cast<const v1::Secret&>(r.GetMessage(message, field.field)).value_case() ==
-             v1::Secret::VALUE_NOT_SET;
+  // "name: value" of a field that is present.
+  void Field(const Message& message, const FieldInfo& field, int indent) {
+    absl::StrAppend(&out_, field.name, ":");
+    if (field.kind == FieldKind::kMap) {
+      Map(message, field, indent + 2);
+    } else if (field.repeated) {
+      List(message, field, indent + 2);
+    } else {
+      Value(message, field, -1, indent, " ");
     }
-    return field.kind == FieldKind::kEnum && r.GetEnumValue(message, field.field) == 0;
   }
 
+  void Element(const Message& message, const FieldInfo& field, int index) {
+    out_ += "- ";
+    Value(message, field, index, 0, "");
+  }
+
+  void Entry(const Message& entry, const FieldInfo& field, int indent) {
+    const auto* type = field.field->message_type();
+    const Reflection& r = *entry.GetReflection();
+    const std::string key = r.GetString(entry, type->map_key());
+    absl::StrAppend(&out_, ScalarText(key), ":");
+    if (field.value_kind == FieldKind::kString) {
+      Text(r.GetString(entry, type->map_value()), indent, " ");
+    } else {
+      v1::ConfigValue scratch;
+      ConfigValue(key, schema::Read(r.GetMessage(entry, type->map_value()), scratch), indent);
+    }
+  }
+
+ private:
   static bool Empty(const Message& message) {
-    const schema::MessageInfo& info = schema::Describe(message.GetDescriptor());
-    const Reflection& r = *message.GetReflection();
-    for (const FieldInfo& field : info.fields) {
-      const bool many = field.repeated || field.kind == FieldKind::kMap;
-      if (many ? r.FieldSize(message, field.field) > 0
-               : r.HasField(message, field.field) && !Unset(message, field)) {
-        return false;
-      }
+    for (const FieldInfo& field : schema::Describe(message.GetDescriptor()).fields) {
+      if (IsPresent(message, field)) return false;
     }
     return true;
   }
@@ -122,9 +128,11 @@ class Emitter {
         return;
       }
       case FieldKind::kSecret: {
-        const auto& secret = static_cast<const v1::Secret&>(
-            index >= 0 ? r.GetRepeatedMessage(message, field.field, index)
-                       : r.GetMessage(message, field.field));
+        v1::Secret scratch;
+        const v1::Secret& secret =
+            schema::Read(index >= 0 ? r.GetRepeatedMessage(message, field.field, index)
+                                    : r.GetMessage(message, field.field),
+                         scratch);
         if (options_.redact) {
           absl::StrAppend(&out_, before, QuotedText(kRedacted), "\n");
         } else if (secret.value_case() == v1::Secret::kSealed) {
@@ -167,16 +175,8 @@ class Emitter {
     }
     out_ += '\n';
     for (const auto& [key, entry] : entries) {
-      const Reflection& er = *entry->GetReflection();
       out_.append(indent, ' ');
-      absl::StrAppend(&out_, ScalarText(key), ":");
-      if (field.value_kind == FieldKind::kString) {
-        Text(er.GetString(*entry, type->map_value()), indent, " ");
-      } else {
-        ConfigValue(key,
-                    static_cast<const v1::ConfigValue&>(er.GetMessage(*entry, type->map_value())),
-                    indent);
-      }
+      Entry(*entry, field, indent);
     }
   }
 
@@ -223,6 +223,39 @@ std::string Emit(const google::protobuf::Message& message, const EmitOptions& op
   emitter.Fields(message, 0, false);
   std::string out = emitter.Take();
   return out.empty() ? "{}\n" : out;
+}
+
+bool IsPresent(const Message& message, const FieldInfo& field) {
+  const Reflection& r = *message.GetReflection();
+  if (field.repeated || field.kind == FieldKind::kMap) {
+    return r.FieldSize(message, field.field) > 0;
+  }
+  if (!r.HasField(message, field.field)) return false;
+  // What only code can make: a Secret that holds nothing, an enum of 0.
+  if (field.kind == FieldKind::kSecret) {
+    v1::Secret scratch;
+    return schema::Read(r.GetMessage(message, field.field), scratch).value_case() !=
+           v1::Secret::VALUE_NOT_SET;
+  }
+  return field.kind != FieldKind::kEnum || r.GetEnumValue(message, field.field) != 0;
+}
+
+std::string EmitField(const Message& message, const FieldInfo& field) {
+  Emitter emitter(kInTheClear);
+  emitter.Field(message, field, 0);
+  return emitter.Take();
+}
+
+std::string EmitElement(const Message& message, const FieldInfo& field, int index) {
+  Emitter emitter(kInTheClear);
+  emitter.Element(message, field, index);
+  return emitter.Take();
+}
+
+std::string EmitEntry(const Message& entry, const FieldInfo& field) {
+  Emitter emitter(kInTheClear);
+  emitter.Entry(entry, field, 0);
+  return emitter.Take();
 }
 
 }  // namespace basalt::yaml

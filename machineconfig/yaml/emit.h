@@ -6,6 +6,7 @@
 #include <string>
 
 #include "google/protobuf/message.h"
+#include "machineconfig/schema/fields.h"
 
 namespace basalt::yaml {
 
@@ -14,5 +15,16 @@ struct EmitOptions {
 };
 
 std::string Emit(const google::protobuf::Message& message, const EmitOptions& options = {});
+
+// False for what `Emit` leaves out: empty lists, a Secret that holds nothing, an enum of 0.
+bool IsPresent(const google::protobuf::Message& message, const schema::FieldInfo& field);
+
+// The parts, for a file that is edited and not written anew; at the left margin, secrets as they
+// are. A field that is present: "name: value". Element `index` of a list: "- value". An entry of a
+// proto map: "key: value".
+std::string EmitField(const google::protobuf::Message& message, const schema::FieldInfo& field);
+std::string EmitElement(const google::protobuf::Message& message, const schema::FieldInfo& field,
+                        int index);
+std::string EmitEntry(const google::protobuf::Message& entry, const schema::FieldInfo& field);
 
 }  // namespace basalt::yaml

@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "basalt/v1/machine_config.pb.h"
+#include "machineconfig/schema/opaque.h"
 #include "machineconfig/yaml/scalar.h"
 
 namespace basalt::yaml {
@@ -60,7 +61,15 @@ std::string ConfigText(const v1::ConfigValue& value) {
   return "null";
 }
 
-std::string One(const Message& m, const FieldInfo& field, int index) {
+std::string SecretText(const Message& message, const FlowOptions& options) {
+  if (options.redact) return QuotedText(kRedacted);
+  v1::Secret scratch;
+  const v1::Secret& secret = schema::Read(message, scratch);
+  return secret.has_sealed() ? absl::StrCat("!sealed ", QuotedText(secret.sealed()))
+                             : ScalarText(secret.plain());
+}
+
+std::string One(const Message& m, const FieldInfo& field, int index, const FlowOptions& options) {
   const Reflection& r = *m.GetReflection();
   const FieldDescriptor* fd = field.field;
   const bool element = index >= 0;
@@ -85,12 +94,15 @@ std::string One(const Message& m, const FieldInfo& field, int index) {
           return absl::StrCat(element ? r.GetRepeatedInt64(m, fd, index) : r.GetInt64(m, fd));
       }
     case FieldKind::kSecret:
-      return QuotedText(kRedacted);
-    case FieldKind::kConfigValue:
-      return ConfigText(static_cast<const v1::ConfigValue&>(
-          element ? r.GetRepeatedMessage(m, fd, index) : r.GetMessage(m, fd)));
+      return SecretText(element ? r.GetRepeatedMessage(m, fd, index) : r.GetMessage(m, fd),
+                        options);
+    case FieldKind::kConfigValue: {
+      v1::ConfigValue scratch;
+      return ConfigText(schema::Read(
+          element ? r.GetRepeatedMessage(m, fd, index) : r.GetMessage(m, fd), scratch));
+    }
     case FieldKind::kMessage:
-      return FlowText(element ? r.GetRepeatedMessage(m, fd, index) : r.GetMessage(m, fd));
+      return FlowText(element ? r.GetRepeatedMessage(m, fd, index) : r.GetMessage(m, fd), options);
     case FieldKind::kMap:
     case FieldKind::kUnsupported:
       break;
@@ -106,10 +118,7 @@ std::string MapText(const Message& m, const FieldInfo& field) {
     const Message& entry = r.GetRepeatedMessage(m, field.field, i);
     const Reflection& er = *entry.GetReflection();
     const std::string key = er.GetString(entry, type->map_key());
-    entries[key] = field.value_kind == FieldKind::kConfigValue
-                       ? ConfigText(static_cast<const v1::ConfigValue&>(
-                             er.GetMessage(entry, type->map_value())))
-                       : ScalarText(er.GetString(entry, type->map_value()));
+    entries[key] = FlowEntryValue(entry, field);
   }
   std::vector<std::string> parts;
   for (const auto& [key, value] : entries)
@@ -150,27 +159,36 @@ std::string ScalarText(absl::string_view text) {
   return PlainIsSafe(text) ? std::string(text) : QuotedText(text);
 }
 
-std::string FlowText(const Message& message, const FieldInfo& field, int index) {
+std::string FlowEntryValue(const Message& entry, const FieldInfo& field) {
+  const Reflection& r = *entry.GetReflection();
+  const auto* value = field.field->message_type()->map_value();
+  if (field.value_kind != FieldKind::kConfigValue) return ScalarText(r.GetString(entry, value));
+  v1::ConfigValue scratch;
+  return ConfigText(schema::Read(r.GetMessage(entry, value), scratch));
+}
+
+std::string FlowText(const Message& message, const FieldInfo& field, int index,
+                     const FlowOptions& options) {
   const Reflection& r = *message.GetReflection();
-  if (index >= 0) return One(message, field, index);
+  if (index >= 0) return One(message, field, index, options);
   if (field.kind == FieldKind::kMap) return MapText(message, field);
   if (field.repeated) {
     std::vector<std::string> parts;
     for (int i = 0; i < r.FieldSize(message, field.field); ++i)
-      parts.push_back(One(message, field, i));
+      parts.push_back(One(message, field, i, options));
     return absl::StrCat("[", absl::StrJoin(parts, ", "), "]");
   }
-  return r.HasField(message, field.field) ? One(message, field, -1) : "";
+  return r.HasField(message, field.field) ? One(message, field, -1, options) : "";
 }
 
-std::string FlowText(const Message& message) {
+std::string FlowText(const Message& message, const FlowOptions& options) {
   const schema::MessageInfo& info = schema::Describe(message.GetDescriptor());
   const Reflection& r = *message.GetReflection();
   std::vector<std::string> parts;
   for (const FieldInfo& field : info.fields) {
     const bool many = field.repeated || field.kind == FieldKind::kMap;
     if (many ? r.FieldSize(message, field.field) == 0 : !r.HasField(message, field.field)) continue;
-    parts.push_back(absl::StrCat(field.name, ": ", FlowText(message, field)));
+    parts.push_back(absl::StrCat(field.name, ": ", FlowText(message, field, -1, options)));
   }
   return absl::StrCat("{", absl::StrJoin(parts, ", "), "}");
 }

@@ -17,11 +17,18 @@ std::string ScalarText(absl::string_view text);
 // Always in double quotes.
 std::string QuotedText(absl::string_view text);
 
+struct FlowOptions {
+  bool redact = true;  // false: for a file of the owner, never for eyes
+};
+
 // The value of a field (of element `index` when it is not negative): `server`, `[a, b]`,
-// `{site: lab}`. Secrets are "(redacted)". Empty when the field is absent.
+// `{site: lab}`. Secrets are "(redacted)" unless
+// the options say otherwise. Empty when the field is absent.
 std::string FlowText(const google::protobuf::Message& message, const schema::FieldInfo& field,
-                     int index = -1);
+                     int index = -1, const FlowOptions& options = {});
+// The value of one entry of a proto map, without its key.
+std::string FlowEntryValue(const google::protobuf::Message& entry, const schema::FieldInfo& field);
 // A whole message as a flow map.
-std::string FlowText(const google::protobuf::Message& message);
+std::string FlowText(const google::protobuf::Message& message, const FlowOptions& options = {});
 
 }  // namespace basalt::yaml

@@ -14,6 +14,7 @@
 #include "basalt/v1/machine_config.pb.h"
 #include "basalt/v1/node_service.pb.h"
 #include "basalt/v1/resource_service.pb.h"
+#include "basalt/v1/schema_service.pb.h"
 
 namespace basalt::engine {
 
@@ -57,6 +58,8 @@ class NodeApi {
   virtual ~NodeApi() = default;
 
   virtual v1::HelloReply Hello(const Caller& caller) = 0;
+  // What may stand in a document for this node.
+  virtual v1::GetSchemaReply GetSchema() = 0;
   virtual absl::StatusOr<v1::GetReply> Get(const v1::GetRequest& request) = 0;
   virtual absl::StatusOr<v1::ListReply> List(const v1::ListRequest& request) = 0;
   virtual absl::StatusOr<v1::HistoryReply> History(const v1::HistoryRequest& request) = 0;

@@ -40,6 +40,7 @@ class NodeImpl : public Node {
   absl::StatusOr<v1::GetReply> Get(const v1::GetRequest& request) override;
   absl::StatusOr<v1::ListReply> List(const v1::ListRequest& request) override;
   absl::StatusOr<v1::HistoryReply> History(const v1::HistoryRequest& request) override;
+  v1::GetSchemaReply GetSchema() override;
   absl::StatusOr<v1::GetConfigReply> GetConfig(const v1::GetConfigRequest& request) override;
   void Plan(const Caller& caller, v1::PlanRequest request, Reply<v1::PlanReply> reply) override;
   void Apply(const Caller& caller, v1::ApplyRequest request,

@@ -6,6 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "api/coded_status.h"
+#include "machineconfig/docs/source.h"
 #include "machineconfig/schema/resolve.h"
 #include "machineconfig/validate/validate.h"
 #include "machineconfig/yaml/emit.h"
@@ -68,6 +69,12 @@ absl::StatusOr<v1::HistoryReply> NodeImpl::History(const v1::HistoryRequest& req
   if (limit > 0 && limit < reply.generations_size()) {
     reply.mutable_generations()->DeleteSubrange(limit, reply.generations_size() - limit);
   }
+  return reply;
+}
+
+v1::GetSchemaReply NodeImpl::GetSchema() {
+  v1::GetSchemaReply reply;
+  *reply.mutable_schema() = docs::Serve(deps_.version);
   return reply;
 }
 

@@ -92,8 +92,10 @@ absl::StatusOr<std::unique_ptr<Endpoint>> Endpoint::Start(const ServerOptions& o
       grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, credentials);
   out->node_service_ = MakeNodeService(gate, api);
   out->resource_service_ = MakeResourceService(gate, api);
+  out->schema_service_ = MakeSchemaService(gate, api);
   builder.RegisterService(out->node_service_.get());
   builder.RegisterService(out->resource_service_.get());
+  builder.RegisterService(out->schema_service_.get());
   out->server_ = builder.BuildAndStart();
   if (out->server_ == nullptr) {
     return api::Coded(absl::StatusCode::kInternal, "tls-setup", "gRPC does not start a server");

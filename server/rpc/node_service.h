@@ -17,6 +17,7 @@ namespace basalt::rpc {
 // `gate` and `api` outlive the service. The services of several servers may share them.
 std::unique_ptr<grpc::Service> MakeNodeService(Gate& gate, engine::NodeApi& api);
 std::unique_ptr<grpc::Service> MakeResourceService(Gate& gate, engine::NodeApi& api);
+std::unique_ptr<grpc::Service> MakeSchemaService(Gate& gate, engine::NodeApi& api);
 
 // May `caller` have this planned? An unsigned source shows what the node holds: that needs
 // `reader`. Pure.

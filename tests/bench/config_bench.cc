@@ -3,6 +3,7 @@
 // the writing of a ready one.
 #include <benchmark/benchmark.h>
 
+#include <iostream>
 #include <sstream>
 #include <string>
 
@@ -136,4 +137,13 @@ BENCHMARK(BM_JsonSchema);
 
 }  // namespace
 
-BENCHMARK_MAIN();
+// With --print-config it only writes the file, for benches of processes.
+int main(int argc, char** argv) {
+  if (argc == 2 && std::string(argv[1]) == "--print-config") {
+    std::cout << Config();
+    return 0;
+  }
+  benchmark::Initialize(&argc, argv);
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}

@@ -15,6 +15,8 @@ title() { printf '\n== %s\n' "$*"; }
 
 title "Decode and validate 10 KB, beside yaml-cpp's own event pass; the JSON Schema, beside its writing"
 medians bench_config
+title "nodectl validate as a process on 10 KB, beside other readers of YAML"
+bash "$here/validate.sh" "$build"
 title "Verify a document in each scheme, beside raw Ed25519; sign 5,000 files, beside hashing them and beside a signature each"
 medians bench_sign
 title "Seal and open a secret, beside raw X25519 and ChaCha20-Poly1305"

@@ -10,3 +10,4 @@ basalt_fuzz(secret_edit_fuzz SOURCES secret_edit_fuzz.cc DEPS client_documents
   CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/secret_edit)
 basalt_fuzz(cluster_secrets_fuzz SOURCES cluster_secrets_fuzz.cc DEPS client_documents
   CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/cluster_secrets)
+basalt_fuzz(patch_fuzz SOURCES patch_fuzz.cc DEPS merge CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/patch)

@@ -70,6 +70,7 @@ const std::map<std::string, std::string>& ExpectedAccess() {
       {"NodeService/Kubeconfig", "admin"},
       {"ResourceService/Get", "reader auditor operator admin"},
       {"ResourceService/List", "reader auditor operator admin"},
+      {"SchemaService/GetSchema", "deliver reader auditor operator admin"},
       {"NodeService/Nothing", ""},
   };
   return *table;

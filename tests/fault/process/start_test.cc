@@ -16,6 +16,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "machineconfig/docs/field_doc.h"
 #include "tests/fault/process/process_fixture.h"
 #include "tests/support/process/await.h"
 
@@ -180,6 +181,23 @@ TEST(Endpoint, TheOneThatWasPickedIsKeptThroughConfigsThatMoveTheApi) {
   expect_at(moved);
   apply(3, "");
   expect_at(picked);
+}
+
+TEST(Schema, ANodeServesTheSchemaOfItsReleaseToWhoeverMayDeliverToIt) {
+  NodeProcess node(TheOwner());
+  ASSERT_TRUE(node.Start().ok());
+  const auto served = (*node.Connect())->GetSchema();
+  ASSERT_TRUE(served.ok()) << served.status();
+  v1::ServedSchema own = docs::Serve(served->release());
+  EXPECT_FALSE(served->release().empty());
+  EXPECT_EQ(served->descriptors(), own.descriptors());
+  EXPECT_EQ(served->comments_size(), own.comments_size());
+  EXPECT_EQ(served->k3s_keys_size(), own.k3s_keys_size());
+  const auto source = docs::Read(*served);
+  ASSERT_TRUE(source.ok()) << source.status();
+  const auto doc = docs::Explain("k3s.role", **source);
+  ASSERT_TRUE(doc.ok()) << doc.status();
+  EXPECT_EQ(doc->description, docs::Explain("k3s.role")->description);
 }
 
 }  // namespace

@@ -228,6 +228,19 @@ absl::StatusOr<v1::HistoryReply> FakeNodeApi::History(const v1::HistoryRequest& 
   return reply;
 }
 
+void FakeNodeApi::ServeSchema(v1::ServedSchema schema) {
+  absl::MutexLock lock(&mu_);
+  schema_ = std::move(schema);
+}
+
+v1::GetSchemaReply FakeNodeApi::GetSchema() {
+  Note("GetSchema", {}).IgnoreError();
+  absl::MutexLock lock(&mu_);
+  v1::GetSchemaReply reply;
+  *reply.mutable_schema() = schema_;
+  return reply;
+}
+
 absl::StatusOr<v1::GetConfigReply> FakeNodeApi::GetConfig(const v1::GetConfigRequest& request) {
   if (absl::Status s = Note("GetConfig", {}); !s.ok()) return s;
   absl::MutexLock lock(&mu_);

@@ -59,7 +59,11 @@ class FakeNodeApi : public engine::NodeApi {
   size_t watchers() const;
   int64_t active_generation() const;
 
+  // Serves `schema` instead of its own: a node of another release.
+  void ServeSchema(v1::ServedSchema schema);
+
   // --- NodeApi
+  v1::GetSchemaReply GetSchema() override;
   v1::HelloReply Hello(const engine::Caller& caller) override;
   absl::StatusOr<v1::GetReply> Get(const v1::GetRequest& request) override;
   absl::StatusOr<v1::ListReply> List(const v1::ListRequest& request) override;
@@ -112,6 +116,7 @@ class FakeNodeApi : public engine::NodeApi {
   std::vector<std::shared_ptr<engine::ApplyWatcher>> watchers_ ABSL_GUARDED_BY(mu_);
   std::string pending_ ABSL_GUARDED_BY(mu_);             // payload of the apply under way
   std::deque<Stored> generations_ ABSL_GUARDED_BY(mu_);  // newest first
+  v1::ServedSchema schema_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, std::string> logs_ ABSL_GUARDED_BY(mu_);
   std::map<std::pair<std::string, std::string>, v1::Resource> resources_ ABSL_GUARDED_BY(mu_);
   uint64_t apply_connection_ ABSL_GUARDED_BY(mu_) = 0;

@@ -53,6 +53,7 @@ class FakeClient : public NodeClient {
   absl::StatusOr<v1::HelloReply> Hello(absl::Duration) override {
     return absl::UnimplementedError("");
   }
+  absl::StatusOr<v1::ServedSchema> GetSchema() override { return absl::UnimplementedError(""); }
   absl::StatusOr<v1::PlanReply> Plan(const v1::PlanRequest&, absl::Duration) override {
     return absl::UnimplementedError("");
   }

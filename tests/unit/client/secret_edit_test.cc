@@ -43,7 +43,7 @@ TEST(SecretEdit, LeavesNoPartOfAnOldValueBehindAndKeepsItsComment) {
       {"token: s3cr3t#s3cr3t # keep", " # keep"},
       {"token: \"s3cr3t #s3cr3t\"", ""},
       {"token: \"s3cr3t \\\" #s3cr3t\" # keep", " # keep"},
-      {"token: 's3cr3t '' #s3cr3t'  # keep", " # keep"},
+      {"token: 's3cr3t '' #s3cr3t'  # keep", "  # keep"},
       {"token: 's3cr3t\n    #s3cr3t'", ""},
       {"token: \"s3cr3t\n\n    # s3cr3t\"", ""},
       {"token:\n    s3cr3t", ""},
@@ -72,10 +72,10 @@ TEST(SecretEdit, TwiceIsTheSame) {
   EXPECT_EQ(Edited(once), once);
 }
 
-TEST(SecretEdit, AddsBehindTheLastFieldOfItsSection) {
+TEST(SecretEdit, AddsInTheOrderOfTheSchema) {
   EXPECT_EQ(Edited("k3s:\n    role: server\n    tlsSans:\n    - a\n    - b\n\n# next\napi: {}\n"),
-            "k3s:\n    role: server\n    tlsSans:\n    - a\n    - b\n    token: " +
-                Sealed("      ") + "\n# next\napi: {}\n");
+            "k3s:\n    role: server\n    token: " + Sealed("      ") +
+                "    tlsSans:\n    - a\n    - b\n\n# next\napi: {}\n");
   EXPECT_EQ(Edited("k3s:\n  role: server"), "k3s:\n  role: server\n  token: " + Sealed("    "));
   EXPECT_EQ(
       Edited("k3s:\n  datastore:\n    endpoint: x\n  role: server\n", "k3s.datastore.key"),
@@ -95,12 +95,12 @@ TEST(SecretEdit, ElementsOfListsAreFoundByName) {
             head + "      - name: ghcr.io\n        password: old\n      - password: " +
                 Sealed(pad) + "        name: docker.io\n");
   EXPECT_EQ(Edited(before, "k3s.registries.configs[docker.io].token"),
-            before + "        token: " + Sealed(pad));
+            head + "      - name: ghcr.io\n        password: old\n      - password: s3cr3t\n" +
+                "        token: " + Sealed(pad) + "        name: docker.io\n");
 }
 
 TEST(SecretEdit, WhatCannotBeEditedIsLeftAloneAndTheLinesToPasteAreNamed) {
-  for (const char* text : {"k3s: {token: x}\n", "k3s: {\n  token: x\n}\n", "k3s: {role: server}\n",
-                           "api: {}\n", "k3s:\n  \"token\": x\n"}) {
+  for (const char* text : {"? k3s\n: token: x\n", "api: {}\n"}) {
     auto after = EditSecret(text, "f", "k3s.token", kText);
     EXPECT_EQ(api::Reason(after.status()), "cannot-edit") << text;
     EXPECT_THAT(api::Hint(after.status()),
@@ -109,6 +109,14 @@ TEST(SecretEdit, WhatCannotBeEditedIsLeftAloneAndTheLinesToPasteAreNamed) {
   auto missing =
       EditSecret("k3s:\n  role: server\n", "f", "k3s.registries.configs[x].password", kText);
   EXPECT_EQ(api::Reason(missing.status()), "cannot-edit");
+}
+
+TEST(SecretEdit, FlowStyleAndQuotedNamesAreEditedAsTheyStand) {
+  const std::string sealed = "!sealed \"-----BEGIN-----\\nYWdl\\n-----END-----\\n\"";
+  EXPECT_EQ(Edited("k3s: {token: x}  # it\n"), "k3s: {token: " + sealed + "}  # it\n");
+  EXPECT_EQ(Edited("k3s: {\n  role: server\n}\n"),
+            "k3s: {\n  role: server, token: " + sealed + "\n}\n");
+  EXPECT_EQ(Edited("k3s:\n  \"token\": x\n"), "k3s:\n  \"token\": " + Sealed("    "));
 }
 
 TEST(SecretEdit, PathThatIsNoSecretIsRefusedWithTheNearest) {

@@ -30,9 +30,9 @@ TEST(K3sPin, RewritesOnlyItsLines) {
   EXPECT_EQ(
       *after,
       "# mine\napiVersion: basalt/v1\nkind: MachineConfig\nk3s:\n  role: server  # the first\n"
-      "  version: v1.31.0+k3s1 # pinned\n\n  # where from\n  artifacts:\n    arm64:\n      urls:\n"
-      "        - https://h/k3s-arm64\n      sha256: \"" +
-          std::string(64, 'a') + "\"\n\n  # tokens\n  agentToken: x\n# end\n");
+      "  version: v1.31.0+k3s1  # pinned\n\n  # where from\n  artifacts:\n    arm64:\n      urls:\n"
+      "        - https://h/k3s-arm64\n      sha256: " +
+          std::string(64, 'a') + "\n\n  # tokens\n  agentToken: x\n# end\n");
 }
 
 TEST(K3sPin, TwiceIsTheSame) {
@@ -52,10 +52,19 @@ TEST(K3sPin, AddsWhatIsNotThereAndDropsTheExample) {
   EXPECT_THAT(*after, Not(HasSubstr("# artifacts")));
 }
 
-TEST(K3sPin, FlowStyleIsLeftAloneAndTheLinesToPasteAreNamed) {
-  auto after = EditK3sPin("k3s: {role: server}\n", "f", Pin());
+TEST(K3sPin, FlowStyleStaysFlowStyle) {
+  auto after = EditK3sPin("k3s: {role: server}  # one line\n", "f", Pin());
+  ASSERT_TRUE(after.ok()) << after.status();
+  EXPECT_EQ(*after,
+            "k3s: {role: server, version: v1.31.0+k3s1, artifacts: {arm64: {urls: "
+            "[https://h/k3s-arm64], sha256: " +
+                std::string(64, 'a') + "}}}  # one line\n");
+}
+
+TEST(K3sPin, AStyleThatNobodyEditsIsLeftAloneAndTheLinesToPasteAreNamed) {
+  auto after = EditK3sPin("? k3s\n: {role: server}\n", "f", Pin());
   EXPECT_EQ(api::Reason(after.status()), "cannot-edit");
-  EXPECT_THAT(api::Hint(after.status()), HasSubstr("sha256: \"aaaa"));
+  EXPECT_THAT(api::Hint(after.status()), HasSubstr("version: v1.31.0+k3s1"));
 }
 
 }  // namespace
