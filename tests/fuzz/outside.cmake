@@ -8,3 +8,5 @@ basalt_fuzz(client_fuzz SOURCES client_fuzz.cc DEPS client_context merge
   CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/client)
 basalt_fuzz(secret_edit_fuzz SOURCES secret_edit_fuzz.cc DEPS client_documents
   CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/secret_edit)
+basalt_fuzz(image_fuzz SOURCES image_fuzz.cc DEPS image_recipe image_formats image_boot basalt::absl
+  CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/image)

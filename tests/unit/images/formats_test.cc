@@ -47,9 +47,9 @@ TEST(Verity, TheSlotSaysWhichRootItHolds) {
 }
 
 TEST(Verity, U4_EveryBlockCounts) {
-  std::string good = Blocks(260);
+  std::string good = Blocks(140);
   Digest hash = AppendVerity(good, "salt")->root_hash;
-  for (size_t block = 0; block < 260; ++block) {
+  for (size_t block = 0; block < 140; ++block) {
     std::string bad = good;
     bad[block * boot::kBlockSize + block] ^= 1;
     EXPECT_NE(AppendVerity(bad, "salt")->root_hash, hash) << block;
@@ -217,6 +217,28 @@ TEST(Elf, WhatIsCutIsNeverReadBeyondItsEnd) {
     (void)ReadElf(absl::string_view(head).substr(0, size));
   EXPECT_FALSE(ReadElf("").ok());
   EXPECT_FALSE(ReadElf("\177ELF").ok());
+}
+
+TEST(Elf, U10_TheBuildIdIsOfWhatIsLeftAfterStripping) {
+  std::ifstream file("/proc/self/exe", std::ios::binary);
+  std::stringstream stream;
+  stream << file.rdbuf();
+  const std::string original = stream.str();
+  std::string once = original;
+  RenewBuildId(once);
+  EXPECT_NE(once, original);
+  EXPECT_EQ(once.size(), original.size());
+  std::string twice = once;
+  RenewBuildId(twice);
+  EXPECT_EQ(twice, once) << "the old id does not go into the new one";
+  std::string changed = original;
+  changed.back() ^= 1;
+  RenewBuildId(changed);
+  changed.back() ^= 1;
+  EXPECT_NE(changed, once);
+  std::string text = "no program";
+  RenewBuildId(text);
+  EXPECT_EQ(text, "no program");
 }
 
 TEST(Elf, ASignatureIsAtTheVeryEndOfAModule) {

@@ -27,11 +27,14 @@ Node Link(const std::string& target) {
   return {.type = Node::Type::kLink, .mode = 0777, .content = target, .from = "recipe", .why = "w"};
 }
 
-std::string Self() {
-  std::ifstream file("/proc/self/exe", std::ios::binary);
-  std::stringstream bytes;
-  bytes << file.rdbuf();
-  return bytes.str();
+const std::string& Self() {
+  static const std::string* bytes = [] {
+    std::ifstream file("/proc/self/exe", std::ios::binary);
+    std::stringstream text;
+    text << file.rdbuf();
+    return new std::string(text.str());
+  }();
+  return *bytes;
 }
 
 uint16_t Machine() { return ReadElf(Self())->machine; }
@@ -39,7 +42,7 @@ uint16_t Machine() { return ReadElf(Self())->machine; }
 // This very program with all that it needs by name, so that only the fault under test is left.
 Tree WithProgram(const std::string& path, unsigned mode = 0755) {
   Tree tree;
-  std::string self = Self();
+  const std::string& self = Self();
   ElfFacts elf = *ReadElf(self);
   EXPECT_TRUE(AddNode(tree, path, File(self, mode)).ok());
   for (const std::string& library : elf.needed)
