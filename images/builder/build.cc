@@ -152,7 +152,7 @@ class Build {
         HexEncode(absl::string_view(reinterpret_cast<const char*>(id.data()), id.size()));
     std::string uuid = absl::StrCat(hex.substr(0, 8), "-", hex.substr(8, 4), "-", hex.substr(12, 4),
                                     "-", hex.substr(16, 4), "-", hex.substr(20));
-    auto made = tools_.Run({"mkfs.erofs", "--quiet", "-zlz4hc", "-C131072", "-Eztailpacking", "-U",
+    auto made = tools_.Run({"mkfs.erofs", "--quiet", "-zlz4hc", "-C262144", "-Eztailpacking", "-U",
                             uuid, absl::StrCat("-T", absl::ToUnixSeconds(o_.time)), "--all-root",
                             file, work_ + "/root"});
     if (!made.ok()) return made.status();

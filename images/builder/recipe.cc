@@ -126,12 +126,13 @@ class Reader {
   }
 
   absl::Status TakePath(const Line& line, Kind kind) {
-    if (line.words.size() != (kind == Kind::kDirectory ? 2u : 3u)) {
+    if (line.words.size() != (kind == Kind::kDirectory ? 2u : kind == Kind::kPlugins ? 4u : 3u)) {
       return line.Bad(absl::StrCat("`", line.words[0], "` does not take that many words"));
     }
     Entry e{.kind = kind, .path = line.words[1], .why = line.why};
     if (!GoodPath(e.path)) return line.Bad(absl::StrCat("not a clean absolute path: ", e.path));
-    if (line.words.size() == 3) e.source = line.words[2];
+    if (line.words.size() > 2) e.source = line.words[2];
+    if (kind == Kind::kPlugins) e.names = absl::StrSplit(line.words[3], ',');
     if (!paths_.insert(e.path).second) return line.Bad(absl::StrCat(e.path, " is there already"));
     recipe_.entries.push_back(e);
     return absl::OkStatus();

@@ -10,13 +10,11 @@
 //   directory PATH                 # why    an empty one: mount points
 //   link PATH TARGET               # why
 //   program PATH SOURCE            # why    and with it every library that it needs
-//   plugins PATH SOURCE            # why    all libraries in a directory of a package
-//   file PATH SOURCE               # why
-//   generated PATH WHAT            # why    os-release, image-info, module-list, authorities
-//   early-module NAME              # why    needed to reach the root: in the initramfs too
-//   module NAME                    # why
-//   argument WORD                  # why    of the kernel's command line
-//   partition NAME MIB             # why    in the order of the disk
+//   plugins PATH SOURCE NAMES      # why    libraries (a,b,c: without .so) in a directory of a
+//   package file PATH SOURCE               # why generated PATH WHAT            # why os-release,
+//   image-info, module-list, authorities early-module NAME              # why    needed to reach
+//   the root: in the initramfs too module NAME                    # why argument WORD # why    of
+//   the kernel's command line partition NAME MIB             # why    in the order of the disk
 //   budget BYTES                   # why    most that root file system, tree and kernel may take
 //
 // SOURCE: build:PROGRAM of our own build, recipe:FILE, or PACKAGE:/PATH. `@triplet@` in a path
@@ -38,7 +36,8 @@ enum class Kind { kDirectory, kLink, kProgram, kPlugins, kFile, kGenerated };
 struct Entry {
   Kind kind = Kind::kFile;
   std::string path;
-  std::string source;  // of a link its target
+  std::string source;              // of a link its target
+  std::vector<std::string> names;  // of plugins
   std::string why;
 };
 

@@ -129,16 +129,10 @@ class Assembler {
   }
 
   absl::Status TakePlugins(const Entry& entry) {
-    std::pair<std::string, std::string> parts =
-        absl::StrSplit(entry.source, absl::MaxSplits(':', 1));
-    absl::StatusOr<std::vector<std::string>> names =
-        sources_.packages.List(parts.first, parts.second);
-    if (!names.ok()) return names.status();
-    for (const std::string& name : *names) {
-      if (!absl::EndsWith(name, ".so")) continue;
+    for (const std::string& name : entry.names) {
       Entry one{.kind = Kind::kProgram,
-                .path = absl::StrCat(entry.path, "/", name),
-                .source = absl::StrCat(entry.source, "/", name),
+                .path = absl::StrCat(entry.path, "/", name, ".so"),
+                .source = absl::StrCat(entry.source, "/", name, ".so"),
                 .why = entry.why};
       if (absl::Status s = Take(one); !s.ok()) return s;
       tree_[one.path].mode = 0644;

@@ -55,6 +55,7 @@ TEST(Recipe, ErrorsNameFileAndLine) {
   EXPECT_THAT(ErrorOf("program /usr/bin/p pkg:/p\n"), HasSubstr("x.profile:6: says no ` # why`"));
   EXPECT_THAT(ErrorOf("progam /usr/bin/p pkg:/p # w\n"), HasSubstr("x.profile:6"));
   EXPECT_THAT(ErrorOf("program usr/bin/p pkg:/p # w\n"), HasSubstr("clean absolute path"));
+  EXPECT_THAT(ErrorOf("plugins /usr/lib/p pkg:/p # w\n"), HasSubstr("that many words"));
   EXPECT_THAT(ErrorOf("file /a/../b pkg:/p # w\n"), HasSubstr("clean absolute path"));
   EXPECT_THAT(ErrorOf("file /a pkg:/p # w\nfile /a pkg:/q # w\n"),
               HasSubstr("x.profile:7: /a is there already"));
