@@ -26,6 +26,7 @@ constexpr char kInit[] = "/usr/bin/noded-init";
 constexpr long kPatienceMs = 30000;
 constexpr long kStepMs = 20;
 constexpr size_t kLongestPath = 256;
+constexpr size_t kSlotLabel = 6;  // "SLOT-A"
 
 template <size_t N>
 struct Buffer {
@@ -212,7 +213,7 @@ void MountRoot(const RootSpec& spec, const Slot& slot) {
     Wait(kStepMs);
   }
   MountRoot(spec, slot);
-  Say(Literal("<5>"), Literal("verified root from "), {slot.label, sizeof(char) * 6});
+  Say(Literal("<5>"), Literal("verified root from "), {slot.label, kSlotLabel});
   SwitchRoot();
 }
 

@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "images/builder/recipe.h"
 #include "machineconfig/sign/keys.h"
 
 namespace basalt::image {
@@ -31,9 +32,13 @@ struct BuildResult {
   uint64_t slot_size = 0, kernel_size = 0;
 };
 
-// Reasons: those of the steps; over-budget, faults (the image would break a promise), stale-lock
-// (recipe and lock name different packages).
+// Reasons: those of the steps; over-budget, faults (the image would break a promise), no-licence,
+// stale-lock (recipe and lock name different packages).
 absl::StatusOr<BuildResult> BuildImage(const BuildOptions& options);
+
+// Reads files of a recipe, and no others.
+ReadRecipeFile RecipeDirectory(const std::string& directory);
+std::string LockPath(const BuildOptions& options);
 
 // Writes PROFILE.lock anew from what the archive has now.
 absl::Status UpdateLock(const BuildOptions& options);

@@ -4,8 +4,10 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "absl/strings/str_cat.h"
 #include "images/builder/build.h"
 #include "images/builder/host.h"
+#include "machineconfig/sign/document.h"
 
 namespace {
 
@@ -27,6 +29,11 @@ int Make(BuildOptions options, const Files& files) {
   if (!files.trust.empty()) {
     absl::StatusOr<std::string> trust = basalt::image::ReadWhole(files.trust);
     if (!trust.ok()) return Fail(trust.status());
+    // A node would refuse another file at its first boot, where that is harder to see.
+    if (auto chain = basalt::sign::ChainFromJson(*trust); !chain.ok()) {
+      return Fail(absl::InvalidArgumentError(
+          absl::StrCat(files.trust, " is no trust policy: ", chain.status().message())));
+    }
     options.trust = *trust;
   }
   absl::StatusOr<basalt::sign::PrivateKey> key = absl::NotFoundError("");

@@ -4,18 +4,20 @@
 //
 //   include FILE
 //   architecture amd64 | arm64
-//   kernel PACKAGE                 # why    a package that depends on the newest kernel
-//   stub PACKAGE                   # why    where the EFI stub and the boot loader come from
-//   package NAME                   # why    what programs, files and their libraries come from
-//   directory PATH                 # why    an empty one: mount points
-//   link PATH TARGET               # why
-//   program PATH SOURCE            # why    and with it every library that it needs
-//   plugins PATH SOURCE NAMES      # why    libraries (a,b,c: without .so) in a directory of a
-//   package file PATH SOURCE               # why generated PATH WHAT            # why os-release,
-//   image-info, module-list, authorities early-module NAME              # why    needed to reach
-//   the root: in the initramfs too module NAME                    # why argument WORD # why    of
-//   the kernel's command line partition NAME MIB             # why    in the order of the disk
-//   budget BYTES                   # why    most that root file system, tree and kernel may take
+//   kernel PACKAGE               # why   a package that depends on the newest kernel
+//   stub PACKAGE                 # why   where the EFI stub and the boot loader come from
+//   package NAME                 # why   what programs, files and their libraries come from
+//   directory PATH               # why   an empty one: mount points
+//   link PATH TARGET             # why
+//   program PATH SOURCE          # why   and with it every library that it needs
+//   plugins PATH SOURCE NAMES    # why   libraries of a directory of a package: a,b,c without .so
+//   file PATH SOURCE             # why
+//   generated PATH WHAT          # why   os-release, image-info, module-list, authorities
+//   early-module NAME            # why   to reach the root: in the initramfs instead of the root
+//   module NAME                  # why
+//   argument WORD                # why   of the kernel's command line
+//   partition NAME MIB           # why   in the order of the disk
+//   budget BYTES                 # why   most that file system, tree and kernel image may take
 //
 // SOURCE: build:PROGRAM of our own build, recipe:FILE, or PACKAGE:/PATH. `@triplet@` in a path
 // stands for x86_64-linux-gnu or aarch64-linux-gnu.

@@ -24,7 +24,7 @@ std::string Identifier(absl::string_view name) {
 // A package URL: version and name percent-encoded where the archive's characters need it.
 std::string Purl(const LockedPackage& p) {
   auto encode = [](absl::string_view text) {
-    return absl::StrReplaceAll(text, {{"+", "%2B"}, {":", "%3A"}, {"~", "~"}});
+    return absl::StrReplaceAll(text, {{"+", "%2B"}, {":", "%3A"}});
   };
   return absl::StrCat("pkg:deb/debian/", encode(p.name), "@", encode(p.version),
                       "?arch=", p.architecture, "&distro=bookworm");
