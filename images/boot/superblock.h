@@ -9,8 +9,8 @@
 
 namespace basalt::boot {
 
-// Little-endian, as are all machines that we build for.
-struct [[gnu::packed]] Superblock {
+// Little-endian, as are all machines that we build for; every field lies where it would anyway.
+struct Superblock {
   char signature[8];  // "verity\0\0"
   uint32_t version;   // 1
   uint32_t hash_type;
