@@ -183,6 +183,13 @@ void MountRoot(const RootSpec& spec, const Slot& slot) {
   if (e < 0) Fatal(Literal("cannot mount the root"), {}, e);
 }
 
+// An address that is computed when it is needed: a table of addresses in the data would have to be
+// relocated first.
+const char* At(const char* text) {
+  __asm__("" : "+r"(text));
+  return text;
+}
+
 [[noreturn]] void SwitchRoot() {
   if (Mount("/dev", "/root/dev", nullptr, MS_MOVE) < 0 ||
       Mount("/proc", "/root/proc", nullptr, MS_MOVE) < 0 ||
@@ -191,9 +198,8 @@ void MountRoot(const RootSpec& spec, const Slot& slot) {
       Call(__NR_chdir, "/") < 0) {
     Fatal(Literal("cannot change to the root"));
   }
-  // On the stack: tables of pointers in the data would be relocations.
-  const char* arguments[] = {kInit, "--pid1", nullptr};
-  const char* environment[] = {"PATH=/usr/bin", "HOME=/", "TERM=linux", nullptr};
+  const char* arguments[] = {At(kInit), At("--pid1"), nullptr};
+  const char* environment[] = {At("PATH=/usr/bin"), At("HOME=/"), At("TERM=linux"), nullptr};
   long e = Call(__NR_execve, Address(kInit), Address(arguments), Address(environment));
   Fatal(Literal("cannot run /usr/bin/noded-init"), {}, e);
 }

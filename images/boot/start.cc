@@ -3,17 +3,18 @@
 // wherever the kernel puts it.
 #include <stddef.h>
 
-extern "C" {
-
-__attribute__((noreturn, used)) void BasaltBootMain();
-
-__attribute__((naked, noreturn, used)) void _start() {
+// Not a function: GCC would put its own instructions before ours on arm64.
 #if defined(__x86_64__)
-  __asm__("xor %ebp, %ebp\n and $-16, %rsp\n call BasaltBootMain\n ud2");
+__asm__(
+    ".text\n.globl _start\n.type _start, @function\n"
+    "_start: xor %ebp, %ebp\n and $-16, %rsp\n call BasaltBootMain\n ud2\n");
 #elif defined(__aarch64__)
-  __asm__("mov x29, xzr\n mov x30, xzr\n bl BasaltBootMain\n brk #1");
+__asm__(
+    ".text\n.globl _start\n.type _start, %function\n"
+    "_start: mov x29, xzr\n mov x30, xzr\n bl BasaltBootMain\n brk #1\n");
 #endif
-}
+
+extern "C" {
 
 void* memcpy(void* to, const void* from, size_t size) {
   for (size_t i = 0; i < size; ++i) {
