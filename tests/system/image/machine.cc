@@ -1,0 +1,91 @@
+#include "tests/system/image/machine.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+
+extern char** environ;
+
+namespace basalt::testing {
+
+Machine::Machine(const std::string& disk, const std::string& scratch, bool restarts) {
+  std::string variables = absl::StrCat(scratch, "/variables.fd");
+  std::filesystem::copy_file("/usr/share/OVMF/OVMF_VARS_4M.fd", variables,
+                             std::filesystem::copy_options::overwrite_existing);
+  std::vector<std::string> argv = {
+      "qemu-system-x86_64",
+      "-nodefaults",
+      "-no-user-config",
+      "-display",
+      "none",
+      "-accel",
+      "tcg,thread=multi",
+      "-machine",
+      "q35",
+      "-m",
+      "512",
+      "-smp",
+      "1",
+      "-nic",
+      "none",
+      "-serial",
+      "stdio",
+      "-drive",
+      "if=pflash,unit=0,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd",
+      "-drive",
+      absl::StrCat("if=pflash,unit=1,format=raw,file=", variables),
+      "-drive",
+      absl::StrCat("file=", disk, ",format=raw,if=none,id=disk,cache=unsafe"),
+      "-device",
+      "virtio-blk-pci,drive=disk,bootindex=1"};
+  if (!restarts) argv.push_back("-no-reboot");
+  std::vector<char*> args;
+  for (std::string& a : argv) args.push_back(a.data());
+  args.push_back(nullptr);
+  int serial[2];
+  if (pipe2(serial, O_CLOEXEC) != 0) return;
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&actions, serial[1], 1);
+  if (posix_spawnp(&pid_, args[0], &actions, nullptr, args.data(), environ) != 0) pid_ = -1;
+  posix_spawn_file_actions_destroy(&actions);
+  close(serial[1]);
+  serial_ = serial[0];
+}
+
+Machine::~Machine() {
+  if (pid_ > 0) {
+    kill(pid_, SIGKILL);  // not reaped yet, so the pid is still its own
+    waitpid(pid_, nullptr, 0);
+  }
+  if (serial_ >= 0) close(serial_);
+}
+
+bool Machine::Await(const std::vector<std::string>& texts, absl::Duration patience) {
+  absl::Time deadline = absl::Now() + patience;
+  while (true) {
+    for (const std::string& text : texts) {
+      if (absl::StrContains(console_, text)) return true;
+    }
+    int64_t left = absl::ToInt64Milliseconds(deadline - absl::Now());
+    pollfd fd = {serial_, POLLIN, 0};
+    if (left <= 0 || poll(&fd, 1, static_cast<int>(left)) <= 0) return false;
+    char buffer[4096];
+    ssize_t got = read(serial_, buffer, sizeof buffer);
+    if (got <= 0) return false;  // it ended
+    console_.append(buffer, static_cast<size_t>(got));
+  }
+}
+
+}  // namespace basalt::testing

@@ -1,0 +1,34 @@
+// A virtual machine without KVM: OVMF, one virtio disk, no network, its serial console. Each has
+// its own variables of the firmware; it ends with its object, by its pid.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+
+namespace basalt::testing {
+
+class Machine {
+ public:
+  // `disk` is a raw file and is written to. With `restarts` a machine that restarts does so, else
+  // it ends.
+  Machine(const std::string& disk, const std::string& scratch, bool restarts = false);
+  ~Machine();
+  Machine(const Machine&) = delete;
+  Machine& operator=(const Machine&) = delete;
+
+  // Reads the console until one of `texts` is in it, the machine ends, or the time is over. True
+  // when one is there.
+  bool Await(const std::vector<std::string>& texts, absl::Duration patience);
+  const std::string& console() const { return console_; }
+
+ private:
+  pid_t pid_ = -1;
+  int serial_ = -1;
+  std::string console_;
+};
+
+}  // namespace basalt::testing
