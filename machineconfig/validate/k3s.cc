@@ -104,6 +104,7 @@ void CheckK3s(const v1::MachineConfig& config, Report& report) {
   CheckK3sPorts(facts, report);
   CheckK3sFlannel(facts, report);
   CheckK3sNode(facts, report);
+  CheckK3sHealth(facts, report);
   CheckK3sEnv(facts, report);
   CheckK3sComponents(facts, report);
   CheckK3sHardening(facts, report);

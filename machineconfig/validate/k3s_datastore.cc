@@ -169,6 +169,11 @@ void CheckK3sDatastore(const K3sFacts& facts, Report& report) {
     CheckEtcdKeys(facts, report);
   }
   CheckSplitRoles(facts, report);
+  if (facts.etcd && facts.On("etcd-expose-metrics")) {
+    report.Warning(ConfigPath("etcd-expose-metrics"), "insecure",
+                   "whoever reaches port 2381 of the node reads etcd's metrics",
+                   "close the port to all but the collector");
+  }
   if (facts.Has("kine-tls") && facts.etcd) {
     report.Warning(ConfigPath("kine-tls"), "ignored", "embedded etcd needs no kine", "remove it");
   }

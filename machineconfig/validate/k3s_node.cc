@@ -10,6 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "machineconfig/format/time.h"
 #include "machineconfig/schema/fields.h"
 #include "machineconfig/validate/k3s_rules.h"
 
@@ -199,6 +200,19 @@ void CheckK3sNode(const K3sFacts& facts, Report& report) {
   }
   CheckLabels(node, report);
   CheckTaints(node, report);
+}
+
+void CheckK3sHealth(const K3sFacts& facts, Report& report) {
+  const v1::K3sHealth& health = facts.k3s.health();
+  const auto readyz = format::ParseDuration(health.has_readyz() ? health.readyz() : "120s");
+  const auto node_ready =
+      format::ParseDuration(health.has_node_ready() ? health.node_ready() : "300s");
+  if (facts.server && readyz.ok() && node_ready.ok() && *node_ready < *readyz) {
+    report.Warning(health.has_node_ready() ? "k3s.health.nodeReady" : "k3s.health.readyz",
+                   "likely-mistake",
+                   "a node is Ready only after its server answers /readyz, which may take longer",
+                   "nodeReady is at least readyz");
+  }
 }
 
 void CheckK3sEnv(const K3sFacts& facts, Report& report) {

@@ -71,6 +71,7 @@ void CheckK3sPorts(const K3sFacts& facts, Report& report);
 void CheckK3sFlannel(const K3sFacts& facts, Report& report);
 // k3s_node.cc
 void CheckK3sNode(const K3sFacts& facts, Report& report);
+void CheckK3sHealth(const K3sFacts& facts, Report& report);
 void CheckK3sEnv(const K3sFacts& facts, Report& report);
 // k3s_components.cc
 void CheckK3sComponents(const K3sFacts& facts, Report& report);
