@@ -120,10 +120,10 @@ std::string FishValue(absl::string_view verb, absl::string_view flag) {
   }
   if (flag == "--set") return " -x -a '(nodectl __paths 2>/dev/null)'";
   if (output || flag == "--output-format") return " -x -a 'table wide json yaml name'";
-  if ((flag == "-f" && verb != "logs") || flag == "--file" || flag == "--key" ||
-      flag == "-p" ||
-      flag == "--patch-file" || flag == "--schema" || flag == "--to" || flag == "--public-key" || flag == "--root-key" ||
-      flag == "--old-key" || flag == "--new-key" || flag == "--new-public-key") {
+  if ((flag == "-f" && verb != "logs") || flag == "--file" || flag == "--key" || flag == "-p" ||
+      flag == "--patch-file" || flag == "--schema" || flag == "--to" || flag == "--public-key" ||
+      flag == "--root-key" || flag == "--old-key" || flag == "--new-key" ||
+      flag == "--new-public-key") {
     return " -r";
   }
   return "";

@@ -190,10 +190,10 @@ absl::StatusOr<int> RunGenConfig(Session& session, const GenConfigOptions& optio
   if (!config.ok()) return config.status();
   const bool has_artifacts = config->k3s().has_artifacts();
   // The editor's line only where it leads somewhere: a broken one is marked in every file.
-  const std::string text = absl::StrCat(
-      EditorLine(options.schema, options.output_file),
-      WithNextFields(
-          Commented(yaml::Emit(*config), has_artifacts, schema::HasSealedSecrets(*config)), *config));
+  const std::string text = absl::StrCat(EditorLine(options.schema, options.output_file),
+                                        WithNextFields(Commented(yaml::Emit(*config), has_artifacts,
+                                                                 schema::HasSealedSecrets(*config)),
+                                                       *config));
   if (options.output_file.empty() || options.output_file == "-") {
     MakeOutputPrivate(io);
     io.out << text;

@@ -33,10 +33,9 @@ absl::StatusOr<Comparison> WithNode(Session& session, const v1::MachineConfig& c
                                     const Reached& reached,
                                     const std::vector<std::string>& identity_files) {
   const std::string& name = config.metadata().name();
-  absl::StatusOr<v1::PlanReply> plan =
-      PlanSource(session, *reached.client, *reached.hello,
-                 {absl::StrCat(name, ".yaml"), yaml::Emit(config), false}, config, kPlan,
-                 identity_files);
+  absl::StatusOr<v1::PlanReply> plan = PlanSource(
+      session, *reached.client, *reached.hello,
+      {absl::StrCat(name, ".yaml"), yaml::Emit(config), false}, config, kPlan, identity_files);
   if (!plan.ok()) return plan.status();
   Comparison out{.plan = *std::move(plan)};
   out.with_something = reached.hello->state() == "configured";

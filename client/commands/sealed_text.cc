@@ -8,8 +8,9 @@
 #include "api/coded_status.h"
 #include "client/commands/inputs.h"
 #include "client/commands/sealing.h"
-#include "machineconfig/schema/secrets.h"
 #include "machineconfig/merge/rewrite.h"
+#include "machineconfig/schema/secrets.h"
+#include "machineconfig/seal/config.h"
 #include "machineconfig/seal/field.h"
 #include "machineconfig/yaml/decode.h"
 #include "machineconfig/yaml/layout.h"
@@ -54,8 +55,8 @@ class Values {
 
 std::map<std::string, v1::Secret> SecretsOf(v1::MachineConfig config) {
   std::map<std::string, v1::Secret> out;
-  schema::VisitSecrets(config,
-               [&](const std::string& path, v1::Secret& secret) { out.emplace(path, secret); });
+  schema::VisitSecrets(
+      config, [&](const std::string& path, v1::Secret& secret) { out.emplace(path, secret); });
   return out;
 }
 
@@ -76,8 +77,8 @@ absl::StatusOr<OpenedText> OpenText(const std::string& text, const std::string& 
   schema::VisitSecrets(opened, [&](const std::string& path, v1::Secret& secret) {
     if (!secret.has_sealed()) return;
     absl::StatusOr<seal::SecretBytes> value =
-        seal::OpenField(FieldOf(config, path), secret.sealed(), identities);
-    const absl::Status status = value.ok() ? CheckSecretValue(value->view()) : value.status();
+        seal::OpenField(seal::FieldOf(config, path), secret.sealed(), identities);
+    const absl::Status status = value.ok() ? seal::CheckValue(value->view()) : value.status();
     if (status.ok()) {
       out.values.emplace(path, value->view());
       return secret.set_plain(std::string(value->view()));
@@ -133,10 +134,11 @@ absl::StatusOr<std::string> SealText(
       }
       recipients = *std::move(loaded);
     }
-    absl::Status good = CheckSecretValue(secret.plain());
+    absl::Status good = seal::CheckValue(secret.plain());
     absl::StatusOr<std::string> armored =
-        good.ok() ? seal::SealField(FieldOf(config, path), secret.plain(), *recipients, RandomBytes)
-                  : absl::StatusOr<std::string>(good);
+        good.ok()
+            ? seal::SealField(seal::FieldOf(config, path), secret.plain(), *recipients, RandomBytes)
+            : absl::StatusOr<std::string>(good);
     if (!armored.ok()) {
       failed = At(armored.status(), file, path);
       return;

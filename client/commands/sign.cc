@@ -170,18 +170,19 @@ absl::StatusOr<int> SignInputs(Session& session, const SignOptions& options,
   for (Input& input : inputs) {
     if (IsPolicyOrAction(input)) {
       if (for_set) {
-        return Usage("one-at-a-time",
-                     absl::StrCat(input.file, " is no machine config, and a set holds nothing else"),
-                     "sign it alone: nodectl sign -f FILE");
+        return Usage(
+            "one-at-a-time",
+            absl::StrCat(input.file, " is no machine config, and a set holds nothing else"),
+            "sign it alone: nodectl sign -f FILE");
       }
       if (absl::Status s = SignPolicyOrAction(session, input, options); !s.ok()) return s;
       continue;
     }
     Reached reached;
     const bool as_it_is = input.is_envelope || !options.attach.empty();
-    absl::StatusOr<SignedConfig> made =
-        as_it_is ? TakeAsItIs(session, input, options, for_set)
-                 : Complete(session, input, options, patience, reached);
+    absl::StatusOr<SignedConfig> made = as_it_is
+                                            ? TakeAsItIs(session, input, options, for_set)
+                                            : Complete(session, input, options, patience, reached);
     if (!made.ok() && for_set && !api::Violations(made.status()).empty()) {
       // The mistakes of all files at once, and nothing is signed.
       const std::vector<api::Violation> found = api::Violations(made.status());
