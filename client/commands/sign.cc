@@ -191,6 +191,11 @@ absl::StatusOr<int> SignInputs(Session& session, const SignOptions& options,
     }
     if (!made.ok()) return made.status();
     const std::string name = made->config.metadata().name();
+    if (!for_set) {
+      for (const std::string& line : made->filled_in) io.err << "  filled in " << line << "\n";
+    } else if (!made->filled_in.empty()) {
+      io.err << "  " << name << ": filled in " << absl::StrJoin(made->filled_in, ", ") << "\n";
+    }
     if (!options.payload_only && wrong.empty() && UsesKeys(options)) {
       if (as_it_is) {
         absl::StatusOr<const Inventory*> inventory = session.inventory();
@@ -201,13 +206,9 @@ absl::StatusOr<int> SignInputs(Session& session, const SignOptions& options,
       if (absl::Status sure = Show(session, options, *made, reached); !sure.ok()) return sure;
     }
     if (for_set) {
-      if (!made->filled_in.empty()) {
-        io.err << "  " << name << ": filled in " << absl::StrJoin(made->filled_in, ", ") << "\n";
-      }
       items.push_back({input.file, input.is_envelope, *std::move(made)});
       continue;
     }
-    for (const std::string& line : made->filled_in) io.err << "  filled in " << line << "\n";
     if (options.payload_only) {
       absl::Status written = WriteOut(io, options.output_file, made->document.payload());
       if (!written.ok()) return written;

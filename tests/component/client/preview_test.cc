@@ -15,14 +15,9 @@ using ::testing::Not;
 
 class Preview : public NodectlFixture {
  protected:
-  void PinOffline() {
-    ASSERT_EQ(Run({"pin", "n1", "--node", "127.0.0.1:1", "--fingerprint", std::string(64, 'a')})
-                  .exit_code,
-              0);
-  }
+  void PinOffline() { ASSERT_EQ(PinAway().exit_code, 0); }
   Ran Sign(const std::string& file, const std::vector<std::string>& more = {}) {
-    std::vector<std::string> words = {"sign", "-f",           file, "--allow-plaintext",
-                                      "-o",   Path("n1.json")};
+    std::vector<std::string> words = {"sign", "-f", file, "-o", Path("n1.json")};
     words.insert(words.end(), more.begin(), more.end());
     return Run(words);
   }
@@ -52,7 +47,7 @@ TEST_F(Preview, WithoutTheNodeTheLastSignedFileIsTheMeasureAndSaid) {
 
 TEST_F(Preview, TheDocumentOnStandardOutputIsNothingElse) {
   PinOffline();
-  Ran ran = Run({"sign", "-f", WriteConfig(), "--allow-plaintext"});
+  Ran ran = Run({"sign", "-f", WriteConfig()});
   ASSERT_EQ(ran.exit_code, 0) << ran.err;
   EXPECT_TRUE(sign::FromDsseJson(ran.out).ok()) << ran.out;
 }
@@ -77,7 +72,7 @@ TEST_F(Preview, ANodeThatAnswersIsTheMeasure) {
   const std::string file = WriteConfig();
   Ran fresh = Sign(file);
   EXPECT_THAT(fresh.err, HasSubstr("n1, compared with n1 as it is now: without a config"));
-  ASSERT_EQ(Run({"apply", "-f", file, "--allow-plaintext"}).exit_code, 0);
+  ASSERT_EQ(Run({"apply", "-f", file}).exit_code, 0);
   Ran configured = Sign(file);
   EXPECT_EQ(configured.exit_code, 0) << configured.err;
   EXPECT_THAT(configured.err, HasSubstr("compared with what n1 runs now: generation "));
@@ -87,7 +82,7 @@ TEST_F(Preview, WhoMayOnlyDeliverIsShownTheLastSignedFile) {
   StartNode(/*configured=*/true);
   PinNode();
   const std::string file = WriteConfig();
-  ASSERT_EQ(Run({"apply", "-f", file, "--allow-plaintext"}).exit_code, 0);
+  ASSERT_EQ(Run({"apply", "-f", file}).exit_code, 0);
   api_.FailNext("Plan", api::Coded(absl::StatusCode::kPermissionDenied, "role-missing",
                                    "needs the role reader"));
   Ran ran = Sign(file);

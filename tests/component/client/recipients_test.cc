@@ -185,18 +185,6 @@ TEST_F(Recipients, S7_ADocumentInTheClearIsRefusedUnderAPolicyThatForbidsIt) {
   }
 }
 
-// A key of K3s's own that has no field of a type that can be sealed.
-TEST_F(Recipients, WhatCannotBeSealedIsNamed) {
-  PinNode();
-  const std::string file = WriteConfig();
-  Write(file, Read(file) + "  config:\n    vpn-auth: name=tailscale,joinKey=0123456789\n");
-  Ran refused = Run({"sign", "-f", file});
-  EXPECT_EQ(refused.exit_code, 1);
-  EXPECT_THAT(refused.err, HasSubstr("plaintext-forbidden"));
-  EXPECT_THAT(refused.err, HasSubstr("k3s.config[vpn-auth]"));
-  EXPECT_THAT(refused.err, Not(HasSubstr("joinKey")));
-}
-
 TEST_F(Recipients, APlanWithoutTheIdentityLeavesThemSealedAndSaysSo) {
   PinNode();
   const std::string file = WriteConfig();

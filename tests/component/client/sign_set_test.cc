@@ -25,11 +25,12 @@ class SignSet : public NodectlFixture {
   void SetUp() override {
     NodectlFixture::SetUp();
     std::filesystem::create_directory(Path("nodes"));
-    const std::string first = Read(WriteConfig());
+    const std::string first = Read(WriteConfig("n1.yaml", /*plain=*/true));
     for (int i = 1; i <= 3; ++i) {
       const std::string name = absl::StrCat("n", i);
       Ran pin = Run({"pin", name, "--node", absl::StrCat("127.0.0.1:", i), "--fingerprint",
-                     std::string(64, static_cast<char>('0' + i))});
+                     std::string(64, static_cast<char>('0' + i)), "--recipient",
+                     sealing_.recipient().Text()});
       ASSERT_EQ(pin.exit_code, 0) << pin.err;
       Write(Source(name), absl::StrReplaceAll(first, {{"name: n1", "name: " + name}}));
     }
@@ -37,8 +38,7 @@ class SignSet : public NodectlFixture {
 
   std::string Source(const std::string& name) { return Path("nodes/" + name + ".yaml"); }
   Ran Sign(const std::vector<std::string>& more = {}) {
-    std::vector<std::string> words = {
-        "sign", "-f", Path("nodes"), "-o", Path("signed") + "/", "--allow-plaintext"};
+    std::vector<std::string> words = {"sign", "-f", Path("nodes"), "-o", Path("signed") + "/"};
     words.insert(words.end(), more.begin(), more.end());
     return Run(words);
   }
@@ -130,11 +130,11 @@ TEST_F(SignSet, TheMistakesOfAllFilesAreSaidAndNothingIsSigned) {
 }
 
 TEST_F(SignSet, WhatCannotBeOneSetIsRefusedByName) {
-  EXPECT_THAT(Run({"sign", "-f", Path("nodes"), "--allow-plaintext"}).err,
+  EXPECT_THAT(Run({"sign", "-f", Path("nodes")}).err,
               AllOf(HasSubstr("output-needed"), HasSubstr("DIRECTORY/")));
-  EXPECT_THAT(Run({"sign", "-f", Path("nodes"), "--allow-plaintext", "-o", Path("one.json")}).err,
+  EXPECT_THAT(Run({"sign", "-f", Path("nodes"), "-o", Path("one.json")}).err,
               HasSubstr("output-needed"));
-  Ran same = Run({"sign", "-f", Path("nodes"), "--allow-plaintext", "-o", Path("nodes")});
+  Ran same = Run({"sign", "-f", Path("nodes"), "-o", Path("nodes")});
   EXPECT_THAT(same.err, HasSubstr("same-directory"));
   Write(Path("nodes/again.yaml"), Read(Source("n2")));
   EXPECT_THAT(Sign().err, AllOf(HasSubstr("two-for-one-node"), HasSubstr("n2.yaml")));
@@ -145,7 +145,7 @@ TEST_F(SignSet, WhatCannotBeOneSetIsRefusedByName) {
 }
 
 TEST_F(SignSet, OneFileIntoADirectoryIsSignedAlone) {
-  Ran made = Run({"sign", "-f", Source("n2"), "--allow-plaintext", "-o", Path("signed") + "/"});
+  Ran made = Run({"sign", "-f", Source("n2"), "-o", Path("signed") + "/"});
   ASSERT_EQ(made.exit_code, 0) << made.err;
   EXPECT_FALSE(Signed("n2").has_set_proof());
   EXPECT_THAT(Run({"verify", "-f", Path("signed")}).out, Not(HasSubstr("of set")));
@@ -189,13 +189,10 @@ TEST_F(SignSet, ASignatureOnOneOfThemSaysThatTheOthersLackIt) {
 TEST_F(SignSet, TwoSetsOfSignedFilesGetASignatureEach) {
   Trust(alice_.public_key(), 1);
   Write(Path("alice.key"), alice_.Pem());
-  ASSERT_EQ(Run({"sign", "-f", Source("n1"), "-f", Source("n2"), "--allow-plaintext", "-o",
-                 Path("signed") + "/"})
-                .exit_code,
-            0);
   ASSERT_EQ(
-      Run({"sign", "-f", Source("n3"), "--allow-plaintext", "-o", Path("signed") + "/"}).exit_code,
+      Run({"sign", "-f", Source("n1"), "-f", Source("n2"), "-o", Path("signed") + "/"}).exit_code,
       0);
+  ASSERT_EQ(Run({"sign", "-f", Source("n3"), "-o", Path("signed") + "/"}).exit_code, 0);
   Ran ran =
       Run({"sign", "-f", Path("signed"), "--key", Path("alice.key"), "-o", Path("signed") + "/"});
   ASSERT_EQ(ran.exit_code, 0) << ran.err;
@@ -206,9 +203,7 @@ TEST_F(SignSet, TwoSetsOfSignedFilesGetASignatureEach) {
 
 TEST_F(SignSet, TwoFilesOfOneNameInTwoDirectoriesDoNotOverwriteEachOther) {
   for (const char* name : {"n1", "n2"}) {
-    ASSERT_EQ(
-        Run({"sign", "-f", Source(name), "--allow-plaintext", "-o", Path(name) + "/"}).exit_code,
-        0);
+    ASSERT_EQ(Run({"sign", "-f", Source(name), "-o", Path(name) + "/"}).exit_code, 0);
     std::filesystem::rename(Path(absl::StrCat(name, "/", name, ".json")),
                             Path(absl::StrCat(name, "/node.json")));
   }
