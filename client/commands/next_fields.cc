@@ -40,6 +40,15 @@ constexpr Next kNext[] = {
     {"k3s", "config", "{kubelet-arg: [max-pods=150]}", For::kAgent},
 };
 
+// Sections of the machine itself, whole; behind everything else.
+constexpr absl::string_view kMachine[][2] = {
+    {"system", "{time: {servers: [{address: time.cloudflare.com, nts: true}]}}"},
+    {"network",
+     "{interfaces: [{name: eth0, addresses: [192.168.1.10/24], routes: [{to: default, via: "
+     "192.168.1.1}]}]}"},
+    {"storage", "{volumes: [{name: longhorn, disk: {type: nvme}, path: /var/lib/longhorn}]}"},
+};
+
 bool IsThere(const v1::MachineConfig& config, const Next& next) {
   const schema::FieldInfo* section = schema::Describe(config.GetDescriptor()).Find(next.section);
   if (section == nullptr || !yaml::IsPresent(config, *section)) return true;  // nowhere to put it
@@ -54,8 +63,8 @@ std::string Words(const Next& next) {
   return doc.ok() ? doc->description : "";
 }
 
-// Broken at spaces; each line behind "  # ".
-std::string Comment(absl::string_view text) {
+// Broken at spaces; each line behind `before`.
+std::string Comment(absl::string_view text, absl::string_view before = "  # ") {
   constexpr size_t kWidth = 96;
   std::string out, line;
   for (absl::string_view word : absl::StrSplit(text, ' ', absl::SkipEmpty())) {
@@ -63,7 +72,7 @@ std::string Comment(absl::string_view text) {
       absl::StrAppend(&out, line, "\n");
       line.clear();
     }
-    absl::StrAppend(&line, line.empty() ? "  # " : " ", word);
+    absl::StrAppend(&line, line.empty() ? before : " ", word);
   }
   return line.empty() ? out : absl::StrCat(out, line, "\n");
 }
@@ -77,6 +86,22 @@ std::string Suggestions(const v1::MachineConfig& config, absl::string_view secti
     absl::StrAppend(&out, Comment(Words(next)), "  #", next.field, ": ", next.value, "\n");
   }
   return out;
+}
+
+std::string MachineSections(const v1::MachineConfig& config) {
+  std::string out;
+  for (const auto& [section, value] : kMachine) {
+    const schema::FieldInfo* field = schema::Describe(config.GetDescriptor()).Find(section);
+    if (field == nullptr || yaml::IsPresent(config, *field)) continue;
+    const auto doc = docs::Explain(section);
+    absl::StrAppend(&out, doc.ok() ? Comment(doc->description, "# ") : "", "#", section, ": ",
+                    value, "\n");
+  }
+  if (out.empty()) return out;
+  return absl::StrCat(
+      "\n# The machine itself: `nodectl explain network` and so on. A node on the sandbox platform "
+      "shows\n# these sections in its plan and refuses them.\n",
+      out);
 }
 
 bool BeginsSection(absl::string_view line) {
@@ -105,7 +130,7 @@ std::string WithNextFields(absl::string_view text, const v1::MachineConfig& conf
     section = std::string(lines[i].substr(0, lines[i].find(':')));
   }
   end_section(lines.size());
-  return out;
+  return out + MachineSections(config);
 }
 
 }  // namespace basalt::client

@@ -200,6 +200,21 @@ TEST_F(LostKeys, NodeIdentity_LostTheMachineIsANewOneAndIsPinnedAnew) {
   Good({"apply", "-f", Path("more.yaml")});
 }
 
+TEST_F(LostKeys, NodeSealingKey_LostItIsPinnedAnewAndTheConfigSealedAgain) {
+  StartOwned();
+  const std::string file = WriteConfig();
+  Good({"sign", "-f", file, "-o", Path("old.json")});
+  Good({"plan", "-f", Path("old.json")});
+  node_->Stop();
+  ASSERT_EQ(unlink(node_->Path("state/sealing.key").c_str()), 0);
+  ASSERT_TRUE(node_->Start().ok());
+  Good({"pin", "n1", "--node", node_->endpoint(), "--fingerprint", node_->fingerprint(), "--yes"});
+  EXPECT_THAT(Run({"plan", "-f", Path("old.json")}).err,
+              HasSubstr("it is sealed to keys that this node does not have"));
+  Good({"sign", "-f", file, "-o", Path("new.json")});
+  Good({"plan", "-f", Path("new.json")});
+}
+
 TEST_F(LostKeys, ServerToken_LostItStandsInTheSignedCopy) {
   ASSERT_EQ(PinAway().exit_code, 0);
   const std::string file = WriteConfig();
