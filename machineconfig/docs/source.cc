@@ -27,6 +27,7 @@ using schema::K3sKeyType;
 
 constexpr int kMaxFiles = 64;
 constexpr int kMaxShownFields = 20000;
+constexpr size_t kMaxDepth = 32;  // as YAML
 constexpr int kMaxKeys = 4096;
 
 constexpr std::pair<absl::string_view, K3sKeyType> kTypes[] = {{"bool", K3sKeyType::kBool},
@@ -76,6 +77,7 @@ absl::Status CheckMessage(const Descriptor& message, std::vector<const Descripto
   if (std::find(above.begin(), above.end(), &message) != above.end()) {
     return Bad(absl::StrCat(message.full_name(), " contains itself"));
   }
+  if (above.size() >= kMaxDepth) return Bad("it is nested too deeply");
   above.push_back(&message);
   for (int i = 0; i < message.field_count(); ++i) {
     const FieldDescriptor& field = *message.field(i);
@@ -115,6 +117,7 @@ absl::Status CheckMessage(const Descriptor& message, std::vector<const Descripto
 struct Registry {
   absl::Mutex mu;
   std::map<const DescriptorPool*, const Source*> of ABSL_GUARDED_BY(mu);
+  std::vector<std::unique_ptr<const v1::ServedSchema>> texts ABSL_GUARDED_BY(mu);
 };
 Registry& TheRegistry() {
   static auto* const registry = new Registry;
@@ -225,7 +228,7 @@ absl::StatusOr<const Source*> Read(const v1::ServedSchema& served) {
   }
   for (const auto& [name, text] : served.comments()) source->comments.emplace(name, text);
   // Keys are views: of texts that live as long as the process.
-  auto* const kept = new v1::ServedSchema(served);
+  auto kept = std::make_unique<v1::ServedSchema>(served);
   for (const v1::ServedK3sKey& key : kept->k3s_keys()) {
     source->k3s_keys.push_back(
         {.name = key.name(),
@@ -244,6 +247,7 @@ absl::StatusOr<const Source*> Read(const v1::ServedSchema& served) {
   Registry& registry = TheRegistry();
   absl::MutexLock lock(&registry.mu);
   registry.of.emplace(pool.release(), out);
+  registry.texts.push_back(std::move(kept));
   return out;
 }
 
