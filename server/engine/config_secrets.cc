@@ -73,9 +73,12 @@ v1::MachineConfig WithSecretsOf(v1::MachineConfig source, const v1::MachineConfi
   });
   schema::CleanseSecrets(from);
   schema::VisitSecrets(source, [&](const std::string& path, v1::Secret& secret) {
-    if (!secret.has_sealed()) return;
     auto it = known.find(path);
-    secret.set_plain(it == known.end() ? "(sealed)" : it->second);
+    if (it != known.end()) {
+      secret.set_plain(it->second);
+    } else if (secret.has_sealed()) {
+      secret.set_plain("(sealed)");
+    }
   });
   return source;
 }

@@ -30,7 +30,8 @@ std::string OpenAccepted(v1::MachineConfig& config, const trust::SealingKey& key
 // such a config.
 absl::Status CheckOpened(const v1::MachineConfig* config);
 
-// For the plan of a source that nobody opened: each sealed secret is taken to be what runs.
+// For the plan of an unsigned source: each secret that both have is taken to be what runs, also one
+// in the clear. Whoever may only read could guess at secrets otherwise: by the steps of the plan.
 v1::MachineConfig WithSecretsOf(v1::MachineConfig source, const v1::MachineConfig& running);
 
 }  // namespace basalt::engine

@@ -61,6 +61,11 @@ void ControllerSet::CancelPrepare() {
 }
 
 void ControllerSet::Execute(ConfigPtr to, Done done) {
+  constexpr size_t kRemembered = 8;  // more than the ring of an output outlives
+  if (to != nullptr && (executed_.empty() || executed_.back() != to)) {
+    executed_.push_back(to);
+    if (executed_.size() > kRemembered) executed_.pop_front();
+  }
   executes_.push_back({std::move(to), std::move(done)});
   if (!executing_) RunNextExecute();
 }

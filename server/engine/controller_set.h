@@ -31,6 +31,9 @@ class ControllerSet {
   // Of each controller in turn; stops at the first that fails.
   void Erase(Done done);
 
+  // What was made true lately, the newest last: services may have written of its secrets.
+  const std::deque<ConfigPtr>& executed() const { return executed_; }
+
   std::vector<Condition> Observe() const;
   absl::Duration Deadline(const v1::MachineConfig& to, const std::string& condition) const;
   std::vector<v1::Resource> Resources() const;
@@ -53,6 +56,7 @@ class ControllerSet {
   bool preparing_ = false;
   std::deque<Job> executes_;  // the front one runs
   bool executing_ = false;
+  std::deque<ConfigPtr> executed_;
 };
 
 }  // namespace basalt::engine

@@ -125,6 +125,8 @@ absl::StatusOr<NodeApi::LogChunk> NodeImpl::ReadLog(const std::string& service, 
   absl::StatusOr<std::string> ring = deps_.supervisor.Output(service, kRing, &end);
   if (!ring.ok()) return ring.status();
   uint64_t start = end - std::min<uint64_t>(end, ring->size());
+  // The output outlives the config under which it was written: a revert, a new password.
+  for (const ConfigPtr& earlier : controllers_.executed()) Mask(*ring, earlier.get());
   Mask(*ring, state_->committed_config());
   Mask(*ring, machine_->config_in_force());
   Mask(*ring, machine_->pending() == nullptr ? nullptr : machine_->pending()->target->config.get());

@@ -86,6 +86,17 @@ void SetDatastore(const v1::K3s& k3s, const NodeFacts& facts, FlatYaml* yaml,
   if (store.has_key()) file("datastore-keyfile", "client.key", store.key());
 }
 
+// What a typed field says wins over the same name in k3s.env: it stands behind it.
+void KeepLast(std::vector<std::string>& env) {
+  std::map<std::string, std::string> last;
+  for (const std::string& variable : env) {
+    const size_t equals = variable.find('=');
+    last[variable.substr(0, equals)] = variable.substr(equals + 1);
+  }
+  env.clear();
+  for (const auto& [name, value] : last) env.push_back(absl::StrCat(name, "=", value));
+}
+
 // Keys go by environment, as K3s takes them from there too: config.yaml is for everybody to read
 // who debugs.
 void SetS3(const v1::K3sS3& s3, const NodeFacts& facts, FlatYaml* yaml,
@@ -322,6 +333,7 @@ absl::StatusOr<Rendered> Render(const v1::MachineConfig& to, const NodeFacts& fa
     if (!artifact.ok()) return artifact.status();
     out.images[ImageFileName(image, **artifact)] = (*artifact)->sha256();
   }
+  KeepLast(out.env);
   std::sort(out.env.begin(), out.env.end());
   DropUnknown(k3s, &yaml);
   out.config_yaml = yaml.Text();

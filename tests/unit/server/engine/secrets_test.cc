@@ -1,5 +1,6 @@
 // Secrets that only this node opens: when they are opened, what is kept, what is compared, and what
 // becomes of a node that lost its key.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <openssl/rand.h>
@@ -185,6 +186,44 @@ TEST_F(NodeSecrets, AnUnsignedPlanDoesNotCompareThem) {
   EXPECT_EQ(plan->changes(0).path(), "k3s.token");
   EXPECT_EQ(plan->changes(0).kind(), v1::CHANGE_KIND_NOT_COMPARED);
   EXPECT_EQ(plan->steps_size(), 0);
+}
+
+// Whoever may only read could guess: by the steps that a wrong guess would cost.
+TEST_F(NodeSecrets, S15_AnUnsignedPlanTellsNotWhetherAGuessIsRight) {
+  h.Apply({.generation = 1, .token = Sealed(kToken)});
+  std::vector<std::string> replies;
+  for (const char* guess : {kToken, kOther}) {
+    v1::PlanRequest request;
+    request.set_unsigned_yaml(h.Yaml({.generation = 1, .token = guess}));
+    absl::StatusOr<v1::PlanReply> plan = absl::UnknownError("no answer");
+    h.node->Plan(h.operator_caller, request, [&](auto reply) { plan = std::move(reply); });
+    h.executor->RunUntilIdle();
+    ASSERT_TRUE(plan.ok()) << plan.status();
+    replies.push_back(plan->DebugString());
+  }
+  EXPECT_EQ(replies[0], replies[1]);
+}
+
+// The output of a service is older than the config that is in force.
+TEST_F(NodeSecrets, S21_ALogShowsNoSecretOfAConfigThatIsNoMoreInForce) {
+  host::ServiceSpec spec;
+  spec.name = "k3s";
+  spec.argv = {"k3s"};
+  spec.exec_fd.reset(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  ASSERT_TRUE(h.supervisor->Start(std::move(spec)).ok());
+  h.Apply({.generation = 1, .token = Sealed(kToken)});
+  h.supervisor->Write("k3s", absl::StrCat("joined with ", kToken, "\n"));
+  h.Apply({.generation = 2, .token = Sealed(kOther)});
+  h.supervisor->Write("k3s", absl::StrCat("joined with ", kOther, "\n"));
+  std::string shown;
+  h.node->Logs("k3s", 0, 1 << 20, [&](absl::StatusOr<NodeApi::LogChunk> chunk) {
+    ASSERT_TRUE(chunk.ok()) << chunk.status();
+    shown = chunk->data;
+  });
+  h.executor->RunUntilIdle();
+  EXPECT_THAT(shown, HasSubstr("joined with ***"));
+  EXPECT_THAT(shown, Not(HasSubstr(kToken)));
+  EXPECT_THAT(shown, Not(HasSubstr(kOther)));
 }
 
 TEST_F(NodeSecrets, ALostKeyIsSaidLoudlyAndTheConfigStaysInForce) {
