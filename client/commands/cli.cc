@@ -115,8 +115,10 @@ int RunCommandLine(int argc, char** argv) {
       return 1;
     }
     PrintError(io, code.status());
-    // `diff` says 1 for changes, so an error is more; everywhere else it is 1.
-    return parser.app().got_subcommand("diff") ? 2 : 1;
+    // Words that do not go together are found by the verb. `diff` says 1 for changes, so an error
+    // is more; everywhere else it is 1.
+    const bool usage = api::Reason(code.status()) == "usage";
+    return usage || parser.app().got_subcommand("diff") ? kUsage : 1;
   } catch (const std::exception& error) {
     PrintError(io, api::Coded(absl::StatusCode::kInternal, "internal", error.what(),
                               "this is a fault of nodectl: please report it"));

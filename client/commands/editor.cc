@@ -24,6 +24,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
+sigset_t SignalsThatEnd() {
+  sigset_t out;
+  sigemptyset(&out);
+  for (int signal : {SIGHUP, SIGINT, SIGQUIT, SIGTERM}) sigaddset(&out, signal);
+  return out;
+}
+
 bool IsTmpfs(const std::string& directory) {
   struct statfs info;
   return statfs(directory.c_str(), &info) == 0 &&
@@ -65,15 +72,25 @@ absl::StatusOr<EditedFile> EditedFile::Make(const std::string& original, bool in
     if (place.empty() || !IsTmpfs(place)) continue;
     std::string directory = JoinPath(place, "nodectl-edit.XXXXXX");
     if (mkdtemp(directory.data()) == nullptr) continue;
-    return EditedFile(directory, JoinPath(directory, name.string()));
+    EditedFile made(directory, JoinPath(directory, name.string()));
+    made.held_ = std::make_unique<SignalsHeld>();
+    return made;
   }
   return api::Coded(absl::StatusCode::kFailedPrecondition, "no-tmpfs",
                     "opened secrets are written to memory alone, and no tmpfs is there",
                     "XDG_RUNTIME_DIR or /dev/shm on a tmpfs; nodectl unseal and seal work without");
 }
 
+EditedFile::SignalsHeld::SignalsHeld() {
+  const sigset_t ends = SignalsThatEnd();
+  sigprocmask(SIG_BLOCK, &ends, &before_);
+}
+
+EditedFile::SignalsHeld::~SignalsHeld() { sigprocmask(SIG_SETMASK, &before_, nullptr); }
+
 EditedFile::EditedFile(EditedFile&& other) noexcept
-    : directory_(std::move(other.directory_)),
+    : held_(std::move(other.held_)),
+      directory_(std::move(other.directory_)),
       path_(std::exchange(other.path_, "")),
       keep_(other.keep_) {}
 
@@ -120,7 +137,10 @@ absl::Status RunEditor(const std::string& command, const std::string& path) {
   sigemptyset(&defaults);
   sigaddset(&defaults, SIGINT);
   posix_spawnattr_setsigdefault(&attributes, &defaults);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+  sigset_t none;
+  sigemptyset(&none);
+  posix_spawnattr_setsigmask(&attributes, &none);  // the editor holds nothing back
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
   pid_t pid = 0;
   const int error = posix_spawn(&pid, shell, nullptr, &attributes, argv, environ);
   posix_spawnattr_destroy(&attributes);
@@ -130,6 +150,13 @@ absl::Status RunEditor(const std::string& command, const std::string& path) {
     }
   }
   sigaction(SIGINT, &before, nullptr);
+  sigset_t waiting;
+  sigpending(&waiting);
+  for (int signal : {SIGHUP, SIGQUIT, SIGTERM}) {
+    if (sigismember(&waiting, signal) != 1) continue;
+    return api::Coded(absl::StatusCode::kAborted, "interrupted",
+                      absl::StrCat("interrupted by ", strsignal(signal), "; nothing was changed"));
+  }
   if (error == 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0) return absl::OkStatus();
   return api::Coded(
       absl::StatusCode::kAborted, "editor-failed",

@@ -1,6 +1,9 @@
 // A text in the editor of a person. Not thread-safe.
 #pragma once
 
+#include <signal.h>
+
+#include <memory>
 #include <string>
 
 #include "absl/status/status.h"
@@ -26,9 +29,22 @@ class EditedFile {
   absl::StatusOr<std::string> Read() const;
 
  private:
+  // While opened secrets lie in a file, what would end the program waits until it is gone.
+  class SignalsHeld {
+   public:
+    SignalsHeld();
+    ~SignalsHeld();
+    SignalsHeld(const SignalsHeld&) = delete;
+    SignalsHeld& operator=(const SignalsHeld&) = delete;
+
+   private:
+    sigset_t before_;
+  };
+
   EditedFile(std::string directory, std::string path)
       : directory_(std::move(directory)), path_(std::move(path)) {}
-  std::string directory_;  // to be removed as well; empty: not ours
+  std::unique_ptr<SignalsHeld> held_;  // let go of after the file is removed
+  std::string directory_;              // to be removed as well; empty: not ours
   std::string path_;
   bool keep_ = false;
 };
@@ -36,7 +52,8 @@ class EditedFile {
 // $VISUAL, $EDITOR, else vi or nano. InvalidArgument/"no-editor".
 absl::StatusOr<std::string> EditorCommand();
 
-// Waits for its end. Aborted/"editor-failed" when it does not end well: then nothing was meant.
+// Waits for its end. Aborted/"editor-failed" when it does not end well: then nothing was meant;
+// Aborted/"interrupted" when something that ends this program came meanwhile.
 absl::Status RunEditor(const std::string& command, const std::string& path);
 
 }  // namespace basalt::client

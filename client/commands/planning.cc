@@ -181,7 +181,17 @@ absl::StatusOr<v1::PlanReply> PlanSource(Session& session, NodeClient& client,
   exact.set_base_digest(plan->base_digest());
   exact.set_base_generation(plan->base_generation());
   *exact.mutable_warnings() = plan->warnings();
-  if (!exact.unchanged()) *exact.mutable_steps() = plan->steps();
+  if (exact.unchanged()) return exact;
+  *exact.mutable_steps() = plan->steps();
+  // The node takes secrets for unchanged: what another one costs only this side knows.
+  v1::Effect told = v1::EFFECT_NONE;
+  for (const v1::PlannedStep& step : plan->steps()) told = std::max(told, step.effect());
+  if (exact.effect() > std::max(told, plan->effect())) {
+    v1::PlannedStep& step = *exact.add_steps();
+    step.set_controller("secrets");
+    step.set_description("take over the secrets that are others");
+    step.set_effect(exact.effect());
+  }
   return exact;
 }
 

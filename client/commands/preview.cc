@@ -26,7 +26,8 @@ constexpr absl::Duration kPlan = absl::Seconds(10);
 struct Comparison {
   v1::PlanReply plan;
   std::string with;
-  bool with_something = true;  // there is a config that would be changed
+  bool with_something = true;               // there is a config that would be changed
+  std::optional<v1::MachineConfig> before;  // that config, when it is known here
 };
 
 absl::StatusOr<Comparison> WithNode(Session& session, const v1::MachineConfig& config,
@@ -42,6 +43,15 @@ absl::StatusOr<Comparison> WithNode(Session& session, const v1::MachineConfig& c
   out.with = out.with_something
                  ? absl::StrCat("what ", name, " runs now: generation ", out.plan.base_generation())
                  : absl::StrCat(name, " as it is now: without a config");
+  absl::StatusOr<const Context*> context = session.context();
+  if (out.with_something && context.ok()) {
+    // Ignoring: without a copy of what runs there is nothing to say of grants.
+    auto running = FindSigned(**context, name, out.plan.base_digest());
+    if (running.ok()) {
+      OpenForComparison(session, identity_files, *running);
+      out.before = *std::move(running);
+    }
+  }
   return out;
 }
 
@@ -78,6 +88,7 @@ absl::StatusOr<Comparison> WithLastSigned(Session& session, const v1::MachineCon
   const v1::MachineConfig from = schema::Resolve(before->config);
   Comparison out{.plan = ToPlan(diff::Diff(&from, to)),
                  .with = absl::StrCat("what was signed here last: generation ", last, unasked)};
+  out.before = from;
   out.plan.set_base_digest("signed");  // there is one: PlanText says otherwise without
   return out;
 }
@@ -111,7 +122,8 @@ Reached Reach(Session& session, const InventoryNode* node) {
 }
 
 absl::Status ShowConfig(Session& session, const v1::MachineConfig& config, const Reached& reached,
-                        bool yes, const std::vector<std::string>& identity_files) {
+                        bool yes, const std::vector<std::string>& identity_files,
+                        std::optional<v1::MachineConfig>* before) {
   Io& io = session.io();
   std::string why_not = reached.why_not;
   absl::StatusOr<Comparison> shown = absl::UnavailableError("");
@@ -122,6 +134,7 @@ absl::Status ShowConfig(Session& session, const v1::MachineConfig& config, const
   }
   if (!shown.ok()) shown = WithLastSigned(session, config, why_not, identity_files);
   if (!shown.ok()) return shown.status();
+  if (before != nullptr) *before = shown->before;
   const std::string& name = config.metadata().name();
   io.err << Bold(io, Escape(name)) << ", compared with " << Escape(shown->with) << "\n"
          << (shown->plan.unchanged() ? std::string("  nothing would change\n")

@@ -25,10 +25,13 @@ struct Reached {
 // `node` may be null. Waits for seconds, not for minutes: signing works offline.
 Reached Reach(Session& session, const InventoryNode* node);
 
-// Shows what `config`, which is complete and whose secrets are opened where they can be, changes, and with what it was compared. Asks, as `apply`
-// does, when the effect on what runs is a reboot or worse: needs-yes in a pipe, declined.
+// `before` is set to the config that it was compared with, when that is known here.
+// Shows what `config`, which is complete and whose secrets are opened where they can be, changes,
+// and with what it was compared. Asks, as `apply` does, when the effect on what runs is a reboot or
+// worse: needs-yes in a pipe, declined.
 absl::Status ShowConfig(Session& session, const v1::MachineConfig& config, const Reached& reached,
-                        bool yes, const std::vector<std::string>& identity_files = {});
+                        bool yes, const std::vector<std::string>& identity_files = {},
+                        std::optional<v1::MachineConfig>* before = nullptr);
 
 // Of a trust policy: what it changes in the version before, and who has to sign yet. Of an action:
 // what will be done, where, until when; it is always asked.

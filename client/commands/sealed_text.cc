@@ -125,7 +125,11 @@ absl::StatusOr<std::string> SealText(
       secret.set_sealed(old_secret->second.sealed());
       return;
     }
-    if (old_secret != was.end() && old_secret->second.has_plain()) return;
+    // What stood in the clear and is the same stays as it was written.
+    if (old_secret != was.end() && old_secret->second.has_plain() &&
+        old_secret->second.plain() == secret.plain()) {
+      return;
+    }
     if (!recipients) {
       absl::StatusOr<std::vector<seal::Recipient>> loaded = load_recipients();
       if (!loaded.ok()) {

@@ -17,8 +17,12 @@
 #include "client/commands/signing.h"
 #include "client/context/files.h"
 #include "client/output/errors.h"
+#include "machineconfig/diff/diff.h"
+#include "machineconfig/schema/resolve.h"
+#include "machineconfig/schema/secrets.h"
 #include "machineconfig/sign/document.h"
 #include "machineconfig/sign/minisign.h"
+#include "machineconfig/sign/policy.h"
 #include "machineconfig/sign/sshsig.h"
 #include "machineconfig/validate/validate.h"
 #include "nlohmann/json.hpp"
@@ -89,6 +93,13 @@ absl::StatusOr<SignedConfig> TakeAsItIs(Session& session, const Input& input,
     out.config = *std::move(config);
   }
   if (absl::Status s = CheckCluster(session, input.file, out.config); !s.ok()) return s;
+  const std::vector<std::string> plain = schema::PlaintextSecrets(out.config);
+  if (UsesKeys(options) && !plain.empty() && !options.signing.allow_plaintext) {
+    return api::Coded(
+        absl::StatusCode::kFailedPrecondition, "plaintext-secrets",
+        absl::StrCat(input.file, " holds secrets in the clear: ", absl::StrJoin(plain, ", ")),
+        "--allow-plaintext signs it as it is");
+  }
   out.digest = sign::DocumentDigest(out.document).ToString();
   return out;
 }
@@ -106,15 +117,39 @@ Reached ReachInTime(Session& session, const InventoryNode* node, Patience& patie
   return out;
 }
 
-// Each signer sees what the signature would change, with secrets compared where they open for us.
+// What is shown must be about the machine that is signed for.
+absl::Status CheckMachine(const Input& input, const v1::MachineConfig& config,
+                          const InventoryNode* node) {
+  if (node == nullptr) return absl::OkStatus();
+  return CheckTarget({.file = input.file, .config = config, .is_signed = input.is_envelope}, *node);
+}
+
+// With its secrets, where they open for us.
+v1::MachineConfig Opened(Session& session, const SignOptions& options, const SignedConfig& made) {
+  if (made.opened.has_metadata()) return made.opened;
+  v1::MachineConfig opened = made.config;
+  OpenForComparison(session, options.signing.identities, opened);
+  return opened;
+}
+
+// Each signer sees what the signature would change. `before` is set to what it was compared with,
+// where that is a config that is known here.
 absl::Status Show(Session& session, const SignOptions& options, const SignedConfig& made,
-                  const Reached& reached) {
-  v1::MachineConfig opened = made.opened;
-  if (!opened.has_metadata()) {
-    opened = made.config;
-    OpenForComparison(session, options.signing.identities, opened);
-  }
-  return ShowConfig(session, opened, reached, options.yes, options.signing.identities);
+                  const Reached& reached, std::optional<v1::MachineConfig>& before) {
+  return ShowConfig(session, Opened(session, options, made), reached, options.yes,
+                    options.signing.identities, &before);
+}
+
+// Do the grants of those who signed cover what would change? The node asks that against what it
+// runs; here it is asked against what is known of that.
+absl::Status CheckScope(const sign::VerifiedChain& trust, const v1::SignedDocument& document,
+                        const v1::MachineConfig& opened,
+                        const std::optional<v1::MachineConfig>& before) {
+  if (!before) return absl::OkStatus();
+  auto verified = sign::Verify(document, document.type(), trust.policy);
+  if (!verified.ok()) return verified.status();
+  const v1::MachineConfig from = schema::Resolve(*before), to = schema::Resolve(opened);
+  return sign::AuthorizeConfig(trust.policy, verified->signers(), diff::Diff(&from, to), &from, to);
 }
 
 absl::StatusOr<SignedConfig> Complete(Session& session, Input& input, const SignOptions& options,
@@ -128,6 +163,7 @@ absl::StatusOr<SignedConfig> Complete(Session& session, Input& input, const Sign
   if (!inventory.ok()) return inventory.status();
   const std::string name = source->config.metadata().name();
   const InventoryNode* node = (*inventory)->Find(options.node.empty() ? name : options.node);
+  if (absl::Status s = CheckMachine(input, source->config, node); !s.ok()) return s;
   // Its floor, when it answers: otherwise the last signed file is the guide. A generation below the
   // floor is refused by the node by name.
   reached = ReachInTime(session, node, patience);
@@ -179,6 +215,7 @@ absl::StatusOr<int> SignInputs(Session& session, const SignOptions& options,
       continue;
     }
     Reached reached;
+    std::optional<v1::MachineConfig> before;
     const bool as_it_is = input.is_envelope || !options.attach.empty();
     absl::StatusOr<SignedConfig> made = as_it_is
                                             ? TakeAsItIs(session, input, options, for_set)
@@ -196,14 +233,17 @@ absl::StatusOr<int> SignInputs(Session& session, const SignOptions& options,
     } else if (!made->filled_in.empty()) {
       io.err << "  " << name << ": filled in " << absl::StrJoin(made->filled_in, ", ") << "\n";
     }
-    if (!options.payload_only && wrong.empty() && UsesKeys(options)) {
+    if (!options.payload_only && !for_set && UsesKeys(options)) {
       if (as_it_is) {
         absl::StatusOr<const Inventory*> inventory = session.inventory();
         if (!inventory.ok()) return inventory.status();
-        reached = ReachInTime(
-            session, (*inventory)->Find(options.node.empty() ? name : options.node), patience);
+        const InventoryNode* node = (*inventory)->Find(options.node.empty() ? name : options.node);
+        if (absl::Status s = CheckMachine(input, made->config, node); !s.ok()) return s;
+        reached = ReachInTime(session, node, patience);
       }
-      if (absl::Status sure = Show(session, options, *made, reached); !sure.ok()) return sure;
+      if (absl::Status sure = Show(session, options, *made, reached, before); !sure.ok()) {
+        return sure;
+      }
     }
     if (for_set) {
       items.push_back({input.file, input.is_envelope, *std::move(made)});
@@ -227,11 +267,13 @@ absl::StatusOr<int> SignInputs(Session& session, const SignOptions& options,
     if (!trust.ok()) return trust.status();
     absl::Status good = VerifyLocally(**trust, made->document, made->config);
     if (!good.ok()) {
-      // One of several signers signs first: the file is made, and it is said what is still missing.
-      // A label scope may be met by the grant of those who sign after.
-      const std::string reason = api::Reason(good);
-      if (reason != "too-few-signers" && reason != "label-scope") return AtNode(good, name);
-      PrintWarning(io, absl::StrCat("no node will accept it yet: ", good.message()));
+      // The file is made, and it is said what is still missing.
+      if (!AwaitsSigners(good)) return AtNode(good, name);
+      WarnOfMissing(session, good);
+    } else if (absl::Status scope =
+                   CheckScope(**trust, made->document, Opened(session, options, *made), before);
+               !scope.ok()) {
+      WarnOfMissing(session, scope);
     }
     // Whoever delivers it has no directory like this one: `rollback` will look for it here.
     absl::StatusOr<const Context*> context = session.context();
@@ -246,6 +288,23 @@ absl::StatusOr<int> SignInputs(Session& session, const SignOptions& options,
   }
   if (!wrong.empty()) return api::Invalid(wrong);
   if (!for_set) return 0;
+  if (!options.payload_only && UsesKeys(options)) {
+    // Nothing is asked before every file is known to be right.
+    for (const SetItem& item : items) {
+      const std::string& name = item.made.config.metadata().name();
+      absl::StatusOr<const Inventory*> inventory = session.inventory();
+      if (!inventory.ok()) return inventory.status();
+      const InventoryNode* node = (*inventory)->Find(name);
+      absl::Status machine = CheckMachine({.file = item.file, .is_envelope = item.signed_before},
+                                          item.made.config, node);
+      if (!machine.ok()) return machine;
+      const Reached reached = ReachInTime(session, node, patience);
+      std::optional<v1::MachineConfig> before;
+      if (absl::Status sure = Show(session, options, item.made, reached, before); !sure.ok()) {
+        return sure;
+      }
+    }
+  }
   absl::Status done = SignSet(session, options, std::move(items), set_file);
   return done.ok() ? absl::StatusOr<int>(0) : done;
 }

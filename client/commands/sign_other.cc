@@ -5,6 +5,7 @@
 #include "api/coded_status.h"
 #include "client/commands/preview.h"
 #include "client/commands/signers.h"
+#include "client/commands/signing.h"
 #include "client/commands/trust_next.h"
 #include "client/commands/trust_words.h"
 #include "client/context/files.h"
@@ -102,8 +103,8 @@ absl::Status SignAction(Session& session, const SignOptions& options, v1::Signed
   if (!verified.ok()) return verified.status();
   absl::Status granted = sign::AuthorizeAction(policy, verified->signers(), *action);
   if (!granted.ok()) {
-    if (api::Reason(granted) != "too-few-signers") return granted;
-    PrintWarning(session.io(), absl::StrCat("no node will accept it yet: ", granted.message()));
+    if (!AwaitsSigners(granted)) return granted;
+    WarnOfMissing(session, granted);
   }
   return WriteOut(session, options, document, 0600);
 }

@@ -187,11 +187,14 @@ class SetSigner {
     if (batch.is_set) {
       session_.io().err << "signing set " << sign::DocumentDigest(batch.set).ToString() << " of "
                         << Count(static_cast<size_t>(SizeOf(batch))) << "\n";
-      WarnOfTheRest(batch);
+    }
+    const bool signs = options_.attach.empty() || !options_.signing.keys.empty() ||
+                       !options_.signing.sign_command.empty();
+    if (batch.is_set) {
+      if (absl::Status s = CheckWhole(batch, signs); !s.ok()) return s;
     }
     if (absl::Status s = AttachSignatures(options_.attach, batch.set); !s.ok()) return s;
-    if (options_.attach.empty() || !options_.signing.keys.empty() ||
-        !options_.signing.sign_command.empty()) {
+    if (signs) {
       if (absl::Status s = AddSignatures(session_, options_.signing, batch.set); !s.ok()) return s;
     }
     absl::StatusOr<const sign::VerifiedChain*> trust = session_.trust();
@@ -204,15 +207,13 @@ class SetSigner {
       }
       absl::Status good = VerifyLocally(**trust, item->made.document, item->made.config);
       if (good.ok()) continue;
-      if (api::Reason(good) != "too-few-signers") {
+      if (!AwaitsSigners(good)) {
         return AtNode(good, item->made.config.metadata().name());
       }
       missing = good;
     }
     // One of several signers signs first: the files are made, and it is said what is missing.
-    if (!missing.ok()) {
-      PrintWarning(session_.io(), absl::StrCat("no node will accept it yet: ", missing.message()));
-    }
+    if (!missing.ok()) WarnOfMissing(session_, missing);
     return absl::OkStatus();
   }
 
@@ -221,11 +222,20 @@ class SetSigner {
     return set.ok() ? set->size() : 0;
   }
 
-  void WarnOfTheRest(const Batch& batch) {
+  // A signature on a set is one on each of its files, whoever puts it there: nobody signs for files
+  // that were not shown. What was signed elsewhere is only put into those that are here.
+  absl::Status CheckWhole(const Batch& batch, bool signs) {
     const int64_t here = static_cast<int64_t>(batch.items.size()), all = SizeOf(batch);
-    if (here == all) return;
+    if (here == all) return absl::OkStatus();
+    if (signs) {
+      return api::Coded(absl::StatusCode::kFailedPrecondition, "incomplete-set",
+                        absl::StrCat("a signature on a set counts for all of its files, and ", here,
+                                     " of ", all, " are here to be seen"),
+                        "name the directory that has all of them: nodectl sign -f DIRECTORY/");
+    }
     PrintWarning(session_.io(), absl::StrCat("the signature goes into ", here, " of the ", all,
                                              " files: name their directory to reach all"));
+    return absl::OkStatus();
   }
 
   // NAME.json for what was a source; a signed file keeps its name.

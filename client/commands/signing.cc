@@ -209,4 +209,15 @@ absl::Status KeepCopies(const Context& context, const std::vector<CopyToKeep>& c
   return absl::OkStatus();
 }
 
+bool AwaitsSigners(const absl::Status& verdict) {
+  const std::string reason = api::Reason(verdict);
+  return reason == "too-few-signers" || reason == "label-scope";
+}
+
+void WarnOfMissing(Session& session, const absl::Status& verdict) {
+  const std::string hint = api::Hint(verdict);
+  PrintWarning(session.io(), absl::StrCat("no node will accept it yet: ", verdict.message(),
+                                          hint.empty() ? "" : "; ", hint));
+}
+
 }  // namespace basalt::client

@@ -80,6 +80,12 @@ absl::Status KeepCopies(const Context& context, const std::vector<CopyToKeep>& c
 absl::Status VerifyLocally(const sign::VerifiedChain& trust, const v1::SignedDocument& document,
                            const v1::MachineConfig& config);
 
+// One of several signers signs first: true when those who sign after may still meet a grant (a
+// label scope may be met by theirs).
+bool AwaitsSigners(const absl::Status& verdict);
+// The warning that says what is missing, with what would do.
+void WarnOfMissing(Session& session, const absl::Status& verdict);
+
 // The highest generation of this epoch of which a copy for `node` is kept here; 0: none. Those of
 // older epochs say nothing: root began a new one because their numbers were of no use any more.
 int64_t LastSigned(const Context& context, const std::string& node, int64_t epoch);

@@ -8,6 +8,7 @@
 #include "client/commands/trust_edit.h"
 #include "client/commands/trust_next.h"
 #include "client/commands/trust_store.h"
+#include "client/commands/trust_words.h"
 #include "client/context/files.h"
 #include "client/context/passphrase.h"
 #include "client/context/ssh_agent.h"
@@ -183,6 +184,20 @@ absl::StatusOr<int> RunTrustGrant(Session& session, const TrustGrantOptions& opt
                                                .labels = options.labels,
                                                .verbs = options.verbs});
   if (!added.ok()) return added;
+  // Grants only add: a stricter one beside a wider one binds nobody.
+  const v1::Grant& last = next->policy.grants(next->policy.grants_size() - 1);
+  for (int i = 0; i + 1 < next->policy.grants_size(); ++i) {
+    const v1::Grant& wider = next->policy.grants(i);
+    if (wider.for_() != last.for_() || !wider.paths().empty() || !wider.labels().empty() ||
+        wider.threshold() >= last.threshold()) {
+      continue;
+    }
+    PrintWarning(session.io(),
+                 absl::StrCat("grant ", i + 1, " (", GrantWords(wider),
+                              ") still allows the same with fewer signatures: nodectl trust "
+                              "ungrant ",
+                              i + 1, " takes it away"));
+  }
   return End(session, options.edit, *next);
 }
 

@@ -89,8 +89,12 @@ absl::Status AddKey(v1::TrustPolicy& policy, const std::string& name,
   }
   v1::TrustKey& added = *policy.add_keys();
   added.set_name(name);
-  added.set_public_key(std::string(absl::StripAsciiWhitespace(public_key)) +
-                       (absl::StrContains(public_key, "-----BEGIN") ? "\n" : ""));
+  absl::string_view text = absl::StripAsciiWhitespace(public_key);
+  // The file of minisign has a comment above the line that is the key.
+  if (absl::StartsWith(text, "untrusted comment:")) {
+    text = absl::StripAsciiWhitespace(text.substr(text.find('\n')));
+  }
+  added.set_public_key(absl::StrCat(text, absl::StartsWith(text, "-----BEGIN") ? "\n" : ""));
   return absl::OkStatus();
 }
 

@@ -126,8 +126,12 @@ absl::StatusOr<PrivateKey> ReadOpenSshKey(absl::string_view text) {
   } else if (type == "ecdsa-sha2-nistp256") {
     key = MakeP256(&secret);
   } else {
-    return Unsupported(absl::StrCat("OpenSSH private keys of type `",
-                                    absl::CHexEscape(type.substr(0, 64)), "` are not supported"));
+    const std::string what =
+        absl::StrCat("OpenSSH private keys of type `", absl::CHexEscape(type.substr(0, 64)),
+                     "` are not supported");
+    if (absl::StartsWith(type, "sk-")) return Unsupported(what);
+    return api::Coded(absl::StatusCode::kInvalidArgument, "unsupported-key", what,
+                      "Ed25519 or P-256: ssh-keygen -t ed25519");
   }
   if (!key || !TakeString(&secret, &comment) || !IsPadding(secret)) {
     return Bad("its secret half is cut off or not a key");

@@ -130,8 +130,11 @@ absl::StatusOr<PrivateKey> PrivateKey::FromPem(absl::string_view pem,
   for (;;) {
     block.Reset();
     if (PEM_read_bio(bio.get(), &block.name, &block.header, &block.data, &block.size) != 1) {
-      return Bad("bad-key", "no PEM private key in the text",
-                 "expected -----BEGIN PRIVATE KEY----- or -----BEGIN ENCRYPTED PRIVATE KEY-----");
+      return Bad(
+          "bad-key", "no private key in PEM or of OpenSSH in the text",
+          "the private half: what begins with -----BEGIN PRIVATE KEY-----, ENCRYPTED PRIVATE "
+          "KEY or OPENSSH PRIVATE KEY; keys of minisign and others sign by themselves: "
+          "nodectl sign --payload-only, then --attach");
     }
     absl::string_view name = block.name;
     const unsigned char* p = block.data;

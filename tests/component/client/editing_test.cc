@@ -1,5 +1,6 @@
 // patch, edit, config migrate and describe: a person's files, by the real nodectl.
 #include <gmock/gmock.h>
+#include <signal.h>
 #include <sys/stat.h>
 
 #include <filesystem>
@@ -70,7 +71,7 @@ TEST_F(Editing, PatchOfSeveralFilesWritesAllOrNone) {
   EXPECT_EQ(now.st_mode, mode.st_mode);
 
   Ran several = Run({"patch", "-f", Path("nodes"), "--set", "k3s.tlsSans=[x]"});
-  EXPECT_EQ(several.exit_code, 1);
+  EXPECT_EQ(several.exit_code, 2);
   EXPECT_THAT(several.err, HasSubstr("--in-place"));
 }
 
@@ -182,6 +183,34 @@ TEST_F(Editing, AFileThatChangedMeanwhileIsNotOverwritten) {
   EXPECT_EQ(ran.exit_code, 1);
   EXPECT_THAT(ran.err, HasSubstr("changed-meanwhile"));
   EXPECT_THAT(Read(file), HasSubstr("# theirs"));
+}
+
+TEST_F(Editing, WhatEndsTheProgramLeavesNoOpenedSecretBehind) {
+  const std::string file = WriteConfig(), before = Read(file);
+  // The terminal is closed while the editor runs: the program hears of it, and so may the editor.
+  Ran ran = Run({"edit", "-f", file, "--decrypt"},
+                Editor("echo \"$1\" >" + Path("copy") +
+                       "\necho '# more' >>\"$1\"\np=$PPID\n"
+                       "while [ \"$(cat /proc/$p/comm)\" != nodectl ]; do\n"
+                       "  p=$(ps -o ppid= -p $p | tr -d ' ')\ndone\nkill -HUP $p"));
+  EXPECT_EQ(ran.exit_code, 128 + SIGHUP);  // held back until the file was gone
+  std::string copy = Read(Path("copy"));
+  ASSERT_THAT(copy, HasSubstr("nodectl-edit."));
+  copy.pop_back();
+  EXPECT_FALSE(std::filesystem::exists(copy));
+  EXPECT_FALSE(std::filesystem::exists(std::filesystem::path(copy).parent_path()));
+  EXPECT_EQ(Read(file), before);
+}
+
+TEST_F(Editing, AnotherSecretUnderAnOldNameIsSealed) {
+  const std::string file = WriteConfig("n1.yaml", /*plain=*/true);
+  Ran ran =
+      Run({"edit", "-f", file, "--decrypt"},
+          Editor("sed -i 's/^  nodePassword: .*/  nodePassword: a-new-password-of-this-node/' "
+                 "\"$1\""));
+  ASSERT_EQ(ran.exit_code, 0) << ran.err;
+  EXPECT_THAT(Read(file), Not(HasSubstr("a-new-password-of-this-node")));
+  EXPECT_THAT(Read(file), HasSubstr("nodePassword: !sealed |"));
 }
 
 TEST_F(Editing, OpenedSecretsAreSealedAgainAndUnchangedOnesKeepTheirBytes) {

@@ -52,6 +52,33 @@ TEST_F(Preview, TheDocumentOnStandardOutputIsNothingElse) {
   EXPECT_TRUE(sign::FromDsseJson(ran.out).ok()) << ran.out;
 }
 
+TEST_F(Preview, ASignerWhoseGrantDoesNotReachIsToldBeforeTheNodeSaysIt) {
+  PinOffline();
+  const std::string file = WriteConfig();
+  ASSERT_EQ(Sign(file).exit_code, 0);
+  const sign::PrivateKey alice = sign::PrivateKey::GenerateEd25519();
+  Write(Path("alice.key"), alice.Pem());
+  Write(Path("alice.pub"), alice.public_key().Pem());
+  Ran added = Run({"trust", "add-key", "alice", "--public-key", Path("alice.pub")});
+  ASSERT_EQ(added.exit_code, 0) << added.err;
+  Ran granted = Run(
+      {"trust", "grant", "--for", "machineconfig", "--key", "alice", "--path", "metadata.labels"});
+  ASSERT_EQ(granted.exit_code, 0) << granted.err;
+  Change(file, "version: v1.30.4+k3s1", "version: v1.31.0+k3s1");
+  Ran ran = Sign(file, {"--key", Path("alice.key")});
+  EXPECT_EQ(ran.exit_code, 0) << ran.err;
+  EXPECT_THAT(ran.err, HasSubstr("no node will accept it yet: k3s.version: "));
+}
+
+TEST_F(Preview, WhatIsShownIsAboutTheMachineThatIsSignedFor) {
+  PinOffline();
+  const std::string file = WriteConfig();
+  Change(file, "machineId: " + std::string(64, 'a'), "machineId: " + std::string(64, 'b'));
+  Ran ran = Sign(file);
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_THAT(ran.err, HasSubstr("wrong-target"));
+}
+
 TEST_F(Preview, P7_SecretsAreRedacted) {
   PinOffline();
   const std::string file = WriteConfig("n1.yaml", /*plain=*/true);

@@ -128,6 +128,33 @@ TEST_F(Trust, ATextThatSomebodyEditedIsLeftAlone) {
   EXPECT_EQ(Show()["epoch"], 2);
 }
 
+TEST_F(Trust, TheKeyFileOfMinisignIsTaken) {
+  const sign::PrivateKey key = sign::PrivateKey::GenerateEd25519();
+  Write(Path("mini.pub"),
+        absl::StrCat("untrusted comment: minisign public key 0011223344556677\n",
+                     Base64Encode(absl::StrCat("Ed", "01234567", key.public_key().raw())), "\n"));
+  Good({"trust", "add-key", "mini", "--public-key", Path("mini.pub"), "--for", "machineconfig"});
+  EXPECT_EQ(Show()["version"], 2);
+  EXPECT_THAT(Read(lab_ + "/trust.yaml"), Not(HasSubstr("untrusted comment")));
+}
+
+TEST_F(Trust, AStricterGrantBesideAWiderOneIsSaidToBindNobody) {
+  Key("alice");
+  Good({"trust", "add-key", "alice", "--public-key", Path("alice.pub")});
+  const std::vector<std::string> grant = {"trust",       "grant", "--for",   "machineconfig",
+                                          "--key",       "alice", "--key",   "config",
+                                          "--threshold", "2",     "--label", "tier=production"};
+  Ran made = Good(grant);
+  EXPECT_THAT(made.err, HasSubstr("grant 1 (config may change everything"));
+  EXPECT_THAT(made.err, HasSubstr("nodectl trust ungrant 1"));
+}
+
+TEST_F(Trust, WordsThatDoNotGoTogetherAreAUsageError) {
+  EXPECT_EQ(Run({"trust", "add-key", "zz"}).exit_code, 2);
+  EXPECT_EQ(Run({"seal"}).exit_code, 2);
+  EXPECT_EQ(Run({"edit"}).exit_code, 2);
+}
+
 TEST_F(Trust, S8_ARotatedKeySignsNoMoreAndTheContextFollows) {
   ASSERT_EQ(PinAway().exit_code, 0);
   const std::string source = WriteConfig();
@@ -304,7 +331,8 @@ TEST_F(Trust, AnAgentsKeyTakesTheRootsPlace) {
 
 TEST_F(Trust, InitLeavesASheetThatTellsEveryKeyAndNoSecret) {
   const std::string sheet = Read(lab_ + "/recovery.txt");
-  for (const auto& key : Show()["keys"]) {
+  const nlohmann::json shown = Show();
+  for (const auto& key : shown["keys"]) {
     EXPECT_THAT(sheet, HasSubstr(key["id"].get<std::string>()));
     EXPECT_THAT(sheet, HasSubstr(key["words"].get<std::string>()));
   }
