@@ -1,6 +1,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 
+#include "api/grpc_library.h"
 #include "client/commands/cli.h"
 
 int main(int argc, char** argv) {
@@ -9,5 +10,7 @@ int main(int argc, char** argv) {
   prctl(PR_SET_DUMPABLE, 0);
   // A reader that went away is an error of the write, not the end of an apply's report.
   signal(SIGPIPE, SIG_IGN);
-  return basalt::client::RunCommandLine(argc, argv);
+  const int result = basalt::client::RunCommandLine(argc, argv);
+  basalt::api::EndGrpc();
+  return result;
 }

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "api/coded_status.h"
+#include "api/grpc_library.h"
 #include "api/grpc_log.h"
 #include "server/metal.h"
 #include "server/options.h"
@@ -53,6 +54,8 @@ int main(int argc, char** argv) {
     if (line->serve.platform == "metal") return Fail(basalt::NotBelowPid1());
     return Fail(basalt::BecomeSupervisor(program, line->serve));
   }
+  basalt::api::HoldGrpc();
   absl::Status status = basalt::Serve(line->serve);
+  basalt::api::EndGrpc();
   return status.ok() ? 0 : Fail(status);
 }

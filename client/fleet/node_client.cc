@@ -12,6 +12,7 @@
 
 #include "absl/synchronization/mutex.h"
 #include "api/coded_status.h"
+#include "api/grpc_library.h"
 #include "api/grpc_status.h"
 #include "api/tls13.h"
 #include "basalt/v1/node_service.grpc.pb.h"
@@ -249,6 +250,7 @@ absl::StatusOr<std::unique_ptr<NodeClient>> Connect(const Dial& dial) {
                       "nothing says by what the node is known; nothing was sent",
                       "nodectl pin NAME --node HOST:PORT --fingerprint FINGERPRINT");
   }
+  api::HoldGrpc();
   return std::make_unique<GrpcNodeClient>(dial);
 }
 
