@@ -148,6 +148,10 @@ class Migration {
     const schema::K3sKey* known = schema::FindK3sKey(name);
     if (known == nullptr) return;
     if (known->owner == schema::K3sKeyOwner::kTyped) return MoveToField(*known, value, path);
+    if (known->owner == schema::K3sKeyOwner::kRefused) {
+      steps_.push_back({path, "", absl::StrCat("not allowed: ", known->note)});
+      return;
+    }
     if (known->until > 0 && minor > known->until) {
       steps_.push_back({path, "",
                         absl::StrCat(Release(minor), " no longer knows it, since v1.",

@@ -63,6 +63,14 @@ TEST(Migrate, AKeyWithAFieldOfItsOwnGoesThere) {
   EXPECT_TRUE(config.k3s().config().empty());
 }
 
+TEST(Migrate, AKeyThatNobodyMaySetIsNamed) {
+  v1::MachineConfig config = Read("{k3s: {config: {write-kubeconfig-mode: '0644'}}}");
+  const std::vector<MigrationStep> steps = Migrate(config, 30);
+  ASSERT_THAT(steps, SizeIs(1));
+  EXPECT_FALSE(steps[0].automatic);
+  EXPECT_EQ(steps[0].reason, "not allowed: noded keeps the kubeconfig readable by root alone");
+}
+
 TEST(Migrate, WhatSaysTwoThingsIsLeftToAPerson) {
   v1::MachineConfig config = Read("{k3s: {token: one, config: {token: two}}}");
   const std::vector<MigrationStep> steps = Migrate(config, 30);
