@@ -48,7 +48,8 @@ void CheckEndpoint(const v1::Secret& secret, Report& report) {
   }
   report.Error(path, "bad-format",
                "must begin with postgres://, mysql://, nats:// or https:// (etcd)",
-               "for example mysql://USER:PASSWORD@tcp(HOST:3306)/k3s");
+               "for example postgres://USER:PASSWORD@HOST:5432/k3s or "
+               "mysql://USER:PASSWORD@tcp(HOST:3306)/k3s");
 }
 
 // Their content is a secret, so it is looked at no further than its first line.
