@@ -38,14 +38,19 @@ absl::StatusOr<FileChange> CheckChange(const ConfigSchema& schema, const std::st
   if (!fresh.empty() || !now.readable) return api::Invalid(fresh.empty() ? now.errors : fresh);
   out.warnings.insert(out.warnings.end(), now.warnings.begin(), now.warnings.end());
   out.plan = schema.Changes(*old.message, *now.message);
-  out.redacted_before = yaml::Emit(*old.message, {.redact = true});
-  out.redacted_after = yaml::Emit(*now.message, {.redact = true});
+  // Which keys of K3s are secret is known here for this program's own schema; a newer node's may
+  // have more, and those are not handed to another program.
+  if (schema.own()) {
+    out.redacted_before = yaml::Emit(*old.message, {.redact = true});
+    out.redacted_after = yaml::Emit(*now.message, {.redact = true});
+  }
   return out;
 }
 
 absl::Status ShowChange(Io& io, std::ostream& to, const FileChange& change) {
   if (change.plan.unchanged()) return absl::OkStatus();
-  if (const std::string command = ExternalDiffCommand(); !command.empty() && !io.json()) {
+  const std::string command = change.redacted_after.empty() ? "" : ExternalDiffCommand();
+  if (!command.empty() && !io.json()) {
     const std::string name = std::filesystem::path(change.file).filename().string();
     return RunExternalDiff(io, command, {{name, change.redacted_before, change.redacted_after}})
         .status();
