@@ -8,8 +8,8 @@ namespace basalt::api {
 // From here on gRPC stays initialized. Thread-safe; further calls do nothing.
 void HoldGrpc();
 
-// Ends what HoldGrpc began and waits for gRPC's threads; does nothing when it was not called. At
-// the end of main, when every channel and server is gone.
+// Ends what HoldGrpc began and waits for gRPC's threads, a second at most; does nothing when it was
+// not called. At the end of main, when every channel and server is gone.
 void EndGrpc();
 
 }  // namespace basalt::api

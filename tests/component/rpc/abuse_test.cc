@@ -264,7 +264,8 @@ TEST_F(Abuse, N4_WithoutAConfigOneBigMessageAtATime) {
   while (stream->Read(&event)) {
   }
   EXPECT_TRUE(stream->Finish().ok());
-  EXPECT_TRUE(plan(1 << 20).ok());
+  const absl::Status after = plan(1 << 20);
+  EXPECT_TRUE(after.ok()) << after;
 }
 
 // Sends `total` bytes of DATA as fast as the server's windows allow; true: the server ended it.

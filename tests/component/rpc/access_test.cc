@@ -282,7 +282,8 @@ TEST_F(Access, S19_OnlyTheLeafsOrganizationsGiveRoles) {
   };
   for (size_t i = 0; i < powerless.size(); ++i) {
     TestCert cert = MakeLeaf(ca_, powerless[i]);
-    EXPECT_EQ(api::Reason(api::FromGrpc(History({.cert = &cert}))), "needs-role") << i;
+    const absl::Status status = api::FromGrpc(History({.cert = &cert}));
+    EXPECT_EQ(api::Reason(status), "needs-role") << i << ": " << status;
   }
   TestCert twice = MakeLeaf(ca_, {.organizations = {"basalt:reader", "basalt:reader"}});
   EXPECT_TRUE(History({.cert = &twice}).ok());

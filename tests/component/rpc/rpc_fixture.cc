@@ -127,7 +127,6 @@ std::shared_ptr<grpc::Channel> RpcFixture::Connect(const ClientOptions& options)
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 50);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 200);
   arguments.SetMaxSendMessageSize(options.max_send_bytes);
   return grpc::CreateCustomChannel(absl::StrCat("127.0.0.1:", port()),
