@@ -25,11 +25,11 @@ std::string Indented(absl::string_view lines, size_t by) {
 }  // namespace
 
 Rewriter::Rewriter(absl::string_view text, const yaml::Tree& tree,
-                   const std::vector<yaml::Extent>& layout, int max_depth)
+                   const std::vector<yaml::Extent>& layout, int max_depth, bool tidy)
     : tree_(tree),
       layout_(layout),
       in_brackets_(tree.nodes.size()),
-      edits_(text),
+      edits_(text, tidy),
       max_depth_(max_depth) {
   for (size_t i = 0; i < tree.nodes.size(); ++i) {
     for (int child = tree.nodes[i].first_child; child >= 0; child = tree.at(child).next) {

@@ -84,6 +84,7 @@ size_t TextEdits::Tail(size_t end, size_t column) const {
 }
 
 void TextEdits::DeleteLines(size_t begin, size_t end, bool first) {
+  if (!tidy_) return Replace(begin, end, "");
   const bool empty_below = end == text_.size() || IsEmptyLine(end);
   if (first && begin > 0 && IsEmptyLine(end)) {
     end = std::min(LineEnd(end) + 1, text_.size());

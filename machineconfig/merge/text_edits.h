@@ -12,7 +12,8 @@ namespace basalt::merge {
 
 class TextEdits {
  public:
-  explicit TextEdits(absl::string_view text) : text_(text) {}
+  // Without `tidy` no empty line goes with what is deleted.
+  explicit TextEdits(absl::string_view text, bool tidy = true) : text_(text), tidy_(tidy) {}
 
   void Replace(size_t begin, size_t end, std::string with);
   // At the beginning of a line or the end of the text; `lines` ends in a line end.
@@ -48,6 +49,7 @@ class TextEdits {
   bool IsEmptyLine(size_t start) const;
 
   absl::string_view text_;
+  bool tidy_;
   std::vector<Edit> edits_;
 };
 

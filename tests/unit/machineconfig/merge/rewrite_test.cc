@@ -190,6 +190,14 @@ TEST(Rewrite, KeepsASecretSealedBlockExactWhenItChanges) {
             "k3s:\n  token: !sealed |  # who\n    -----C\n    x\n  role: server\n");
 }
 
+TEST(Rewrite, AnEmptyLineThatBelongsToATextStaysWhenWhatStandsBelowGoes) {
+  const std::string text =
+      "k3s:\n  manifests:\n    - name: a\n      content: |+\n        x: 1\n\n  # the role\n"
+      "  role: server\n";
+  EXPECT_EQ(Patched(text, "{k3s: {role: null}}"),
+            "k3s:\n  manifests:\n    - name: a\n      content: |+\n        x: 1\n\n");
+}
+
 TEST(Rewrite, RefusesWhatItCannotEditWithItsPlaceAndWhatToWrite) {
   v1::MachineConfig config;
   config.mutable_k3s()->set_role(v1::K3S_ROLE_AGENT);
