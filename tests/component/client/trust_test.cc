@@ -342,6 +342,10 @@ TEST_F(Trust, InitLeavesASheetThatTellsEveryKeyAndNoSecret) {
   }
   EXPECT_THAT(sheet, Not(HasSubstr("PRIVATE KEY")));
   EXPECT_THAT(sheet, Not(HasSubstr("AGE-SECRET-KEY")));
+  // What protects each is said as it is.
+  EXPECT_THAT(sheet, HasSubstr("/keys/root.key, without a passphrase"));
+  EXPECT_THAT(sheet, HasSubstr("/secrets.yaml, sealed: opens with the key of"));
+  EXPECT_THAT(sheet, Not(HasSubstr("The passphrase on a paper")));
   EXPECT_THAT(Run({"init", Path("lab2"), "--cluster", "home", "--no-passphrase"}).out,
               HasSubstr("recovery.txt"));
 }
@@ -359,6 +363,7 @@ TEST_F(Trust, ASheetWithSecretsIsAskedForAndPrivate) {
   EXPECT_THAT(Read(file), HasSubstr("AGE-SECRET-KEY"));
   EXPECT_THAT(Read(Path("lab2/.gitignore")), HasSubstr("/recovery-secrets.txt"));
   EXPECT_THAT(Read(Path("lab2/recovery.txt")), Not(HasSubstr("PRIVATE KEY")));
+  EXPECT_THAT(Read(Path("lab2/recovery.txt")), HasSubstr("The passphrase on a paper"));
   Good({"trust", "sheet", "--with-secrets", "--to", Path("sheet")});
   ASSERT_EQ(stat(Path("sheet").c_str(), &st), 0);
   EXPECT_EQ(st.st_mode & 07777, 0600u);
