@@ -73,6 +73,15 @@ absl::Status SignPolicy(Session& session, const SignOptions& options, v1::Signed
   if (!trust.ok()) return trust.status();
   // Checks the signatures that are there, too.
   if (absl::Status s = ShowPolicy(session, document); !s.ok()) return s;
+  // Whoever signs sources by the dozen does not expect one to be a policy, and root keys that lie
+  // beside the context's key are taken unasked.
+  if (UsesKeys(options) && options.signing.keys.empty() && options.signing.sign_command.empty()) {
+    absl::Status sure = Confirm(session.io(),
+                                "It is a trust policy: who may sign from now on. Sign "
+                                "it with the root keys that lie here?",
+                                options.yes);
+    if (!sure.ok()) return sure;
+  }
   if (absl::Status s = AttachSignatures(options.attach, document); !s.ok()) return s;
   if (UsesKeys(options)) {
     absl::Status signed_too = AddRootSignatures(session, options.signing, document);

@@ -204,7 +204,7 @@ TEST_F(Trust, S8_TheRootIsRotatedAlongTheChainOnly) {
 TEST_F(Trust, S8_AForkOrASkippedVersionIsNoNextOne) {
   Good({"trust", "epoch", "--payload-only", "--to", Path("two.yaml")});
   Good({"trust", "epoch"});
-  Ran late = Run({"sign", "-f", Path("two.yaml"), "-o", Path("two.json")});
+  Ran late = Run({"sign", "-f", Path("two.yaml"), "-o", Path("two.json"), "--yes"});
   EXPECT_EQ(late.exit_code, 1);
   EXPECT_THAT(late.err, HasSubstr("broken-chain"));
   EXPECT_THAT(late.err, HasSubstr("write `version: 3`"));
@@ -268,7 +268,12 @@ TEST_F(Trust, APolicyThatAPersonEditedIsSignedAsItStands) {
   ASSERT_THAT(text, HasSubstr(before));
   text.replace(text.find(before), before.size(), "allowPlaintextSecrets: true  # from now on");
   Write(lab_ + "/trust.yaml", text);
-  Ran made = Good({"sign", "-f", lab_ + "/trust.yaml", "-o", Path("next.json")});
+  // Nobody signs a policy by mistake: among sources it looks like one more.
+  Ran asked = Run({"sign", "-f", lab_ + "/trust.yaml", "-o", Path("next.json")});
+  EXPECT_EQ(asked.exit_code, 1);
+  EXPECT_THAT(asked.err, HasSubstr("needs-yes"));
+  EXPECT_EQ(Read(Path("next.json")), "");
+  Ran made = Good({"sign", "-f", lab_ + "/trust.yaml", "-o", Path("next.json"), "--yes"});
   EXPECT_THAT(made.err, HasSubstr("~ allowPlaintextSecrets: false -> true"));
   Good({"trust", "adopt", "-f", Path("next.json")});
   EXPECT_EQ(Show()["allowPlaintextSecrets"], true);
