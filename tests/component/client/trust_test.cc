@@ -334,6 +334,26 @@ TEST_F(Trust, AnAgentsKeyTakesTheRootsPlace) {
   EXPECT_EQ(Show()["epoch"], 2);
 }
 
+TEST_F(Trust, EditsAtTheSameTimeNeverForkTheChain) {
+  std::vector<std::future<Ran>> running;
+  for (int i = 0; i < 6; ++i) {
+    const std::string name = absl::StrCat("k", i);
+    running.push_back(RunAsync({"trust", "add-key", name, "--public-key", Key(name)}));
+  }
+  int made = 0;
+  for (std::future<Ran>& one : running) {
+    const Ran ran = one.get();
+    if (ran.exit_code == 0) {
+      ++made;
+    } else {
+      EXPECT_THAT(ran.err, HasSubstr("changed-meanwhile"));
+    }
+  }
+  EXPECT_GE(made, 1);
+  // Whoever was told that it is in force is in the chain.
+  EXPECT_EQ(Show()["version"], 1 + made);
+}
+
 TEST_F(Trust, InitLeavesASheetThatTellsEveryKeyAndNoSecret) {
   const std::string sheet = Read(lab_ + "/recovery.txt");
   const nlohmann::json shown = Show();
