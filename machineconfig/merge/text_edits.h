@@ -22,11 +22,14 @@ class TextEdits {
   std::optional<std::string> Apply();
 
   absl::string_view text() const { return text_; }
+  bool tidy() const { return tidy_; }
   size_t LineStart(size_t at) const;
   size_t LineEnd(size_t at) const;  // of its \n, or the end of the text
   size_t ColumnOf(size_t at) const { return at - LineStart(at); }
   // Only spaces stand before it.
   bool BeginsItsLine(size_t at) const;
+  // Nothing but a comma and a comment stands between `at` and the end of the line.
+  bool EndsItsLine(size_t at) const;
   // "  # ..." when nothing but that stands between `at` and the end of the line.
   absl::string_view CommentBehind(size_t at) const;
 
