@@ -209,6 +209,18 @@ TEST_F(Preview, P7_ANodeIsAskedWithSealedSecretsAlone) {
   EXPECT_THAT(api_.last_planned_source(), Not(HasSubstr(token)));
 }
 
+TEST_F(Preview, P7_APlanOfASealedSourceKeepsItSealed) {
+  StartNode(/*configured=*/true);
+  PinNode();
+  const std::string file = WriteConfig();
+  ASSERT_EQ(Run({"apply", "-f", file}).exit_code, 0);
+  Change(file, "version: v1.30.4+k3s1", "version: v1.31.0+k3s1");
+  Ran plan = Run({"plan", "-f", file});
+  ASSERT_EQ(plan.exit_code, 0) << plan.err;
+  EXPECT_EQ(api_.last_planned_source(), Read(file));
+  EXPECT_THAT(api_.last_planned_source(), HasSubstr("token: !sealed"));
+}
+
 TEST_F(Preview, AnOrderIsShownAndAlwaysAsked) {
   StartNode();
   PinNode();
