@@ -247,8 +247,7 @@ absl::Status CheckAll(Session& session, const ApplyOptions& options,
       absl::StatusOr<Document> document = ReadDocument(input);
       status = document.status();
       if (status.ok()) {
-        Input opened = input;
-        status = OpenSealed(session, options.signing.identities, opened, *document);
+        status = OpenSealed(session, options.signing.identities, input, *document);
       }
       absl::StatusOr<InventoryNode> node = status.ok()
                                                ? DestinationOf(session, *document, options.node)

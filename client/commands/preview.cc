@@ -30,13 +30,19 @@ struct Comparison {
   std::optional<v1::MachineConfig> before;  // that config, when it is known here
 };
 
+// The name under which the machine is known until the config is there.
+const std::string& KnownAs(const Reached& reached, const v1::MachineConfig& config) {
+  return reached.name.empty() ? config.metadata().name() : reached.name;
+}
+
 absl::StatusOr<Comparison> WithNode(Session& session, const v1::MachineConfig& config,
-                                    const Reached& reached,
+                                    const v1::MachineConfig& opened, const Reached& reached,
                                     const std::vector<std::string>& identity_files) {
-  const std::string& name = config.metadata().name();
+  const std::string& name = KnownAs(reached, config);
+  // The node gets the config as it will be signed: nothing of it was agreed to yet.
   absl::StatusOr<v1::PlanReply> plan = PlanSource(
       session, *reached.client, *reached.hello,
-      {absl::StrCat(name, ".yaml"), yaml::Emit(config), false}, config, kPlan, identity_files);
+      {absl::StrCat(name, ".yaml"), yaml::Emit(config), false}, opened, kPlan, identity_files);
   if (!plan.ok()) return plan.status();
   Comparison out{.plan = *std::move(plan)};
   out.with_something = reached.hello->state() == "configured";
@@ -56,11 +62,10 @@ absl::StatusOr<Comparison> WithNode(Session& session, const v1::MachineConfig& c
 }
 
 absl::StatusOr<Comparison> WithLastSigned(Session& session, const v1::MachineConfig& config,
-                                          const std::string& why_not,
+                                          const std::string& name, const std::string& why_not,
                                           const std::vector<std::string>& identity_files) {
   absl::StatusOr<const Context*> context = session.context();
   if (!context.ok()) return context.status();
-  const std::string& name = config.metadata().name();
   // Ours may be kept already, when a second signature is added to it.
   const int64_t last =
       SignedBefore(**context, name, config.metadata().epoch(), config.metadata().generation());
@@ -101,6 +106,7 @@ Reached Reach(Session& session, const InventoryNode* node) {
     out.why_not = "it is not in the inventory";
     return out;
   }
+  out.name = node->name;
   if (node->fingerprint.empty()) {
     out.why_not = "it is not pinned";
     return out;
@@ -121,24 +127,41 @@ Reached Reach(Session& session, const InventoryNode* node) {
   return out;
 }
 
-absl::Status ShowConfig(Session& session, const v1::MachineConfig& config, const Reached& reached,
-                        bool yes, const std::vector<std::string>& identity_files,
+const InventoryNode* MachineOf(const Inventory& inventory, const std::string& name,
+                               const v1::MachineConfig& config) {
+  const InventoryNode* node = inventory.Find(name.empty() ? config.metadata().name() : name);
+  if (node != nullptr || !name.empty() || !config.target().has_machine_id()) return node;
+  for (const InventoryNode& known : inventory.nodes()) {
+    if (known.fingerprint == config.target().machine_id()) return &known;
+  }
+  return nullptr;
+}
+
+absl::Status ShowConfig(Session& session, const v1::MachineConfig& config,
+                        const v1::MachineConfig& opened, const Reached& reached, bool yes,
+                        const std::vector<std::string>& identity_files,
                         std::optional<v1::MachineConfig>* before) {
   Io& io = session.io();
   std::string why_not = reached.why_not;
   absl::StatusOr<Comparison> shown = absl::UnavailableError("");
   if (reached.client != nullptr) {
-    shown = WithNode(session, config, reached, identity_files);
+    shown = WithNode(session, config, opened, reached, identity_files);
     // Ignoring: who may only deliver is not told; the last signed file is the guide.
     if (!shown.ok()) why_not = CodeOf(shown.status());
   }
-  if (!shown.ok()) shown = WithLastSigned(session, config, why_not, identity_files);
+  if (!shown.ok()) {
+    shown = WithLastSigned(session, opened, KnownAs(reached, config), why_not, identity_files);
+  }
   if (!shown.ok()) return shown.status();
   if (before != nullptr) *before = shown->before;
   const std::string& name = config.metadata().name();
-  io.err << Bold(io, Escape(name)) << ", compared with " << Escape(shown->with) << "\n"
+  io.err << Bold(io, Escape(name));
+  if (KnownAs(reached, config) != name) {
+    io.err << ", a new name for the machine " << Escape(reached.name);
+  }
+  io.err << ", compared with " << Escape(shown->with) << "\n"
          << (shown->plan.unchanged() ? std::string("  nothing would change\n")
-                                     : DiffText(io, shown->plan));
+                                     : DiffText(io, shown->plan, PlanDetail::kWhole));
   for (const v1::PlannedStep& step : shown->plan.steps()) {
     io.err << "  * " << Escape(step.controller()) << ": " << Escape(step.description()) << "\n";
   }

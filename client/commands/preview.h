@@ -21,16 +21,23 @@ struct Reached {
   std::unique_ptr<NodeClient> client;  // null: it was not reached
   std::optional<v1::HelloReply> hello;
   std::string why_not;  // "not pinned", "unreachable: ..."
+  std::string name;     // of the machine in the inventory, where it is another than the config's
 };
 // `node` may be null. Waits for seconds, not for minutes: signing works offline.
 Reached Reach(Session& session, const InventoryNode* node);
 
-// `before` is set to the config that it was compared with, when that is known here.
-// Shows what `config`, which is complete and whose secrets are opened where they can be, changes,
-// and with what it was compared. Asks, as `apply` does, when the effect on what runs is a reboot or
-// worse: needs-yes in a pipe, declined.
-absl::Status ShowConfig(Session& session, const v1::MachineConfig& config, const Reached& reached,
-                        bool yes, const std::vector<std::string>& identity_files = {},
+// The machine that a config would go to: -n NAME, else the name of the config, else the machine
+// that its target names, which may have another name until then. Null: the inventory knows none.
+const InventoryNode* MachineOf(const Inventory& inventory, const std::string& name,
+                               const v1::MachineConfig& config);
+
+// Shows what `config`, which is complete, changes, and with what it was compared. `opened` is the
+// same with its secrets opened where they can be; it stays here. `before` is set to the config that
+// it was compared with, when that is known here. Asks, as `apply` does, when the effect on what
+// runs is a reboot or worse: needs-yes in a pipe, declined.
+absl::Status ShowConfig(Session& session, const v1::MachineConfig& config,
+                        const v1::MachineConfig& opened, const Reached& reached, bool yes,
+                        const std::vector<std::string>& identity_files = {},
                         std::optional<v1::MachineConfig>* before = nullptr);
 
 // Of a trust policy: what it changes in the version before, and who has to sign yet. Of an action:

@@ -6,11 +6,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "api/coded_status.h"
 #include "client/commands/trust_edit.h"
 #include "client/commands/trust_store.h"
 #include "client/commands/trust_words.h"
 #include "client/context/files.h"
 #include "client/context/inventory.h"
+#include "machineconfig/sign/openssh_key.h"
 #include "machineconfig/sign/x509.h"
 
 namespace basalt::client {
@@ -47,11 +49,35 @@ std::string Print(const Digest& digest) {
   return absl::StrCat(Item("known by", hex), Item("in words", FingerprintWords(digest)));
 }
 
+// What protects what is in the file beside its mode.
+enum class Protection { kUnknown, kNone, kPassphrase, kSealed };
+Protection ProtectionOf(absl::string_view text) {
+  if (absl::StrContains(text, "BEGIN AGE ENCRYPTED FILE")) return Protection::kSealed;
+  if (sign::LooksLikeOpenSshKey(text)) {
+    return api::Reason(sign::ReadOpenSshKey(text).status()) == "passphrase-needed"
+               ? Protection::kPassphrase
+               : Protection::kNone;
+  }
+  if (absl::StrContains(text, "BEGIN ENCRYPTED PRIVATE KEY")) return Protection::kPassphrase;
+  return absl::StrContains(text, "PRIVATE KEY") || absl::StrContains(text, "AGE-SECRET-KEY")
+             ? Protection::kNone
+             : Protection::kUnknown;
+}
+
 std::string Where(const std::string& file) {
   if (!Exists(file)) return absl::StrCat(file, " (not on this machine)");
   absl::StatusOr<std::string> text = ReadFile(file, 64 << 10);
-  const bool encrypted = text.ok() && absl::StrContains(*text, "ENCRYPTED");
-  return encrypted ? absl::StrCat(file, ", encrypted with its passphrase") : file;
+  switch (text.ok() ? ProtectionOf(*text) : Protection::kUnknown) {
+    case Protection::kNone:
+      return absl::StrCat(file, ", without a passphrase");
+    case Protection::kPassphrase:
+      return absl::StrCat(file, ", encrypted with its passphrase");
+    case Protection::kSealed:
+      return absl::StrCat(file, ", sealed: opens with the key of SEALED SECRETS");
+    case Protection::kUnknown:
+      break;
+  }
+  return file;
 }
 
 struct Fate {
@@ -134,7 +160,7 @@ std::string Authority(const Context& context) {
            "Somebody can read every node and fetch a kubeconfig, which is root where K3s "
            "runs. Replace it in api.clientCas of every node."),
       "\nADMIN CERTIFICATE (what nodectl shows to nodes)\n",
-      Item("lies in", absl::StrCat(context.certificate_key, ", without a passphrase")),
+      Item("lies in", Where(context.certificate_key)),
       Item("lost", "The authority issues another."),
       Item("stolen",
            "As for the authority, but api.deniedFingerprints of a signed config is "
@@ -153,7 +179,7 @@ std::string Secrets(const Context& context) {
            "key."),
       "\nTOKENS OF THE CLUSTER\n", Item("lies in", Where(context.secrets)),
       Item("lost",
-           "The signed configs in signed/ hold them, and so does each server: "
+           "The signed configs in signed/ hold them, sealed too, and each server has its own in "
            "data/k3s/server/token."),
       Item("stolen",
            "With the server token and the network one can join as a server: cluster-admin. "
@@ -173,7 +199,19 @@ std::string Nodes(const Context& context) {
   return out;
 }
 
-std::string Restore(const Context& context) {
+bool AnyPassphrase(const Context& context, const v1::TrustPolicy& policy) {
+  std::vector<std::string> files = {JoinPath(DirectoryOf(context.ca), "ca.key"),
+                                    context.certificate_key};
+  for (const v1::TrustKey& key : policy.keys()) {
+    if (auto file = FindKeyFile(context, key)) files.push_back(file->path);
+  }
+  return std::any_of(files.begin(), files.end(), [](const std::string& file) {
+    absl::StatusOr<std::string> text = ReadFile(file, 64 << 10);
+    return text.ok() && ProtectionOf(*text) == Protection::kPassphrase;
+  });
+}
+
+std::string Restore(const Context& context, const v1::TrustPolicy& policy) {
   return absl::StrCat(
       "\nTO RESTORE\n"
       "  1. Install nodectl on a machine that you trust.\n"
@@ -186,8 +224,11 @@ std::string Restore(const Context& context) {
       "  5. nodectl status          the nodes answer; they never needed this directory\n"
       "\nKEEP\n"
       "  The directory twice, in two places, one of them without a network. The root\n"
-      "  key on a medium of its own. The passphrase on a paper of its own, not on this\n"
-      "  one: without it the encrypted keys are lost.\n"
+      "  key on a medium of its own.",
+      AnyPassphrase(context, policy) ? " The passphrase on a paper of its own, not on this\n"
+                                       "  one: without it the encrypted keys are lost.\n"
+                                     : " No key has a passphrase: who has a copy has\n"
+                                       "  the keys.\n",
       "  After nodectl trust rotate or a new node: nodectl trust sheet, and print anew.\n");
 }
 
@@ -226,7 +267,7 @@ absl::StatusOr<std::string> RecoverySheet(const Context& context, const v1::Trus
           : "This page holds no secrets. Print it and keep it away from the machine that it\n"
             "is about: it tells what is missing when that machine is gone.\n",
       TrustKeys(context, policy), Authority(context), Secrets(context), Nodes(context),
-      Restore(context), options.with_secrets ? Contents(context, policy) : "");
+      Restore(context, policy), options.with_secrets ? Contents(context, policy) : "");
 }
 
 }  // namespace basalt::client

@@ -15,7 +15,6 @@
 #include "machineconfig/seal/config.h"
 #include "machineconfig/validate/validate.h"
 #include "machineconfig/yaml/decode.h"
-#include "machineconfig/yaml/emit.h"
 
 namespace basalt::client {
 namespace {
@@ -84,7 +83,7 @@ absl::StatusOr<std::vector<seal::Identity>> LoadIdentities(Session& session,
 }
 
 absl::Status OpenSealed(Session& session, const std::vector<std::string>& identity_files,
-                        Input& input, Document& document) {
+                        const Input& input, Document& document) {
   if (document.is_signed || !schema::HasSealedSecrets(document.config)) return absl::OkStatus();
   absl::StatusOr<std::vector<seal::Identity>> identities = LoadIdentities(session, identity_files);
   if (!identities.ok()) return api::Annotate(identities.status(), document.file);
@@ -107,12 +106,11 @@ absl::Status OpenSealed(Session& session, const std::vector<std::string>& identi
   validate::Findings findings =
       validate::Validate(document.config, validate::Stage::kSource, source, input.file);
   if (!findings.ok()) return api::Invalid(findings.errors);
-  input.text = yaml::Emit(document.config);
   return absl::OkStatus();
 }
 
 absl::Status OpenSealedIfAble(Session& session, const std::vector<std::string>& identity_files,
-                              Input& input, Document& document) {
+                              const Input& input, Document& document) {
   if (identity_files.empty() && !document.is_signed) {
     absl::StatusOr<const Context*> context = session.context();
     if (!context.ok()) return context.status();

@@ -27,15 +27,15 @@ absl::StatusOr<std::vector<seal::Recipient>> LoadRecipients(Session& session,
 absl::StatusOr<std::vector<seal::Identity>> LoadIdentities(Session& session,
                                                            const std::vector<std::string>& files);
 
-// A source whose sealed values are opened, in the config and in the text, so that it reads as if
-// they had stood there in the clear. Without sealed values nothing changes and no identity is
+// The config of a source with its sealed values opened. The text stays as it is: a node that is
+// asked what would change gets it sealed. Without sealed values nothing changes and no identity is
 // asked for. Every value that does not open is reported, with its line.
 absl::Status OpenSealed(Session& session, const std::vector<std::string>& identity_files,
-                        Input& input, Document& document);
+                        const Input& input, Document& document);
 // The same for who only looks: where the context's identity is not there (a pipeline), they stay
 // sealed, and that is said.
 absl::Status OpenSealedIfAble(Session& session, const std::vector<std::string>& identity_files,
-                              Input& input, Document& document);
+                              const Input& input, Document& document);
 
 // A signed config (a copy, what another signer made) with its secrets opened, as far as they open
 // for us: two that were sealed can be compared then. False when some, or all, stay sealed.

@@ -61,14 +61,12 @@ bool UsesKeys(const SignOptions& o) {
 // What is in the file is what is signed: a signed document that gets one more signature, or a
 // completed config whose signature exists already.
 absl::StatusOr<SignedConfig> TakeAsItIs(Session& session, const Input& input,
-                                        const SignOptions& options, bool for_set) {
-  // Of a set there are bytes to sign beside the files.
-  if (AsksForChanges(options.signing) || (options.payload_only && !for_set)) {
+                                        const SignOptions& options) {
+  if (AsksForChanges(options.signing)) {
     return Usage(
         "signed-already",
         absl::StrCat(input.file, input.is_envelope ? " is signed" : " is what was signed",
-                     ": --mode, --confirm-within, --reason and --payload-only have nothing "
-                     "left to change"),
+                     ": --mode, --confirm-within and --reason have nothing left to change"),
         "change the source and sign it anew");
   }
   SignedConfig out;
@@ -77,6 +75,8 @@ absl::StatusOr<SignedConfig> TakeAsItIs(Session& session, const Input& input,
     if (absl::Status s = CheckSignatures(session, input); !s.ok()) return s;
     absl::StatusOr<Document> read = ReadDocument(input);
     if (!read.ok()) return read.status();
+    // The one before was warned as well, and this one may know better.
+    PrintViolations(session.io(), "warning", read->warnings);
     out.document = std::move(read->envelope);
     out.config = std::move(read->config);
   } else {
@@ -109,6 +109,7 @@ Reached ReachInTime(Session& session, const InventoryNode* node, Patience& patie
   if (!patience.left()) {
     Reached out;
     out.why_not = "other nodes did not answer";
+    if (node != nullptr) out.name = node->name;
     return out;
   }
   const absl::Time start = absl::Now();
@@ -136,7 +137,7 @@ v1::MachineConfig Opened(Session& session, const SignOptions& options, const Sig
 // where that is a config that is known here.
 absl::Status Show(Session& session, const SignOptions& options, const SignedConfig& made,
                   const Reached& reached, std::optional<v1::MachineConfig>& before) {
-  return ShowConfig(session, Opened(session, options, made), reached, options.yes,
+  return ShowConfig(session, made.config, Opened(session, options, made), reached, options.yes,
                     options.signing.identities, &before);
 }
 
@@ -162,7 +163,7 @@ absl::StatusOr<SignedConfig> Complete(Session& session, Input& input, const Sign
   absl::StatusOr<const Inventory*> inventory = session.inventory();
   if (!inventory.ok()) return inventory.status();
   const std::string name = source->config.metadata().name();
-  const InventoryNode* node = (*inventory)->Find(options.node.empty() ? name : options.node);
+  const InventoryNode* node = MachineOf(**inventory, options.node, source->config);
   if (absl::Status s = CheckMachine(input, source->config, node); !s.ok()) return s;
   // Its floor, when it answers: otherwise the last signed file is the guide. A generation below the
   // floor is refused by the node by name.
@@ -218,7 +219,7 @@ absl::StatusOr<int> SignInputs(Session& session, const SignOptions& options,
     std::optional<v1::MachineConfig> before;
     const bool as_it_is = input.is_envelope || !options.attach.empty();
     absl::StatusOr<SignedConfig> made = as_it_is
-                                            ? TakeAsItIs(session, input, options, for_set)
+                                            ? TakeAsItIs(session, input, options)
                                             : Complete(session, input, options, patience, reached);
     if (!made.ok() && for_set && !api::Violations(made.status()).empty()) {
       // The mistakes of all files at once, and nothing is signed.
@@ -237,7 +238,7 @@ absl::StatusOr<int> SignInputs(Session& session, const SignOptions& options,
       if (as_it_is) {
         absl::StatusOr<const Inventory*> inventory = session.inventory();
         if (!inventory.ok()) return inventory.status();
-        const InventoryNode* node = (*inventory)->Find(options.node.empty() ? name : options.node);
+        const InventoryNode* node = MachineOf(**inventory, options.node, made->config);
         if (absl::Status s = CheckMachine(input, made->config, node); !s.ok()) return s;
         reached = ReachInTime(session, node, patience);
       }
@@ -254,8 +255,8 @@ absl::StatusOr<int> SignInputs(Session& session, const SignOptions& options,
       if (!written.ok()) return written;
       io.err << "to sign for " << name << ": ssh-keygen -Y sign -n "
              << sign::SshNamespace(made->document.type()) << " -f KEY FILE, or minisign -S -t "
-             << sign::MinisignComment(made->document.type())
-             << " -m FILE; then nodectl sign -f FILE --attach SIGNATURE\n";
+             << sign::MinisignComment(made->document.type()) << " -m FILE; then nodectl sign -f "
+             << (input.is_envelope ? input.file : "FILE") << " --attach SIGNATURE\n";
       continue;
     }
     if (absl::Status s = AttachSignatures(options.attach, made->document); !s.ok()) return s;
@@ -291,10 +292,9 @@ absl::StatusOr<int> SignInputs(Session& session, const SignOptions& options,
   if (!options.payload_only && UsesKeys(options)) {
     // Nothing is asked before every file is known to be right.
     for (const SetItem& item : items) {
-      const std::string& name = item.made.config.metadata().name();
       absl::StatusOr<const Inventory*> inventory = session.inventory();
       if (!inventory.ok()) return inventory.status();
-      const InventoryNode* node = (*inventory)->Find(name);
+      const InventoryNode* node = MachineOf(**inventory, "", item.made.config);
       absl::Status machine = CheckMachine({.file = item.file, .is_envelope = item.signed_before},
                                           item.made.config, node);
       if (!machine.ok()) return machine;

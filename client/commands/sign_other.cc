@@ -11,7 +11,9 @@
 #include "client/context/files.h"
 #include "client/output/errors.h"
 #include "machineconfig/sign/document.h"
+#include "machineconfig/sign/minisign.h"
 #include "machineconfig/sign/next_policy.h"
+#include "machineconfig/sign/sshsig.h"
 #include "machineconfig/validate/validate.h"
 #include "machineconfig/yaml/decode.h"
 
@@ -47,6 +49,21 @@ absl::Status WriteOut(Session& session, const SignOptions& options,
   return WriteFileAtomically(options.output_file, text, mode);
 }
 
+// The bytes that were signed, for whoever signs them elsewhere.
+absl::Status WritePayload(Session& session, const SignOptions& options, const Input& input,
+                          const v1::SignedDocument& document) {
+  if (options.output_file.empty() || options.output_file == "-") {
+    session.io().out << document.payload();
+  } else if (absl::Status s = WriteFileAtomically(options.output_file, document.payload(), 0600);
+             !s.ok()) {
+    return s;
+  }
+  session.io().err << "to sign: ssh-keygen -Y sign -n " << sign::SshNamespace(document.type())
+                   << " -f KEY FILE, or minisign -S -t " << sign::MinisignComment(document.type())
+                   << " -m FILE; then nodectl sign -f " << input.file << " --attach SIGNATURE\n";
+  return absl::OkStatus();
+}
+
 bool UsesKeys(const SignOptions& o) {
   return o.attach.empty() || !o.signing.keys.empty() || !o.signing.sign_command.empty();
 }
@@ -56,6 +73,15 @@ absl::Status SignPolicy(Session& session, const SignOptions& options, v1::Signed
   if (!trust.ok()) return trust.status();
   // Checks the signatures that are there, too.
   if (absl::Status s = ShowPolicy(session, document); !s.ok()) return s;
+  // Whoever signs sources by the dozen does not expect one to be a policy, and root keys that lie
+  // beside the context's key are taken unasked.
+  if (UsesKeys(options) && options.signing.keys.empty() && options.signing.sign_command.empty()) {
+    absl::Status sure = Confirm(session.io(),
+                                "It is a trust policy: who may sign from now on. Sign "
+                                "it with the root keys that lie here?",
+                                options.yes);
+    if (!sure.ok()) return sure;
+  }
   if (absl::Status s = AttachSignatures(options.attach, document); !s.ok()) return s;
   if (UsesKeys(options)) {
     absl::Status signed_too = AddRootSignatures(session, options.signing, document);
@@ -118,15 +144,16 @@ bool IsPolicyOrAction(const Input& input) {
 
 absl::Status SignPolicyOrAction(Session& session, const Input& input, const SignOptions& options) {
   const SigningOptions& o = options.signing;
-  if (options.payload_only || !o.mode.empty() || !o.confirm_within.empty() || !o.reason.empty()) {
+  if (!o.mode.empty() || !o.confirm_within.empty() || !o.reason.empty()) {
     return api::Coded(absl::StatusCode::kInvalidArgument, "signed-already",
                       absl::StrCat(input.file,
-                                   " is signed as it stands: --mode, --confirm-within, --reason "
-                                   "and --payload-only have nothing to change"),
+                                   " is signed as it stands: --mode, --confirm-within and "
+                                   "--reason have nothing to change"),
                       "they are for machine configs");
   }
   absl::StatusOr<v1::SignedDocument> document = DocumentOf(input);
   if (!document.ok()) return api::Annotate(document.status(), input.file);
+  if (options.payload_only) return WritePayload(session, options, input, *document);
   const bool is_policy = document->type() == v1::DOCUMENT_TYPE_TRUST_POLICY;
   return api::Annotate(is_policy ? SignPolicy(session, options, *std::move(document))
                                  : SignAction(session, options, *std::move(document)),

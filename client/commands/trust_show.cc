@@ -80,7 +80,8 @@ Json Keys(const Context* context, const v1::TrustPolicy& policy) {
              {"form", KeyForm(key.public_key())},
              {"id", half->id().Hex()},
              {"words", FingerprintWords(half->id())},
-             {"sshFingerprint", sign::SshFingerprint(half->algorithm(), half->raw())},
+             {"sshFingerprint",
+              sign::SshFingerprint(half->algorithm(), half->raw(), half->application())},
              {"revoked", IsRevoked(policy, key.name())}};
     if (std::optional<KeyFile> file = context ? FindKeyFile(*context, key) : std::nullopt) {
       one["file"] = file->path;

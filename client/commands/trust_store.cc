@@ -1,5 +1,10 @@
 #include "client/commands/trust_store.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -13,6 +18,26 @@
 
 namespace basalt::client {
 namespace {
+
+// One nodectl at a time writes below a directory, until it is destroyed.
+class DirectoryLock {
+ public:
+  // Waits for the other. Ignoring a failure: on a file system without locks the chain is still
+  // compared before it is written.
+  explicit DirectoryLock(const std::string& directory)
+      : fd_(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+    while (fd_ >= 0 && flock(fd_, LOCK_EX) != 0 && errno == EINTR) {
+    }
+  }
+  ~DirectoryLock() {
+    if (fd_ >= 0) close(fd_);
+  }
+  DirectoryLock(const DirectoryLock&) = delete;
+  DirectoryLock& operator=(const DirectoryLock&) = delete;
+
+ private:
+  const int fd_;
+};
 
 bool IsChain(absl::string_view text) {
   return absl::StartsWith(absl::StripLeadingAsciiWhitespace(text), "[");
@@ -111,7 +136,9 @@ absl::StatusOr<sign::VerifiedChain> Adopt(Session& session, const v1::TrustChain
   absl::StatusOr<sign::VerifiedChain> next = sign::ExtendChain(**trust, update);
   if (!next.ok()) return next.status();
   if (next->policy.version() == (*trust)->policy.version()) return next;
-  // Another nodectl may have been quicker: what it wrote must not become a fork.
+  // Another nodectl may have been quicker: what it wrote must not become a fork, which no node that
+  // has the other branch would ever follow.
+  const DirectoryLock lock(DirectoryOf((*context)->trust));
   absl::StatusOr<v1::TrustChain> now = ReadChain((*context)->trust);
   if (!now.ok()) return now.status();
   if (now->policies_size() != (*trust)->chain.policies_size()) {

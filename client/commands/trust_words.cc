@@ -34,8 +34,11 @@ std::multiset<std::string> Grants(const v1::TrustPolicy& policy) {
 std::string KeyLine(const v1::TrustKey& key) {
   auto parsed = sign::PublicKey::Parse(key.public_key());
   if (!parsed.ok()) return key.name();
-  return absl::StrCat(key.name(), ": ", AlgorithmWord(parsed->algorithm()), " ",
-                      parsed->id().Hex());
+  // The id is that of the key pair: that it lies on a security key, which wants a touch, is more.
+  return absl::StrCat(key.name(), ": ", AlgorithmWord(parsed->algorithm()), " ", parsed->id().Hex(),
+                      parsed->application().empty()
+                          ? ""
+                          : absl::StrCat(" on a security key (", parsed->application(), ")"));
 }
 
 }  // namespace
@@ -86,9 +89,10 @@ std::string AlgorithmWord(sign::Algorithm algorithm) {
 
 std::string KeyForm(const std::string& public_key) {
   if (absl::StrContains(public_key, "-----BEGIN")) return "pem";
-  return absl::StartsWith(public_key, "ssh-") || absl::StartsWith(public_key, "ecdsa-")
-             ? "openssh"
-             : "minisign";
+  for (absl::string_view word : {"ssh-", "ecdsa-", "sk-"}) {
+    if (absl::StartsWith(public_key, word)) return "openssh";
+  }
+  return "minisign";
 }
 
 std::string FingerprintWords(const Digest& digest) {

@@ -1,6 +1,7 @@
 #include "machineconfig/merge/patch.h"
 
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -146,10 +147,21 @@ class Patcher {
   }
 
   void Entries(int node, const FieldInfo& field, const std::string& path, Message& message) {
+    std::set<std::string> seen;
     for (int i = tree_.at(node).first_child; i >= 0 && !full();) {
       const Node& key = tree_.at(i);
       const Node& value = tree_.at(key.next);
       i = value.next;
+      if (key.broken) continue;
+      if (absl::StartsWith(key.text, "$")) {
+        Error(key, path, "bad-directive", absl::StrCat("`", key.text, "` is no directive of a map"),
+              "null takes an entry away, a list is written whole; $patch: replace|delete");
+        continue;
+      }
+      if (!seen.insert(key.text).second) {
+        Error(key, schema::Element(path, key.text), "duplicate-field", "the key is given twice");
+        continue;
+      }
       RemoveEntry(field, key.text, message);
       if (value.kind == NodeKind::kNull && !value.broken) continue;
       yaml::DecodeResult result;
@@ -288,6 +300,12 @@ class Patcher {
         if (element.GetReflection()->GetString(element, field.key->field) == name) found = k;
       }
       if (order == Order::kDelete) {
+        if (tree_.at(i).children > 2) {
+          Error(tree_.at(i), schema::Element(path, name), "bad-directive",
+                absl::StrCat("`$patch: delete` takes the whole element away; what stands beside `",
+                             field.key->name, "` is lost"),
+                "write `$patch: replace`, or nothing but the name beside it");
+        }
         if (found >= 0) Remove(field, found, message);
         continue;
       }

@@ -45,12 +45,16 @@ std::optional<std::string> Edited(absl::string_view text, const Message& before,
   const std::optional<std::vector<yaml::Extent>> layout = yaml::Layout(text, tree);
   if (!layout) return std::nullopt;
   const std::string meaning = yaml::Emit(after);
-  // What an edit deep inside does not do, one of a whole section may.
+  // What an edit deep inside does not do, one of a whole section may. An empty line beside what was
+  // deleted may be the last of a block text: then it stays.
   for (int depth : {64, 2, 1}) {
-    std::optional<std::string> out = Rewriter(text, tree, *layout, depth).Run(before, after);
-    if (!out) continue;
-    std::unique_ptr<Message> again(after.New());
-    if (yaml::Decode(*out, "", *again).ok() && yaml::Emit(*again) == meaning) return out;
+    for (bool tidy : {true, false}) {
+      std::optional<std::string> out =
+          Rewriter(text, tree, *layout, depth, tidy).Run(before, after);
+      if (!out) break;
+      std::unique_ptr<Message> again(after.New());
+      if (yaml::Decode(*out, "", *again).ok() && yaml::Emit(*again) == meaning) return out;
+    }
   }
   return std::nullopt;
 }

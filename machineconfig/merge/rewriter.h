@@ -22,7 +22,7 @@ class Rewriter {
  public:
   // Below `max_depth` levels a value that differs is written anew as a whole.
   Rewriter(absl::string_view text, const yaml::Tree& tree, const std::vector<yaml::Extent>& layout,
-           int max_depth);
+           int max_depth, bool tidy = true);
 
   // Nothing when it cannot.
   std::optional<std::string> Run(const google::protobuf::Message& before,

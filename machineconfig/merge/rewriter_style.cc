@@ -25,11 +25,11 @@ std::string Indented(absl::string_view lines, size_t by) {
 }  // namespace
 
 Rewriter::Rewriter(absl::string_view text, const yaml::Tree& tree,
-                   const std::vector<yaml::Extent>& layout, int max_depth)
+                   const std::vector<yaml::Extent>& layout, int max_depth, bool tidy)
     : tree_(tree),
       layout_(layout),
       in_brackets_(tree.nodes.size()),
-      edits_(text),
+      edits_(text, tidy),
       max_depth_(max_depth) {
   for (size_t i = 0; i < tree.nodes.size(); ++i) {
     for (int child = tree.nodes[i].first_child; child >= 0; child = tree.at(child).next) {
@@ -126,6 +126,21 @@ void Rewriter::ChangeFlow(const std::vector<Item>& items, const std::vector<NewI
     while (next < items.size() && !items[next].stays) ++next;
     const std::vector<std::string> fresh = new_behind(i, next);
     const size_t end = EndOf(items[i]);
+    // Entries with lines of their own go with them: the comment behind a comma is about what stands
+    // before it.
+    const bool own_lines =
+        edits_.tidy() && fresh.empty() && next > i + 1 &&
+        edits_.EndsItsLine(EndOf(items[next - 1])) &&
+        std::all_of(items.begin() + static_cast<ptrdiff_t>(i) + 1,
+                    items.begin() + static_cast<ptrdiff_t>(next),
+                    [&](const Item& item) { return edits_.BeginsItsLine(BeginOf(item)); });
+    if (own_lines) {
+      const size_t first = edits_.Lead(BeginOf(items[i + 1]), edits_.LineEnd(end) + 1);
+      const size_t last = edits_.LineEnd(EndOf(items[next - 1]));
+      edits_.Replace(first, std::min(last + 1, edits_.text().size()), "");
+      i = next;
+      continue;
+    }
     // From behind the one that stays to behind the last that goes.
     const size_t gone = next == i + 1 ? end : EndOf(items[next - 1]);
     if (gone != end || !fresh.empty()) {

@@ -46,6 +46,16 @@ bool TextEdits::BeginsItsLine(size_t at) const {
   return text_.substr(start, at - start).find_first_not_of(' ') == text_.npos;
 }
 
+bool TextEdits::EndsItsLine(size_t at) const {
+  absl::string_view rest = text_.substr(at, LineEnd(at) - at);
+  const size_t first = rest.find_first_not_of(" \t");
+  if (first == rest.npos) return true;
+  if (rest[first] != ',') return false;
+  rest.remove_prefix(first + 1);
+  const size_t next = rest.find_first_not_of(" \t");
+  return next == rest.npos || (rest[next] == '#' && next > 0);
+}
+
 absl::string_view TextEdits::CommentBehind(size_t at) const {
   absl::string_view rest = text_.substr(at, LineEnd(at) - at);
   const size_t hash = rest.find_first_not_of(" \t");
@@ -84,6 +94,7 @@ size_t TextEdits::Tail(size_t end, size_t column) const {
 }
 
 void TextEdits::DeleteLines(size_t begin, size_t end, bool first) {
+  if (!tidy_) return Replace(begin, end, "");
   const bool empty_below = end == text_.size() || IsEmptyLine(end);
   if (first && begin > 0 && IsEmptyLine(end)) {
     end = std::min(LineEnd(end) + 1, text_.size());

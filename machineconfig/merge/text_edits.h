@@ -12,7 +12,8 @@ namespace basalt::merge {
 
 class TextEdits {
  public:
-  explicit TextEdits(absl::string_view text) : text_(text) {}
+  // Without `tidy` no empty line goes with what is deleted.
+  explicit TextEdits(absl::string_view text, bool tidy = true) : text_(text), tidy_(tidy) {}
 
   void Replace(size_t begin, size_t end, std::string with);
   // At the beginning of a line or the end of the text; `lines` ends in a line end.
@@ -21,11 +22,14 @@ class TextEdits {
   std::optional<std::string> Apply();
 
   absl::string_view text() const { return text_; }
+  bool tidy() const { return tidy_; }
   size_t LineStart(size_t at) const;
   size_t LineEnd(size_t at) const;  // of its \n, or the end of the text
   size_t ColumnOf(size_t at) const { return at - LineStart(at); }
   // Only spaces stand before it.
   bool BeginsItsLine(size_t at) const;
+  // Nothing but a comma and a comment stands between `at` and the end of the line.
+  bool EndsItsLine(size_t at) const;
   // "  # ..." when nothing but that stands between `at` and the end of the line.
   absl::string_view CommentBehind(size_t at) const;
 
@@ -48,6 +52,7 @@ class TextEdits {
   bool IsEmptyLine(size_t start) const;
 
   absl::string_view text_;
+  bool tidy_;
   std::vector<Edit> edits_;
 };
 

@@ -4,6 +4,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "machineconfig/format/format.h"
 #include "machineconfig/format/time.h"
 #include "machineconfig/schema/fields.h"
 #include "machineconfig/validate/rules.h"
@@ -124,6 +125,15 @@ void CheckTrustPolicy(const v1::TrustPolicy& policy, Report& report) {
     if (grant.for_() != "machineconfig" && !grant.labels().empty()) {
       report.Error(schema::Child(path, "labels"), "conflict",
                    "labels belong to grants for machineconfig: nothing else has any");
+    }
+    // One that no node can have would scope the grant to nothing.
+    for (const auto& [key, value] : grant.labels()) {
+      for (const absl::Status& status : {format::Check(v1::FORMAT_LABEL_KEY, key),
+                                         format::Check(v1::FORMAT_LABEL_VALUE, value)}) {
+        if (status.ok()) continue;
+        report.Error(schema::Element(schema::Child(path, "labels"), key), "bad-format",
+                     status.message());
+      }
     }
     CheckGrantPaths(grant, path, report);
     const bool is_action = grant.for_() == "action" || grant.for_() == "breakglass";

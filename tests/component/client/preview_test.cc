@@ -152,6 +152,75 @@ TEST_F(Preview, ASecondSignerSeesTheChangeTooAndNotTheirOwnCopy) {
   EXPECT_THAT(second.err, HasSubstr("~ k3s.version: v1.30.4+k3s1 -> v1.31.0+k3s1"));
 }
 
+TEST_F(Preview, AChangeAtTheEndOfALongValueIsShownAndNotCutOff) {
+  PinOffline();
+  const std::string file = WriteConfig();
+  const std::string list =
+      "[audit-log-maxage=30, audit-log-maxbackup=10, audit-log-maxsize=100, request-timeout=60s";
+  Write(file, Read(file) + "  config: {kube-apiserver-arg: " + list + "]}\n");
+  Ran first = Sign(file);
+  ASSERT_EQ(first.exit_code, 0) << first.err;
+  // What is new is there whole, a certificate too.
+  EXPECT_THAT(first.err, HasSubstr("-----END CERTIFICATE-----"));
+  Change(file, "request-timeout=60s", "request-timeout=60s, anonymous-auth=true");
+  Ran second = Sign(file);
+  ASSERT_EQ(second.exit_code, 0) << second.err;
+  EXPECT_THAT(second.err, HasSubstr("anonymous-auth=true]"));
+}
+
+TEST_F(Preview, AMachineThatGetsAnotherNameIsComparedWithWhatItRuns) {
+  PinOffline();
+  const std::string file = WriteConfig();
+  ASSERT_EQ(Sign(file).exit_code, 0);
+  // What somebody else completed for the machine that is n1 here.
+  ASSERT_EQ(Run({"sign", "-f", file, "--payload-only", "-o", Path("n9.yaml")}).exit_code, 0);
+  Change(Path("n9.yaml"), "  name: n1\n", "  name: n9\n");
+  auto theirs = sign::FromDsseJson(Read(Path("n1.json")));
+  theirs->clear_signatures();
+  theirs->set_payload(Read(Path("n9.yaml")));
+  sign::AddSignature(*theirs, *sign::PrivateKey::FromPem(Read(lab_ + "/keys/config.key")));
+  Write(Path("n9.json"), sign::ToDsseJson(*theirs));
+  Write(Path("alice.key"), sign::PrivateKey::GenerateEd25519().Pem());
+  Write(Path("alice.pub"), sign::PrivateKey::FromPem(Read(Path("alice.key")))->public_key().Pem());
+  ASSERT_EQ(Run({"trust", "add-key", "alice", "--public-key", Path("alice.pub"), "--for",
+                 "machineconfig"})
+                .exit_code,
+            0);
+  Ran asked =
+      Run({"sign", "-f", Path("n9.json"), "--key", Path("alice.key"), "-o", Path("n9.json")});
+  EXPECT_EQ(asked.exit_code, 1) << asked.err;
+  EXPECT_THAT(asked.err, HasSubstr("n9, a new name for the machine n1, compared with what was "
+                                   "signed here last"));
+  EXPECT_THAT(asked.err, HasSubstr("~ metadata.name: n1 -> n9  # reinstall"));
+  EXPECT_THAT(asked.err, HasSubstr("needs-yes"));
+}
+
+TEST_F(Preview, P7_ANodeIsAskedWithSealedSecretsAlone) {
+  StartNode(/*configured=*/true);
+  PinNode();
+  const std::string file = WriteConfig("n1.yaml", /*plain=*/true);
+  ASSERT_EQ(Run({"apply", "-f", file}).exit_code, 0);
+  const std::string text = Read(file);
+  const std::string token = text.substr(text.find("\n  token: ") + 10, 64);
+  Ran ran = Sign(file);
+  ASSERT_EQ(ran.exit_code, 0) << ran.err;
+  EXPECT_THAT(ran.err, HasSubstr("compared with what n1 runs now"));
+  EXPECT_THAT(api_.last_planned_source(), HasSubstr("token: !sealed"));
+  EXPECT_THAT(api_.last_planned_source(), Not(HasSubstr(token)));
+}
+
+TEST_F(Preview, P7_APlanOfASealedSourceKeepsItSealed) {
+  StartNode(/*configured=*/true);
+  PinNode();
+  const std::string file = WriteConfig();
+  ASSERT_EQ(Run({"apply", "-f", file}).exit_code, 0);
+  Change(file, "version: v1.30.4+k3s1", "version: v1.31.0+k3s1");
+  Ran plan = Run({"plan", "-f", file});
+  ASSERT_EQ(plan.exit_code, 0) << plan.err;
+  EXPECT_EQ(api_.last_planned_source(), Read(file));
+  EXPECT_THAT(api_.last_planned_source(), HasSubstr("token: !sealed"));
+}
+
 TEST_F(Preview, AnOrderIsShownAndAlwaysAsked) {
   StartNode();
   PinNode();

@@ -137,6 +137,34 @@ TEST_F(Signers, ASecondSignerAddsToTheDocument) {
             sign::DocumentDigest(*sign::FromDsseJson(Read(Path("n1.json")))));
 }
 
+TEST_F(Signers, ASecondSignerWhoseKeySignsElsewhereGetsTheBytesOfTheDocument) {
+  Trust("alice", other_.public_key(), 2);
+  ASSERT_EQ(Run({"sign", "-f", WriteConfig(), "-o", Path("n1.json")}).exit_code, 0);
+  Ran payload = Run({"sign", "-f", Path("n1.json"), "--payload-only", "-o", Path("payload")});
+  ASSERT_EQ(payload.exit_code, 0) << payload.err;
+  EXPECT_THAT(payload.err, HasSubstr("nodectl sign -f " + Path("n1.json") + " --attach SIGNATURE"));
+  EXPECT_EQ(Read(Path("payload")), sign::FromDsseJson(Read(Path("n1.json")))->payload());
+  Ran both = Run({"sign", "-f", Path("n1.json"), "--attach", SshSign(other_, Path("payload")), "-o",
+                  Path("n1.json")});
+  ASSERT_EQ(both.exit_code, 0) << both.err;
+  EXPECT_THAT(Run({"verify", "-f", Path("n1.json")}).out, HasSubstr("signed by alice, config"));
+}
+
+TEST_F(Signers, ASecondSignerIsWarnedAsTheFirstWas) {
+  Trust("alice", other_.public_key(), 2);
+  Write(Path("alice.key"), other_.Pem());
+  const std::string file = WriteConfig();
+  Write(file, Read(file) + "  config: {kube-apiserver-arg: [anonymous-auth=true]}\n");
+  const char* warning = "the apiserver answers without credentials";
+  Ran first = Run({"sign", "-f", file, "-o", Path("n1.json")});
+  ASSERT_EQ(first.exit_code, 0) << first.err;
+  EXPECT_THAT(first.err, HasSubstr(warning));
+  Ran second =
+      Run({"sign", "-f", Path("n1.json"), "--key", Path("alice.key"), "-o", Path("n1.json")});
+  ASSERT_EQ(second.exit_code, 0) << second.err;
+  EXPECT_THAT(second.err, HasSubstr(warning));
+}
+
 TEST_F(Signers, S7_TheSameKeyIsNotAddedTwiceAlsoNotInAnotherScheme) {
   Trust("alice", other_.public_key());
   Write(Path("alice.key"), other_.Pem());

@@ -204,7 +204,7 @@ TEST_F(Trust, S8_TheRootIsRotatedAlongTheChainOnly) {
 TEST_F(Trust, S8_AForkOrASkippedVersionIsNoNextOne) {
   Good({"trust", "epoch", "--payload-only", "--to", Path("two.yaml")});
   Good({"trust", "epoch"});
-  Ran late = Run({"sign", "-f", Path("two.yaml"), "-o", Path("two.json")});
+  Ran late = Run({"sign", "-f", Path("two.yaml"), "-o", Path("two.json"), "--yes"});
   EXPECT_EQ(late.exit_code, 1);
   EXPECT_THAT(late.err, HasSubstr("broken-chain"));
   EXPECT_THAT(late.err, HasSubstr("write `version: 3`"));
@@ -268,7 +268,12 @@ TEST_F(Trust, APolicyThatAPersonEditedIsSignedAsItStands) {
   ASSERT_THAT(text, HasSubstr(before));
   text.replace(text.find(before), before.size(), "allowPlaintextSecrets: true  # from now on");
   Write(lab_ + "/trust.yaml", text);
-  Ran made = Good({"sign", "-f", lab_ + "/trust.yaml", "-o", Path("next.json")});
+  // Nobody signs a policy by mistake: among sources it looks like one more.
+  Ran asked = Run({"sign", "-f", lab_ + "/trust.yaml", "-o", Path("next.json")});
+  EXPECT_EQ(asked.exit_code, 1);
+  EXPECT_THAT(asked.err, HasSubstr("needs-yes"));
+  EXPECT_EQ(Read(Path("next.json")), "");
+  Ran made = Good({"sign", "-f", lab_ + "/trust.yaml", "-o", Path("next.json"), "--yes"});
   EXPECT_THAT(made.err, HasSubstr("~ allowPlaintextSecrets: false -> true"));
   Good({"trust", "adopt", "-f", Path("next.json")});
   EXPECT_EQ(Show()["allowPlaintextSecrets"], true);
@@ -329,6 +334,26 @@ TEST_F(Trust, AnAgentsKeyTakesTheRootsPlace) {
   EXPECT_EQ(Show()["epoch"], 2);
 }
 
+TEST_F(Trust, EditsAtTheSameTimeNeverForkTheChain) {
+  std::vector<std::future<Ran>> running;
+  for (int i = 0; i < 6; ++i) {
+    const std::string name = absl::StrCat("k", i);
+    running.push_back(RunAsync({"trust", "add-key", name, "--public-key", Key(name)}));
+  }
+  int made = 0;
+  for (std::future<Ran>& one : running) {
+    const Ran ran = one.get();
+    if (ran.exit_code == 0) {
+      ++made;
+    } else {
+      EXPECT_THAT(ran.err, HasSubstr("changed-meanwhile"));
+    }
+  }
+  EXPECT_GE(made, 1);
+  // Whoever was told that it is in force is in the chain.
+  EXPECT_EQ(Show()["version"], 1 + made);
+}
+
 TEST_F(Trust, InitLeavesASheetThatTellsEveryKeyAndNoSecret) {
   const std::string sheet = Read(lab_ + "/recovery.txt");
   const nlohmann::json shown = Show();
@@ -342,6 +367,10 @@ TEST_F(Trust, InitLeavesASheetThatTellsEveryKeyAndNoSecret) {
   }
   EXPECT_THAT(sheet, Not(HasSubstr("PRIVATE KEY")));
   EXPECT_THAT(sheet, Not(HasSubstr("AGE-SECRET-KEY")));
+  // What protects each is said as it is.
+  EXPECT_THAT(sheet, HasSubstr("/keys/root.key, without a passphrase"));
+  EXPECT_THAT(sheet, HasSubstr("/secrets.yaml, sealed: opens with the key of"));
+  EXPECT_THAT(sheet, Not(HasSubstr("The passphrase on a paper")));
   EXPECT_THAT(Run({"init", Path("lab2"), "--cluster", "home", "--no-passphrase"}).out,
               HasSubstr("recovery.txt"));
 }
@@ -359,6 +388,7 @@ TEST_F(Trust, ASheetWithSecretsIsAskedForAndPrivate) {
   EXPECT_THAT(Read(file), HasSubstr("AGE-SECRET-KEY"));
   EXPECT_THAT(Read(Path("lab2/.gitignore")), HasSubstr("/recovery-secrets.txt"));
   EXPECT_THAT(Read(Path("lab2/recovery.txt")), Not(HasSubstr("PRIVATE KEY")));
+  EXPECT_THAT(Read(Path("lab2/recovery.txt")), HasSubstr("The passphrase on a paper"));
   Good({"trust", "sheet", "--with-secrets", "--to", Path("sheet")});
   ASSERT_EQ(stat(Path("sheet").c_str(), &st), 0);
   EXPECT_EQ(st.st_mode & 07777, 0600u);

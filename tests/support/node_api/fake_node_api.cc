@@ -255,6 +255,11 @@ absl::StatusOr<v1::GetConfigReply> FakeNodeApi::GetConfig(const v1::GetConfigReq
   return NotFound(absl::StrCat("generation ", request.generation()));
 }
 
+std::string FakeNodeApi::last_planned_source() const {
+  absl::MutexLock lock(&mu_);
+  return planned_source_;
+}
+
 void FakeNodeApi::Plan(const Caller& caller, v1::PlanRequest request,
                        engine::Reply<v1::PlanReply> reply) {
   if (absl::Status s = Note("Plan", caller); !s.ok()) return reply(s);
@@ -265,6 +270,7 @@ void FakeNodeApi::Plan(const Caller& caller, v1::PlanRequest request,
   if (request.has_signed_()) plan.set_digest(DigestOf(request.signed_().payload()));
   {
     absl::MutexLock lock(&mu_);
+    planned_source_ = request.unsigned_yaml();
     for (const auto& [section, why] : unimplemented_) {
       v1::PlannedStep& step = *plan.add_steps();
       step.set_controller(section);

@@ -58,6 +58,8 @@ class FakeNodeApi : public engine::NodeApi {
   bool WaitForWatchers(size_t count, absl::Duration timeout = absl::Seconds(20)) const;
   size_t watchers() const;
   int64_t active_generation() const;
+  // The source of the last Plan; empty: it was signed, or there was none.
+  std::string last_planned_source() const;
 
   // Serves `schema` instead of its own: a node of another release.
   void ServeSchema(v1::ServedSchema schema);
@@ -107,6 +109,7 @@ class FakeNodeApi : public engine::NodeApi {
 
   mutable absl::Mutex mu_;
   std::vector<Call> calls_ ABSL_GUARDED_BY(mu_);
+  std::string planned_source_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, absl::Status> fail_next_ ABSL_GUARDED_BY(mu_);
   std::optional<v1::VouchedRecipient> recipient_ ABSL_GUARDED_BY(mu_);
   bool sources_unchanged_ ABSL_GUARDED_BY(mu_) = false;

@@ -141,6 +141,38 @@ TEST(Plan, TextShowsChangesStepsAndWhatThePlatformCannotDo) {
   EXPECT_TRUE(IsDrastic(plan));
 }
 
+TEST(Plan, OfALongValueThePartThatDiffersIsShown) {
+  std::ostringstream out, err;
+  Io io{out, err};
+  v1::PlanReply plan;
+  v1::PlannedChange* change = plan.add_changes();
+  change->set_path("a");
+  change->set_kind(v1::CHANGE_KIND_MODIFY);
+  const std::string same(300, 'x');
+  change->set_old_value("[" + same + ", b]");
+  change->set_new_value("[" + same + ", b, evil]");
+  EXPECT_EQ(DiffText(io, plan),
+            "  ~ a: ...xxxxxxxxxxxxx, b] -> ...xxxxxxxxxxxxx, b, evil]\n");
+}
+
+TEST(Plan, ACutFallsBetweenCharacters) {
+  std::ostringstream out, err;
+  Io io{out, err};
+  v1::PlanReply plan;
+  v1::PlannedChange* change = plan.add_changes();
+  change->set_path("a");
+  change->set_kind(v1::CHANGE_KIND_ADD);
+  std::string text = "x";
+  for (int i = 0; i < 200; ++i) text += "ä";
+  change->set_new_value(text);
+  EXPECT_THAT(DiffText(io, plan), HasSubstr("ä... (401 bytes)"));
+  EXPECT_THAT(DiffText(io, plan), Not(HasSubstr("\xc3...")));
+  // A signer sees it whole, or the hash of what is too long for a screen.
+  EXPECT_THAT(DiffText(io, plan, PlanDetail::kWhole), HasSubstr(text));
+  change->set_new_value(std::string(10000, 'y'));
+  EXPECT_THAT(DiffText(io, plan, PlanDetail::kWhole), HasSubstr("(10000 bytes, sha256 "));
+}
+
 TEST(Completion, EveryShellGetsNestedVerbs) {
   const std::vector<CompletionVerb> verbs = {{"gen", "Generate", {}, {}},
                                              {"gen config", "It's", {"--name", "-o"}, {}},

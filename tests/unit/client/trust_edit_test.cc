@@ -5,6 +5,7 @@
 #include "api/coded_status.h"
 #include "client/commands/trust_words.h"
 #include "machineconfig/sign/keys.h"
+#include "machineconfig/sign/sshsig.h"
 
 namespace basalt::client {
 namespace {
@@ -162,6 +163,18 @@ TEST(TrustWords, WhatANextVersionChangesIsTold) {
               ElementsAre(HasSubstr("~ epoch: 1 -> 2"), HasSubstr("+ key alice: ed25519 "),
                           "- grant: config may change everything in machine configs",
                           HasSubstr("+ grant: 2 of config, alice may change everything")));
+}
+
+TEST(TrustWords, AKeyThatNeedsNoTouchAnyMoreIsAChange) {
+  const auto key = sign::PublicKey::Parse(NewKey());
+  v1::TrustPolicy policy = Policy();
+  policy.mutable_keys(1)->set_public_key(sign::PublicKeyText(key->OnSecurityKey("ssh:")));
+  EXPECT_EQ(KeyForm(policy.keys(1).public_key()), "openssh");
+  v1::TrustPolicy next = NextOf(policy);
+  next.mutable_keys(1)->set_public_key(key->Pem());
+  const std::string line = "config: ed25519 " + key->id().Hex();
+  EXPECT_EQ(PolicyChanges(policy, next).at(0).what,
+            "key " + line + " on a security key (ssh:) -> " + line);
 }
 
 // The examples of https://arxiv.org/html/0901.4016.

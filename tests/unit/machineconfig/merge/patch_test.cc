@@ -116,6 +116,21 @@ TEST(Patch, TellsAllErrorsWithTheirPlaces) {
   EXPECT_THAT(out, HasSubstr("`$frob` is no directive"));
 }
 
+TEST(Patch, AKeyOfAMapThatIsGivenTwiceIsAnError) {
+  EXPECT_THAT(After("{metadata: {labels: {a: x, a: y}}}"),
+              HasSubstr("p.yaml:1:28: metadata.labels[a]: the key is given twice"));
+}
+
+TEST(Patch, WhatCannotBeDoneInAMapIsTold) {
+  EXPECT_THAT(After("{k3s: {config: {$deleteFromPrimitiveList/disable: [traefik]}}}"),
+              HasSubstr("a list is written whole"));
+}
+
+TEST(Patch, WhatStandsBesideADeletionIsNotLostInSilence) {
+  EXPECT_THAT(After("{api: {clientCas: [{name: ci, $patch: delete, roles: [admin]}]}}"),
+              HasSubstr("api.clientCas[ci]: `$patch: delete` takes the whole element away"));
+}
+
 TEST(Patch, AWordIsNoPatch) {
   EXPECT_THAT(After("agent"), HasSubstr("a patch is a map of fields"));
   EXPECT_THAT(After(""), HasSubstr("a patch is a map of fields"));

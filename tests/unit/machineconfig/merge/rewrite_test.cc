@@ -190,6 +190,28 @@ TEST(Rewrite, KeepsASecretSealedBlockExactWhenItChanges) {
             "k3s:\n  token: !sealed |  # who\n    -----C\n    x\n  role: server\n");
 }
 
+TEST(Rewrite, InFlowStyleACommentStaysWithWhatItIsAbout) {
+  const std::string text =
+      "metadata:\n  name: n1\n  labels: {a: b,  # of a\n    # of c\n    c: d,  # of c too\n"
+      "    e: f,  # of e\n  }\n";
+  EXPECT_EQ(LineDiff(text, Patched(text, "{metadata: {labels: {c: null}}}")),
+            "-    # of c\n-    c: d,  # of c too\n");
+  EXPECT_EQ(LineDiff(text, Patched(text, "{metadata: {labels: {e: null}}}")),
+            "-    e: f,  # of e\n");
+  EXPECT_EQ(LineDiff(text, Patched(text, "{metadata: {labels: {c: null, e: null}}}")),
+            "-    # of c\n-    c: d,  # of c too\n-    e: f,  # of e\n");
+  const std::string last = "metadata:\n  name: n1\n  labels: {\n    a: b,\n    c: d\n  }\n";
+  EXPECT_EQ(LineDiff(last, Patched(last, "{metadata: {labels: {c: null}}}")), "-    c: d\n");
+}
+
+TEST(Rewrite, AnEmptyLineThatBelongsToATextStaysWhenWhatStandsBelowGoes) {
+  const std::string text =
+      "k3s:\n  manifests:\n    - name: a\n      content: |+\n        x: 1\n\n  # the role\n"
+      "  role: server\n";
+  EXPECT_EQ(Patched(text, "{k3s: {role: null}}"),
+            "k3s:\n  manifests:\n    - name: a\n      content: |+\n        x: 1\n\n");
+}
+
 TEST(Rewrite, RefusesWhatItCannotEditWithItsPlaceAndWhatToWrite) {
   v1::MachineConfig config;
   config.mutable_k3s()->set_role(v1::K3S_ROLE_AGENT);

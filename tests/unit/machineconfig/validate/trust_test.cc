@@ -179,6 +179,15 @@ TEST(ValidateTrust, AGrantsVerbsAreThoseOfActions) {
   EXPECT_EQ(Validate(policy).errors[0].hint, "did you mean `reset`?");
 }
 
+TEST(ValidateTrust, AGrantsLabelIsOneThatANodeCanHave) {
+  v1::TrustPolicy policy = Policy();
+  (*policy.mutable_grants(0)->mutable_labels())["tier"] = "production, site=lab";
+  EXPECT_THAT(Errors(policy), ElementsAre("bad-format grants[0].labels[tier]"));
+  policy.mutable_grants(0)->clear_labels();
+  (*policy.mutable_grants(0)->mutable_labels())["ti er"] = "production";
+  EXPECT_THAT(Errors(policy), ElementsAre("bad-format grants[0].labels[ti er]"));
+}
+
 TEST(ValidateTrust, LabelsScopeGrantsForMachineConfigsAlone) {
   v1::TrustPolicy policy = Policy();
   policy.mutable_grants(0)->set_for_("action");
