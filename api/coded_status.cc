@@ -45,6 +45,16 @@ Violation Unpack(const google::rpc::BadRequest::FieldViolation& in) {
   return v;
 }
 
+google::rpc::BadRequest PackAll(const std::vector<Violation>& violations) {
+  google::rpc::BadRequest out;
+  for (const Violation& v : violations) {
+    auto* one = out.add_field_violations();
+    one->set_field(v.path);
+    one->set_description(Pack(v));
+  }
+  return out;
+}
+
 }  // namespace
 
 std::string Violation::ToString() const {
@@ -70,17 +80,11 @@ absl::Status Coded(absl::StatusCode code, absl::string_view reason, absl::string
 }
 
 absl::Status Invalid(const std::vector<Violation>& violations) {
-  google::rpc::BadRequest bad;
   std::vector<std::string> lines;
-  for (const Violation& v : violations) {
-    auto* out = bad.add_field_violations();
-    out->set_field(v.path);
-    out->set_description(Pack(v));
-    lines.push_back(v.ToString());
-  }
+  for (const Violation& v : violations) lines.push_back(v.ToString());
   absl::Status status =
       Coded(absl::StatusCode::kInvalidArgument, "invalid-config", absl::StrJoin(lines, "\n"));
-  status.SetPayload(kBadRequestUrl, absl::Cord(bad.SerializeAsString()));
+  status.SetPayload(kBadRequestUrl, absl::Cord(PackAll(violations).SerializeAsString()));
   return status;
 }
 
@@ -105,6 +109,36 @@ absl::Status Annotate(const absl::Status& status, absl::string_view context) {
   absl::Status out(status.code(), absl::StrCat(context, ": ", status.message()));
   status.ForEachPayload(
       [&](absl::string_view url, const absl::Cord& payload) { out.SetPayload(url, payload); });
+  return out;
+}
+
+absl::Status WithDetail(const absl::Status& status, absl::string_view name,
+                        absl::string_view value) {
+  if (status.ok() || value.empty()) return status;
+  google::rpc::ErrorInfo info = GetErrorInfo(status);
+  // Without a reason the code is the reason (client/output/errors.h): an empty one says so still.
+  info.set_domain("basalt");
+  info.mutable_metadata()->insert({std::string(name), std::string(value)});
+  absl::Status out = status;
+  out.SetPayload(kErrorInfoUrl, absl::Cord(info.SerializeAsString()));
+  return out;
+}
+
+std::string Detail(const absl::Status& status, absl::string_view name) {
+  google::rpc::ErrorInfo info = GetErrorInfo(status);
+  auto it = info.metadata().find(std::string(name));
+  return it == info.metadata().end() ? "" : it->second;
+}
+
+absl::Status InFile(const absl::Status& status, absl::string_view file) {
+  if (status.ok()) return status;
+  absl::Status out = WithDetail(Annotate(status, file), "file", file);
+  std::vector<Violation> violations = Violations(status);
+  if (violations.empty()) return out;
+  for (Violation& v : violations) {
+    if (v.file.empty()) v.file = std::string(file);
+  }
+  out.SetPayload(kBadRequestUrl, absl::Cord(PackAll(violations).SerializeAsString()));
   return out;
 }
 

@@ -46,4 +46,15 @@ std::vector<Violation> Violations(const absl::Status& status);
 // The same status with "context: " before its message; payloads are kept.
 absl::Status Annotate(const absl::Status& status, absl::string_view context);
 
+// What the message says to people, once more for programs, by name: "file", "line", "column" and
+// "path" as in a violation; of a refusal by grants "signedBy" and "missing", a thing a line. It
+// travels with the reason. The first value of a name stays: whoever was nearest knew best.
+absl::Status WithDetail(const absl::Status& status, absl::string_view name,
+                        absl::string_view value);
+std::string Detail(const absl::Status& status, absl::string_view name);
+
+// Annotated with the file that it is about, which becomes a detail and the file of violations that
+// name none.
+absl::Status InFile(const absl::Status& status, absl::string_view file);
+
 }  // namespace basalt::api

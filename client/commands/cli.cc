@@ -5,6 +5,7 @@
 
 #include <iostream>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "api/coded_status.h"
 #include "client/commands/parser.h"
@@ -44,10 +45,56 @@ Meant WhatIsMeant(const CLI::App& app, int argc, char** argv) {
   return out;
 }
 
+// Before anything is parsed: a program that asked for JSON gets its errors so too.
+bool WantsJson(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    const absl::string_view word = argv[i];
+    const absl::string_view next = i + 1 < argc ? argv[i + 1] : "";
+    if (word == "-ojson" || word == "--output=json" || word == "-o=json" ||
+        word == "--output-format=json") {
+      return true;
+    }
+    if ((word == "-o" || word == "--output" || word == "--output-format") && next == "json") {
+      return true;
+    }
+  }
+  return false;
+}
+
+bool NamesOutput(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    const absl::string_view word = argv[i];
+    if (absl::StartsWith(word, "-o") || absl::StartsWith(word, "--output")) return true;
+  }
+  return false;
+}
+
+// `nodectl validate n1.yaml`: a file that stands where a flag belongs.
+std::string ForgottenFlag(const Meant& meant, int argc, char** argv) {
+  if (meant.verb->get_option_no_throw("-f") == nullptr) return "";
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word == "-f" || word == "--file") return "";
+    const bool value = absl::StartsWith(argv[i - 1], "-");
+    if (!value && word[0] != '-' && access(word.c_str(), R_OK) == 0) {
+      return absl::StrCat(meant.words, " -f ", word);
+    }
+  }
+  return "";
+}
+
 // An unknown verb is named, with the one that was meant.
-absl::Status UsageError(const Meant& meant, const std::string& what) {
+absl::Status UsageError(const Meant& meant, const std::string& what, bool names_output,
+                        const std::string& forgotten) {
+  if (meant.unknown.empty() && names_output && meant.verb->get_option_no_throw("-o") == nullptr &&
+      meant.verb->get_option_no_throw("--output-format") == nullptr) {
+    return api::Coded(absl::StatusCode::kInvalidArgument, "bad-output",
+                      meant.words + " has one form of output, and no -o", meant.words + " --help");
+  }
   if (meant.unknown.empty()) {
-    return api::Coded(absl::StatusCode::kInvalidArgument, "usage", what, meant.words + " --help");
+    return api::Coded(absl::StatusCode::kInvalidArgument, "usage", what,
+                      forgotten.empty() ? meant.words + " --help"
+                                        : absl::StrCat("did you mean `", forgotten, "`?"));
   }
   std::vector<absl::string_view> known;
   for (const CLI::App* sub : meant.verb->get_subcommands([](const CLI::App*) { return true; })) {
@@ -96,10 +143,13 @@ int RunCommandLine(int argc, char** argv) {
         parser.app().exit(error, std::cout, std::cerr);
         return 0;
       }
-      PrintError(io, UsageError(WhatIsMeant(parser.app(), argc, argv), error.what()));
+      if (WantsJson(argc, argv)) io.format = Format::kJson;
+      PrintError(io, UsageError(WhatIsMeant(parser.app(), argc, argv), error.what(),
+                                NamesOutput(argc, argv),
+                                ForgottenFlag(WhatIsMeant(parser.app(), argc, argv), argc, argv)));
       return kUsage;
     }
-    absl::StatusOr<Format> format = ParseFormat(parser.global().output);
+    absl::StatusOr<Format> format = ParseFormat(parser.global().output, parser.formats());
     if (!format.ok()) {
       PrintError(io, format.status());
       return kUsage;

@@ -24,7 +24,7 @@ void AddApplyVerbs(Parser& p) {
   p.Planning(v, w.plan);
   v->add_flag("--detailed-exitcode", w.plan.detailed_exit_code,
               "0: no changes, 2: changes, 1: error");
-  p.Output(v);
+  p.Output(v, {"table", "json", "yaml"});
 
   v = p.Verb(p.app(), "diff", "Show only the changes; exit 0: none, 1: some, more: error",
              "  nodectl diff -f n1.yaml\n"
@@ -34,7 +34,7 @@ void AddApplyVerbs(Parser& p) {
                return RunPlan(s, w.diff);
              });
   p.Planning(v, w.diff);
-  p.Output(v);
+  p.Output(v, {"table", "json", "yaml"});
 
   v = p.Verb(p.app(), "apply", "Sign when needed, show the plan, deliver, wait until it is healthy",
              "  nodectl apply -f n1.yaml\n"
@@ -65,14 +65,14 @@ void AddApplyVerbs(Parser& p) {
              [&w](Session& s) { return RunConfirm(s, w.confirm); });
   p.Node(v, w.confirm.node);
   v->add_option("--digest", w.confirm.digest, "Only this document");
-  p.Output(v);
+  p.Output(v, {"table", "json", "yaml"});
 
   v = p.Verb(p.app(), "cancel", "End a pending apply: the node goes back",
              "  nodectl cancel -n n1\n  nodectl cancel -n n1 --digest sha256:...",
              [&w](Session& s) { return RunCancel(s, w.cancel); });
   p.Node(v, w.cancel.node);
   v->add_option("--digest", w.cancel.digest, "Only this document");
-  p.Output(v);
+  p.Output(v, {"table", "json", "yaml"});
 }
 
 }  // namespace basalt::client

@@ -24,7 +24,7 @@ void AddDocumentVerbs(Parser& p) {
                        [&w](Session& s) { return RunValidate(s, w.validate); });
   p.Files(v, w.validate.files);
   p.SchemaOf(v, w.validate.node);
-  p.Output(v);
+  p.Output(v, {"table", "json", "yaml", "name"});
 
   v = p.Verb(p.app(), "explain", "What a field of a document is: type, values, default, effect",
              "  nodectl explain\n"
@@ -41,7 +41,7 @@ void AddDocumentVerbs(Parser& p) {
                 "ConfigSet");
   p.SchemaOf(v, w.explain.node);
   v->add_flag("--recursive", w.explain.recursive, "Names and types of everything below it");
-  p.Output(v);
+  p.Output(v, {"table", "json", "yaml", "name"});
 
   v = p.Verb(p.app(), "schema", "The documents as JSON Schema, for editors",
              "  nodectl schema -o basalt.schema.json     # then, as the first line of a config:\n"
@@ -99,7 +99,7 @@ void AddDocumentVerbs(Parser& p) {
   v->add_flag("--yes,-y", w.sign.yes, "Do not ask, whatever the effect");
   v->add_option("-o,--output", w.sign.output_file,
                 "File (0600), or DIRECTORY/ for a file each node; default: standard output");
-  p.OutputFormat(v);
+  p.OutputFormat(v, {"table", "json"});
 
   v = p.Verb(p.app(), "verify", "Check the signatures of documents",
              "  nodectl verify -f n1.json --trust trust.json\n"
@@ -107,7 +107,7 @@ void AddDocumentVerbs(Parser& p) {
              [&w](Session& s) { return RunVerify(s, w.verify); });
   p.Files(v, w.verify.files);
   v->add_option("--trust", w.verify.trust, "The trust chain (default: the context's)");
-  p.Output(v);
+  p.Output(v, {"table", "json", "yaml", "name"});
 }
 
 }  // namespace basalt::client

@@ -48,7 +48,7 @@ void AddEditingVerbs(Parser& p) {
   v->add_option("-o,--output", w.patch.output_file,
                 "File (0600 when new); default: standard output");
   p.SchemaOf(v, w.patch.node);
-  p.OutputFormat(v);
+  p.OutputFormat(v, {"table", "json", "yaml"});
 
   v = p.Verb(
       p.app(), "edit", "Open a config in an editor; it is checked before it is written",
@@ -62,7 +62,7 @@ void AddEditingVerbs(Parser& p) {
   v->add_flag("--decrypt", w.edit.decrypt,
               "Open sealed secrets, on a tmpfs; what is unchanged keeps its bytes");
   v->add_flag("--apply", w.edit.then_apply, "Sign and apply it afterwards");
-  p.Applying(v, w.edit.apply);
+  p.Applying(v, w.edit.apply, {"table", "json", "yaml"});
 
   CLI::App& config = p.Group("config", "Configs through the releases");
   v = p.Verb(
@@ -75,7 +75,7 @@ void AddEditingVerbs(Parser& p) {
   v->add_option("--k3s", w.migrate.k3s, "Release of K3s to go to (default: the one that is pinned)")
       ->type_name("VERSION");
   v->add_flag("--write", w.migrate.write, "Do it; comments and order stay");
-  p.Output(v);
+  p.Output(v, {"table", "json", "yaml", "name"});
 
   v = p.Verb(p.app(), "describe", "One page about a node, or about what a file means",
              "  nodectl describe n1\n"
@@ -86,7 +86,7 @@ void AddEditingVerbs(Parser& p) {
   v->add_option("-f,--file", w.describe.file, "A config, with its defaults")->type_name("FILE");
   v->add_option("--limit", w.describe.limit, "Generations of the history (default: 5)")
       ->check(CLI::NonNegativeNumber);
-  p.Output(v);
+  p.Output(v, {"table", "wide", "json", "yaml", "name"});
 }
 
 }  // namespace basalt::client

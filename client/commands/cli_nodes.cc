@@ -22,13 +22,13 @@ void AddNodeVerbs(Parser& p) {
                        [&w](Session& s) { return RunHistory(s, w.history); });
   p.Node(v, w.history.node);
   v->add_option("--limit", w.history.limit, "The newest only")->check(CLI::NonNegativeNumber);
-  p.Output(v);
+  p.Output(v, {"table", "wide", "json", "yaml", "name"});
 
   v = p.Verb(p.app(), "status", "What the nodes observe of themselves",
              "  nodectl status\n  nodectl status -n n1 -n n2 -o wide\n  nodectl status -o json",
              [&w](Session& s) { return RunStatus(s, w.status); });
   v->add_option("-n,--node-name", w.status.nodes, "Only these nodes")->allow_extra_args(false);
-  p.Output(v);
+  p.Output(v, {"table", "wide", "json", "yaml", "name"});
 
   v = p.Verb(p.app(), "get", "Resources of a node, by kind",
              "  nodectl get service -n n1\n  nodectl get k3sstatus k3s -n n1 -o json\n"
@@ -38,7 +38,7 @@ void AddNodeVerbs(Parser& p) {
       ->required();
   v->add_option("name", w.get.name, "One of them");
   p.Node(v, w.get.node);
-  p.Output(v);
+  p.Output(v, {"table", "wide", "json", "yaml", "name"});
 
   v = p.Verb(p.app(), "logs", "Output of a service",
              "  nodectl logs -n n1\n  nodectl logs k3s -n n1 --tail 50 -f",
@@ -47,14 +47,14 @@ void AddNodeVerbs(Parser& p) {
   v->add_option("--tail", w.logs.tail, "The last lines only")->check(CLI::NonNegativeNumber);
   v->add_flag("-f,--follow", w.logs.follow, "Go on until interrupted");
   p.Node(v, w.logs.node);
-  p.Output(v);
+  p.Output(v, {"table", "json"});
 
   v = p.Verb(p.app(), "kubeconfig", "A kubeconfig of the cluster, valid for 8 hours",
              "  nodectl kubeconfig -n n1 > kubeconfig\n  nodectl kubeconfig -n n1 --to kubeconfig",
              [&w](Session& s) { return RunKubeconfig(s, w.kubeconfig); });
   p.Node(v, w.kubeconfig.node);
   v->add_option("--to", w.kubeconfig.output_file, "File (0600)");
-  p.Output(v);
+  p.Output(v, {"yaml", "json"});
 
   v = p.Verb(
       p.app(), "reset", "Sign an order that erases a node's config, K3s and data",
@@ -73,7 +73,7 @@ void AddNodeVerbs(Parser& p) {
   v->add_option("-f,--file", w.reset.file, "Send an order that was signed before")
       ->type_name("FILE");
   v->add_flag("--yes,-y", w.reset.yes, "Do not ask");
-  p.Output(v);
+  p.Output(v, {"table", "json", "yaml"});
 }
 
 }  // namespace basalt::client

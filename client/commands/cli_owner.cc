@@ -28,7 +28,7 @@ void AddOwnerVerbs(Parser& p) {
   v->add_flag("--no-passphrase", w.init.no_passphrase, "Keys protected by file modes alone");
   v->add_flag("--with-secrets", w.init.with_secrets,
               "Also recovery-secrets.txt: the keys themselves, to print and lock away");
-  p.Output(v);
+  p.Output(v, {"table", "json", "yaml"});
 
   v = p.Verb(
       p.app(), "pin", "Record by what a node is known, and whom its secrets are sealed to",
@@ -46,7 +46,7 @@ void AddOwnerVerbs(Parser& p) {
       ->type_name("AGE1...");
   v->add_flag("--tofu", w.pin.tofu, "Ask the node, and then you");
   v->add_flag("--yes,-y", w.pin.yes, "Do not ask");
-  p.Output(v);
+  p.Output(v, {"table", "json", "yaml", "name"});
 
   CLI::App& gen = p.Group("gen", "Generate files");
   v = p.Verb(
@@ -84,6 +84,7 @@ void AddOwnerVerbs(Parser& p) {
   v->add_option("-f,--file", w.gen_secrets.file,
                 "The file to make or edit (default: secrets.yaml of the context)")
       ->type_name("FILE");
+  p.Output(v, {"table", "json", "yaml"});
 
   CLI::App& k3s = p.Group("k3s", "K3s releases");
   v = p.Verb(k3s, "pin", "Write version, URLs and sha256 of a K3s into a config",
@@ -94,7 +95,7 @@ void AddOwnerVerbs(Parser& p) {
   v->add_option("--version", w.k3s_pin.version, "Release, or version of --file");
   v->add_option("--file", w.k3s_pin.binary, "A K3s binary of this machine");
   v->add_option("--mirror", w.k3s_pin.base_url, "Base URL of the releases");
-  p.Output(v);
+  p.Output(v, {"table", "json", "yaml"});
 }
 
 }  // namespace basalt::client

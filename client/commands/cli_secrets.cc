@@ -50,6 +50,7 @@ void AddSecretVerbs(Parser& p) {
   v->add_option("-i,--identity", w.recipient.identities, "The recipients of these files instead")
       ->type_name("FILE")
       ->allow_extra_args(false);
+  p.Output(v, {"table", "json", "yaml"});
 }
 
 }  // namespace basalt::client

@@ -60,6 +60,10 @@ void AddShellVerbs(Parser& p) {
     for (const v1::TrustKey& key : (*trust)->policy.keys()) s.io().out << key.name() << "\n";
     return 0;
   });
+  auto& generations = p.Keep<NodeOptions>();
+  Parser::Node(p.Hidden("__generations",
+                        [&generations](Session& s) { return RunGenerations(s, generations); }),
+               generations.node);
   p.Hidden("__paths", [](Session& s) { return RunPaths(s); });
 
   // For the installation: the manual pages, into a directory.
@@ -79,7 +83,7 @@ void AddShellVerbs(Parser& p) {
   v = p.Verb(p.app(), "version", "Version of this program",
              "  nodectl version\n  nodectl version -o json",
              [](Session& s) { return RunVersion(s); });
-  p.Output(v);
+  p.Output(v, {"table", "json", "yaml", "name"});
 }
 
 }  // namespace basalt::client

@@ -28,7 +28,7 @@ void Editing(Parser& p, CLI::App* v, TrustEditOptions& o) {
                 "Where the policy goes that is not signed, or not by all (default: standard "
                 "output, trust.next.json)")
       ->type_name("FILE");
-  p.Output(v);
+  p.Output(v, {"table", "json", "yaml"});
 }
 
 void Scope(CLI::App* v, std::vector<std::string>& paths, std::vector<std::string>& labels,
@@ -60,7 +60,7 @@ void AddTrustVerbs(Parser& p) {
                        "  nodectl trust show -f trust.next.json    # whose signatures are missing",
                        [&w](Session& s) { return RunTrustShow(s, w.show); });
   v->add_option("-f,--file", w.show.file, "Another chain, or a next version")->type_name("FILE");
-  p.Output(v);
+  p.Output(v, {"table", "json", "yaml", "name"});
 
   v = p.Verb(trust, "add-key", "Add a key: to root, with a grant of its own, or for later grants",
              "  nodectl trust add-key alice --public-key alice.pub --for machineconfig\n"
@@ -145,7 +145,7 @@ void AddTrustVerbs(Parser& p) {
       "  nodectl trust adopt -f trust.next.json\n  nodectl trust adopt -f colleague/trust.json",
       [&w](Session& s) { return RunTrustAdopt(s, w.adopt); });
   v->add_option("-f,--file", w.adopt.file, "A version, or a chain")->type_name("FILE")->required();
-  p.Output(v);
+  p.Output(v, {"table", "json", "yaml"});
 
   v = p.Verb(trust, "apply", "Give nodes the newest version of the trust policy",
              "  nodectl trust apply -n n1\n  nodectl trust apply -n n1 -n n2\n"
@@ -155,7 +155,7 @@ void AddTrustVerbs(Parser& p) {
   v->add_option("-n,--node-name", w.apply.nodes, "Node of the inventory; may be repeated")
       ->type_name("NAME")
       ->allow_extra_args(false);
-  p.Output(v);
+  p.Output(v, {"table", "json", "yaml"});
 
   v = p.Verb(trust, "sheet", "A page to print: the keys, what losing each means, how to restore",
              "  nodectl trust sheet\n  nodectl trust sheet --to recovery.txt\n"

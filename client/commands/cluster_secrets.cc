@@ -80,9 +80,11 @@ absl::StatusOr<std::string> PutClusterSecret(absl::string_view text, const std::
     good = still != nullptr && *still == entry.value;
   }
   if (!good) {
-    return api::Coded(absl::StatusCode::kFailedPrecondition, "cannot-edit",
-                      absl::StrCat(file, " is written in a way that cannot be edited in place"),
-                      absl::StrCat("write a line `", name, ":` of its own first"));
+    return api::WithDetail(
+        api::Coded(absl::StatusCode::kFailedPrecondition, "cannot-edit",
+                   absl::StrCat(file, " is written in a way that cannot be edited in place"),
+                   absl::StrCat("write a line `", name, ":` of its own first")),
+        "file", file);
   }
   return out;
 }

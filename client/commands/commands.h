@@ -174,6 +174,8 @@ struct NodeOptions {
 absl::StatusOr<int> RunConfirm(Session& session, const NodeOptions& options);
 absl::StatusOr<int> RunCancel(Session& session, const NodeOptions& options);
 absl::StatusOr<int> RunHistory(Session& session, const NodeOptions& options);
+// Generations, a line each, the newest first: for the completion scripts. Never waits long.
+absl::StatusOr<int> RunGenerations(Session& session, const NodeOptions& options);
 
 struct StatusOptions {
   std::vector<std::string> nodes;

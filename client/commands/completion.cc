@@ -32,7 +32,11 @@ std::string Names(const std::vector<const CompletionVerb*>& verbs) {
 }
 
 // What stands after a flag. An empty COMPREPLY leaves the word to the shell, which knows files.
-constexpr absl::string_view kValues = R"BASH(  case "$prev" in
+constexpr absl::string_view kValues = R"BASH(  case "$verb:$prev" in
+    get:generation)
+      COMPREPLY=($(compgen -W "$(nodectl "${context[@]}" __generations "${node[@]}" 2>/dev/null)" -- "$cur")); return ;;
+  esac
+  case "$prev" in
     -n|--node-name|--server)
       COMPREPLY=($(compgen -W "$(nodectl "${context[@]}" __nodes 2>/dev/null)" -- "$cur")); return ;;
     --role|--rotate) COMPREPLY=($(compgen -W 'server agent' -- "$cur")); return ;;
@@ -64,18 +68,23 @@ bool NamesAKey(absl::string_view verb) {
   return verb == "trust revoke-key" || verb == "trust rotate";
 }
 
+bool NamesAGeneration(absl::string_view verb) { return verb == "rollback"; }
+
 // bash; zsh runs the same by its bashcompinit.
 std::string Bash(const std::vector<CompletionVerb>& verbs) {
   const auto children = Children(verbs);
   std::string out =
       "__nodectl_words() {\n"
       "  local cur=\"${COMP_WORDS[COMP_CWORD]}\" prev=\"${COMP_WORDS[COMP_CWORD-1]}\"\n"
-      "  local verb='' word i context\n"
+      "  local verb='' word i context node\n"
       "  context=()\n"
+      "  node=()\n"
       "  COMPREPLY=()\n"
       "  for ((i = 1; i < COMP_CWORD; i++)); do\n"
       "    word=\"${COMP_WORDS[i]}\"\n"
       "    [ \"$word\" = --context ] && context=(--context \"${COMP_WORDS[i+1]}\")\n"
+      "    case \"$word\" in -n|--node-name) [ $((i + 1)) -lt \"$COMP_CWORD\" ] && "
+      "node=(-n \"${COMP_WORDS[i+1]}\") ;; esac\n"
       "    case \"$verb${verb:+ }$word\" in\n      ";
   absl::StrAppend(&out,
                   absl::StrJoin(verbs, "|",
@@ -92,6 +101,9 @@ std::string Bash(const std::vector<CompletionVerb>& verbs) {
     std::string paths;
     if (verb.words == "explain") paths = " $(nodectl __paths 2>/dev/null)";
     if (NamesAKey(verb.words)) paths = " $(nodectl \"${context[@]}\" __keys 2>/dev/null)";
+    if (NamesAGeneration(verb.words)) {
+      paths = " $(nodectl \"${context[@]}\" __generations \"${node[@]}\" 2>/dev/null)";
+    }
     if (verb.words == "describe") paths = " $(nodectl \"${context[@]}\" __nodes 2>/dev/null)";
     if (below != children.end()) words.push_back(Names(below->second));
     words.insert(words.end(), verb.flags.begin(), verb.flags.end());
@@ -161,6 +173,10 @@ std::string Fish(const std::vector<CompletionVerb>& verbs) {
     if (verb.words == "explain") {
       absl::StrAppend(&out, "complete -c nodectl -n ", condition,
                       " -f -a '(nodectl __paths 2>/dev/null)'\n");
+    }
+    if (NamesAGeneration(verb.words)) {
+      absl::StrAppend(&out, "complete -c nodectl -n ", condition,
+                      " -f -a '(nodectl __generations 2>/dev/null)'\n");
     }
     if (verb.words == "describe") {
       absl::StrAppend(&out, "complete -c nodectl -n ", condition,

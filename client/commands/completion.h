@@ -1,6 +1,6 @@
 // Scripts that complete nodectl's words in a shell: verbs and flags; for -n the names of the
 // inventory, which the hidden `nodectl __nodes` prints without asking any node; for explain the
-// paths of fields (`nodectl __paths`). Pure, thread-safe.
+// paths of fields (`nodectl __paths`); for rollback the generations of the node. Pure, thread-safe.
 #pragma once
 
 #include <string>

@@ -188,7 +188,7 @@ absl::StatusOr<int> DescribeNode(Session& session, const DescribeOptions& option
 absl::StatusOr<std::string> PayloadOf(const Input& input) {
   if (!input.is_envelope) return input.text;
   absl::StatusOr<v1::SignedDocument> envelope = sign::FromDsseJson(input.text);
-  if (!envelope.ok()) return api::Annotate(envelope.status(), input.file);
+  if (!envelope.ok()) return api::InFile(envelope.status(), input.file);
   return envelope->payload();
 }
 

@@ -91,7 +91,9 @@ class Page {
     Line("NOT BESIDE", absl::StrJoin(doc.excludes, ", "));
     Line("DEFAULT", doc.default_text);
     Line("NEEDED", Need(doc));
-    if (doc.secret) Line("SECRET", "redacted wherever it could be shown");
+    if (doc.secret)
+      Line("SECRET",
+           "redacted wherever it could be shown; `nodectl seal -f FILE PATH` writes it sealed");
     if (doc.k3s) K3s(*doc.k3s);
     if (doc.cluster) Line("SCOPE", "cluster: the same on all of its servers");
     if (!doc.effect.empty()) {

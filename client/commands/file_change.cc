@@ -18,9 +18,11 @@ namespace basalt::client {
 
 absl::Status RefuseSigned(const Input& input) {
   if (!input.is_envelope) return absl::OkStatus();
-  return api::Coded(absl::StatusCode::kInvalidArgument, "signed",
-                    absl::StrCat(input.file, " is signed: a change would break its signatures"),
-                    "change the source it was made of, and sign that again");
+  return api::WithDetail(
+      api::Coded(absl::StatusCode::kInvalidArgument, "signed",
+                 absl::StrCat(input.file, " is signed: a change would break its signatures"),
+                 "change the source it was made of, and sign that again"),
+      "file", input.file);
 }
 
 absl::StatusOr<FileChange> CheckChange(const ConfigSchema& schema, const std::string& file,

@@ -8,7 +8,11 @@
 #include "client/commands/sealing.h"
 #include "client/commands/tokens.h"
 #include "client/context/files.h"
+#include "client/context/flat_yaml.h"
 #include "client/output/errors.h"
+#include "client/output/messages.h"
+#include "machineconfig/yaml/decode.h"
+#include "nlohmann/json.hpp"
 
 namespace basalt::client {
 namespace {
@@ -40,6 +44,50 @@ absl::StatusOr<std::vector<Change>> Changes(Session& session, const GenSecretsOp
   return out;
 }
 
+// Easily mistaken for it: a config, whose tokens are fields. Nothing is written into such a file.
+absl::Status CheckIsSecrets(const std::string& text, const std::string& file) {
+  const yaml::Header header = yaml::PeekHeader(text);
+  std::string found = header.kind;
+  if (found.empty()) {
+    absl::StatusOr<FlatFile> flat = ReadFlatYaml(text, file);
+    if (!flat.ok()) return absl::OkStatus();  // said with its lines when it is read
+    for (const FlatEntry& entry : flat->top.entries) {
+      const auto& known = ClusterSecretNames();
+      if (std::find(known.begin(), known.end(), entry.key) != known.end()) continue;
+      found = absl::StrCat("file with `", entry.key, "`");
+      break;
+    }
+  }
+  if (found.empty()) return absl::OkStatus();
+  const bool config = header.kind == "MachineConfig";
+  return api::WithDetail(
+      api::Coded(absl::StatusCode::kInvalidArgument, "not-secrets",
+                 absl::StrCat(file, " is a ", found, ", not the tokens of a cluster (`server`, ",
+                              "`agent`); nothing was changed"),
+                 config ? absl::StrCat("without -f it is secrets.yaml of the context; one token of "
+                                       "this config is replaced by `nodectl seal -f ",
+                                       file, " k3s.token`")
+                        : "without -f it is secrets.yaml of the context"),
+      "file", file);
+}
+
+nlohmann::ordered_json Json(const std::string& file, const std::vector<Change>& changes,
+                            size_t recipients) {
+  nlohmann::ordered_json out{{"file", file}, {"secrets", nlohmann::ordered_json::array()}};
+  for (const Change& change : changes) {
+    out["secrets"].push_back({{"name", change.name},
+                              {"what", change.what},
+                              {"sealed", recipients > 0},
+                              {"recipients", recipients}});
+  }
+  return out;
+}
+
+void Print(Io& io, const nlohmann::ordered_json& out) {
+  if (io.json()) io.out << out.dump() << "\n";
+  if (io.format == Format::kYaml) io.out << JsonToYaml(out.dump());
+}
+
 void SayWhatFollows(Io& io, const GenSecretsOptions& options) {
   for (const std::string& name : options.rotate) {
     if (name == "server") {
@@ -68,6 +116,7 @@ absl::StatusOr<int> RunGenSecrets(Session& session, const GenSecretsOptions& opt
     absl::StatusOr<std::string> old = ReadFile(file);
     if (!old.ok()) return old.status();
     text = *std::move(old);
+    if (absl::Status s = CheckIsSecrets(text, file); !s.ok()) return s;
   }
   absl::StatusOr<std::vector<ClusterSecret>> present = ReadClusterSecrets(text, file);
   if (!present.ok()) return present.status();
@@ -79,6 +128,7 @@ absl::StatusOr<int> RunGenSecrets(Session& session, const GenSecretsOptions& opt
       if (secret.sealed || options.plain) continue;
       io.err << "  " << secret.name << " stands in the clear: --reseal seals it\n";
     }
+    Print(io, Json(file, {}, 0));
     return 0;
   }
   std::vector<seal::Recipient> recipients;
@@ -112,6 +162,7 @@ absl::StatusOr<int> RunGenSecrets(Session& session, const GenSecretsOptions& opt
     io.err << ": " << file << "\n";
   }
   SayWhatFollows(io, options);
+  Print(io, Json(file, *changes, recipients.size()));
   return 0;
 }
 

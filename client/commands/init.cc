@@ -11,6 +11,7 @@
 #include "client/context/files.h"
 #include "client/context/flat_yaml.h"
 #include "client/output/errors.h"
+#include "client/output/messages.h"
 #include "machineconfig/base/digest.h"
 #include "machineconfig/seal/keys.h"
 #include "machineconfig/sign/document.h"
@@ -181,13 +182,13 @@ absl::StatusOr<std::vector<NewFile>> Sheets(const InitOptions& options) {
 }
 
 void PrintNextSteps(Io& io, const InitOptions& options, const std::vector<NewFile>& files) {
-  if (io.json()) {
+  if (io.json() || io.format == Format::kYaml) {
     nlohmann::ordered_json out;
     out["directory"] = options.directory;
     out["cluster"] = options.cluster;
     out["context"] = JoinPath(options.directory, "context.yaml");
     for (const NewFile& file : files) out["files"].push_back(file.path);
-    io.out << out.dump() << "\n";
+    io.out << (io.json() ? out.dump() + "\n" : JsonToYaml(out.dump()));
     return;
   }
   io.out << "Made " << options.directory << " for cluster " << options.cluster << ":\n";

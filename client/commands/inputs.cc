@@ -53,11 +53,13 @@ absl::StatusOr<Document> ReadDocument(const Input& input) {
   absl::string_view text = input.text;
   if (input.is_envelope) {
     absl::StatusOr<v1::SignedDocument> envelope = sign::FromDsseJson(input.text);
-    if (!envelope.ok()) return api::Annotate(envelope.status(), input.file);
+    if (!envelope.ok()) return api::InFile(envelope.status(), input.file);
     if (envelope->type() != v1::DOCUMENT_TYPE_MACHINE_CONFIG) {
-      return api::Coded(absl::StatusCode::kInvalidArgument, "wrong-type",
-                        absl::StrCat(input.file, " holds a ", sign::TypeWord(envelope->type()),
-                                     ", not a machineconfig"));
+      return api::WithDetail(
+          api::Coded(absl::StatusCode::kInvalidArgument, "wrong-type",
+                     absl::StrCat(input.file, " holds a ", sign::TypeWord(envelope->type()),
+                                  ", not a machineconfig")),
+          "file", input.file);
     }
     out.is_signed = true;
     out.envelope = *std::move(envelope);

@@ -20,6 +20,7 @@
 #include "client/commands/yaml_edit.h"
 #include "client/context/files.h"
 #include "client/output/errors.h"
+#include "client/output/messages.h"
 #include "machineconfig/base/digest.h"
 #include "machineconfig/format/format.h"
 #include "nlohmann/json.hpp"
@@ -214,6 +215,7 @@ absl::StatusOr<int> RunK3sPin(Session& session, const K3sPinOptions& options) {
   } else if (*changed != *text) {
     if (absl::Status s = EditFileAtomically(options.file, *changed); !s.ok()) return s;
   }
+  const bool structured = io.json() || io.format == Format::kYaml;
   nlohmann::ordered_json out;
   out["file"] = options.file;
   out["version"] = pin->version();
@@ -226,12 +228,13 @@ absl::StatusOr<int> RunK3sPin(Session& session, const K3sPinOptions& options) {
     }
     const v1::Artifact& artifact = *ArtifactOf(artifacts, name);
     out["artifacts"][architecture.name] = artifact.sha256();
-    if (!io.json()) {
+    if (!structured) {
       said << (filter ? "pinned" : options.file) << ": K3s " << pin->version() << " " << name
            << " sha256 " << artifact.sha256().substr(0, 16) << "... " << artifact.urls(0) << "\n";
     }
   }
   if (io.json()) said << out.dump() << "\n";
+  if (io.format == Format::kYaml) said << JsonToYaml(out.dump());
   return 0;
 }
 

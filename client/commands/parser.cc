@@ -1,6 +1,7 @@
 #include "client/commands/parser.h"
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 
 namespace basalt::client {
 
@@ -30,7 +31,10 @@ CLI::App* Parser::Verb(CLI::App& parent, const std::string& name, const std::str
   CLI::App* verb = parent.add_subcommand(name, what);
   verb->footer("Examples:\n" + examples);
   verb->fallthrough();
-  verb->callback([this, action = std::move(action)] { action_ = action; });
+  verb->callback([this, verb, action = std::move(action)] {
+    action_ = action;
+    formats_ = formats_of_[verb];
+  });
   return verb;
 }
 
@@ -47,13 +51,16 @@ CLI::App& Parser::Group(const std::string& name, const std::string& what) {
   return *app_.add_subcommand(name, what)->require_subcommand(1);
 }
 
-void Parser::Output(CLI::App* verb) {
-  verb->add_option("-o,--output", global_.output, "table, wide, json, yaml or name")
+void Parser::Output(CLI::App* verb, std::vector<std::string> formats) {
+  verb->add_option("-o,--output", global_.output, absl::StrJoin(formats, ", "))
       ->type_name("FORMAT");
+  formats_of_[verb] = std::move(formats);
 }
 
-void Parser::OutputFormat(CLI::App* verb) {
-  verb->add_option("--output-format", global_.output, "table or json");
+void Parser::OutputFormat(CLI::App* verb, std::vector<std::string> formats) {
+  verb->add_option("--output-format", global_.output, absl::StrJoin(formats, ", "))
+      ->type_name("FORMAT");
+  formats_of_[verb] = std::move(formats);
 }
 
 void Parser::Files(CLI::App* verb, std::vector<std::string>& files) {
@@ -124,7 +131,7 @@ void Parser::Timeout(CLI::App* verb, const std::string& what,
       });
 }
 
-void Parser::Applying(CLI::App* verb, ApplyOptions& o) {
+void Parser::Applying(CLI::App* verb, ApplyOptions& o, std::vector<std::string> formats) {
   Node(verb, o.node);
   Signing(verb, o.signing);
   Timeout(verb, "Ends the wait, not the apply: 2m, 90s (default: 10m)",
@@ -132,7 +139,7 @@ void Parser::Applying(CLI::App* verb, ApplyOptions& o) {
   verb->add_flag("--dry-run", o.dry_run, "Show the plan of the signed document, apply nothing");
   verb->add_flag("--yes,-y", o.yes, "Do not ask, whatever the effect");
   verb->add_flag("--supersede", o.supersede, "Revert what is pending first (operators)");
-  Output(verb);
+  Output(verb, std::move(formats));
 }
 
 void Parser::Planning(CLI::App* verb, PlanOptions& o) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -22,6 +23,8 @@ class Parser {
   const GlobalOptions& global() const { return global_; }
   // Of the verb that was parsed.
   const Action& action() const { return action_; }
+  // How it can print; empty where -o is a file, or there is none.
+  const std::vector<std::string>& formats() const { return formats_; }
 
   // A value that lives as long as the parser: the options of a group.
   template <typename T>
@@ -39,9 +42,9 @@ class Parser {
   // A verb that only has verbs below it, made by the first group that asks.
   CLI::App& Group(const std::string& name, const std::string& what);
 
-  // Options that many verbs have.
-  void Output(CLI::App* verb);
-  void OutputFormat(CLI::App* verb);  // where -o names a file
+  // Options that many verbs have. `formats`: those that the verb can print, and no other is taken.
+  void Output(CLI::App* verb, std::vector<std::string> formats);
+  void OutputFormat(CLI::App* verb, std::vector<std::string> formats);  // where -o names a file
   static void Files(CLI::App* verb, std::vector<std::string>& files);
   static void Node(CLI::App* verb, std::string& node);
   // The node whose schema is gone by.
@@ -53,13 +56,16 @@ class Parser {
                       const std::string& fallback = "the context's");
   static void Timeout(CLI::App* verb, const std::string& what,
                       std::function<void(absl::Duration)> set);
-  void Applying(CLI::App* verb, ApplyOptions& options);
+  void Applying(CLI::App* verb, ApplyOptions& options,
+                std::vector<std::string> formats = {"table", "json"});
   // The words of apply, so that `plan` in the place of `apply` is a command line as well.
   static void Planning(CLI::App* verb, PlanOptions& options);
 
  private:
   CLI::App app_;
   GlobalOptions global_;
+  std::map<const CLI::App*, std::vector<std::string>> formats_of_;
+  std::vector<std::string> formats_;
   std::vector<std::shared_ptr<void>> kept_;
   Action action_;
 };

@@ -105,8 +105,9 @@ absl::StatusOr<int> RunPatch(Session& session, const PatchOptions& options) {
   }
   for (const FileChange& change : changes) {
     if (io.json() || io.format == Format::kYaml) {
-      if (!one_output || !options.output_file.empty())
-        PrintChangeJson(io, change, !options.dry_run);
+      PrintChangeJson(
+          io, change,
+          written || (one_output && !options.output_file.empty() && options.output_file != "-"));
     } else if (change.after == change.before) {
       io.err << change.file << ": nothing to change\n";
     } else if (absl::Status s = ShowChange(io, io.err, change); !s.ok()) {
@@ -115,6 +116,7 @@ absl::StatusOr<int> RunPatch(Session& session, const PatchOptions& options) {
   }
   if (!one_output) return 0;
   if (options.output_file.empty() || options.output_file == "-") {
+    if (io.format != Format::kTable) return 0;  // it asked what would change, and was told
     MakeOutputPrivate(io);
     io.out << changes[0].after;
     return 0;

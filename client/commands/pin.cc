@@ -10,6 +10,7 @@
 #include "client/commands/recipients.h"
 #include "client/context/files.h"
 #include "client/output/errors.h"
+#include "client/output/messages.h"
 #include "machineconfig/base/digest.h"
 #include "machineconfig/format/format.h"
 #include "machineconfig/seal/keys.h"
@@ -176,13 +177,16 @@ absl::StatusOr<int> RunPin(Session& session, const PinOptions& given) {
     absl::Status s = EditFileAtomically((*context)->inventory, *changed);
     if (!s.ok()) return s;
   }
-  if (session.io().json()) {
+  Io& io = session.io();
+  if (io.json() || io.format == Format::kYaml) {
     nlohmann::ordered_json out;
     out["name"] = node.name;
     out["endpoint"] = node.endpoint;
     out["fingerprint"] = node.fingerprint;
     if (!node.recipient.empty()) out["recipient"] = node.recipient;
-    session.io().out << out.dump() << "\n";
+    io.out << (io.json() ? out.dump() + "\n" : JsonToYaml(out.dump()));
+  } else if (io.format == Format::kName) {
+    io.out << node.name << "\n";
   } else {
     session.io().out << options.name << " is pinned: " << node.endpoint << " "
                      << node.fingerprint.substr(0, 16) << "...\n";

@@ -39,10 +39,10 @@ void Print(Io& io, const std::string& node, const std::string& file, const v1::P
   } else if (diff) {
     const std::string text = DiffText(io, plan);
     // Of one file only its changes; of several, whose they are.
-    if (name_it && !text.empty()) io.out << Bold(io, node) << " (" << file << ")\n";
+    if (name_it && !text.empty()) io.out << Bold(io, node) << " (" << Escape(file) << ")\n";
     io.out << text;
   } else {
-    io.out << Bold(io, node) << " (" << file << ")\n" << PlanText(io, plan);
+    io.out << Bold(io, node) << " (" << Escape(file) << ")\n" << PlanText(io, plan);
   }
 }
 

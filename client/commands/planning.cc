@@ -65,17 +65,17 @@ absl::StatusOr<InventoryNode> DestinationOf(Session& session, const Document& do
                                             const std::string& name) {
   absl::StatusOr<InventoryNode> node =
       session.Node(name.empty() ? document.config.metadata().name() : name);
-  if (!node.ok() && name.empty()) return api::Annotate(node.status(), document.file);
+  if (!node.ok() && name.empty()) return api::InFile(node.status(), document.file);
   return node;
 }
 
 absl::Status CheckSignatures(Session& session, const Input& input) {
   if (!input.is_envelope) return absl::OkStatus();
   absl::StatusOr<v1::SignedDocument> envelope = sign::FromDsseJson(input.text);
-  if (!envelope.ok()) return api::Annotate(envelope.status(), input.file);
+  if (!envelope.ok()) return api::InFile(envelope.status(), input.file);
   absl::StatusOr<const sign::VerifiedChain*> trust = session.trust();
   if (!trust.ok()) return trust.status();
-  return api::Annotate(
+  return api::InFile(
       sign::Verify(*envelope, v1::DOCUMENT_TYPE_MACHINE_CONFIG, (*trust)->policy).status(),
       input.file);
 }
@@ -84,7 +84,7 @@ absl::Status CheckEnvelope(Session& session, const Document& document, const Inv
   absl::StatusOr<const sign::VerifiedChain*> trust = session.trust();
   if (!trust.ok()) return trust.status();
   absl::Status good = VerifyLocally(**trust, document.envelope, document.config);
-  if (!good.ok()) return api::Annotate(good, document.file);
+  if (!good.ok()) return api::InFile(good, document.file);
   return CheckTarget(document, node);
 }
 
@@ -92,13 +92,15 @@ absl::Status CheckTarget(const Document& document, const InventoryNode& node) {
   const v1::Target& target = document.config.target();
   if (target.has_machine_id() && !node.fingerprint.empty() &&
       target.machine_id() != node.fingerprint) {
-    return api::Coded(absl::StatusCode::kFailedPrecondition, "wrong-target",
-                      absl::StrCat(document.file, " is for machine ", target.machine_id(), " (",
-                                   document.config.metadata().name(), "), and ", node.name,
-                                   " is machine ", node.fingerprint),
-                      document.is_signed
-                          ? "send it to its own node, or sign one for this node"
-                          : "correct target.machineId, or leave `target` out: it is filled in");
+    return api::WithDetail(
+        api::Coded(absl::StatusCode::kFailedPrecondition, "wrong-target",
+                   absl::StrCat(document.file, " is for machine ", target.machine_id(), " (",
+                                document.config.metadata().name(), "), and ", node.name,
+                                " is machine ", node.fingerprint),
+                   document.is_signed
+                       ? "send it to its own node, or sign one for this node"
+                       : "correct target.machineId, or leave `target` out: it is filled in"),
+        "file", document.file);
   }
   return absl::OkStatus();
 }

@@ -58,7 +58,7 @@ absl::StatusOr<std::vector<seal::Recipient>> RecipientsFor(Session& session,
   texts.insert(texts.end(), (*context)->recipients.begin(), (*context)->recipients.end());
   for (const std::string& text : texts) {
     absl::StatusOr<seal::Recipient> one = seal::Recipient::Parse(text);
-    if (!one.ok()) return api::Annotate(one.status(), (*context)->path);
+    if (!one.ok()) return api::InFile(one.status(), (*context)->path);
     if (std::find(out.begin(), out.end(), *one) == out.end()) out.push_back(*std::move(one));
   }
   return out;

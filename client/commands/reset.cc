@@ -52,20 +52,24 @@ absl::StatusOr<v1::SignedDocument> ReadOrder(const std::string& file, const Inve
   absl::StatusOr<std::string> text = ReadFile(file);
   if (!text.ok()) return text.status();
   absl::StatusOr<v1::SignedDocument> document = sign::FromDsseJson(*text);
-  if (!document.ok()) return api::Annotate(document.status(), file);
+  if (!document.ok()) return api::InFile(document.status(), file);
   auto verified = sign::Verify(*document, v1::DOCUMENT_TYPE_ACTION, policy);
-  if (!verified.ok()) return api::Annotate(verified.status(), file);
+  if (!verified.ok()) return api::InFile(verified.status(), file);
   absl::StatusOr<v1::Action> read = validate::LoadAction(document->payload(), file);
   if (!read.ok()) return read.status();
   if (read->verb() != "reset") {
-    return api::Coded(absl::StatusCode::kInvalidArgument, "other-action",
-                      absl::StrCat(file, " orders ", read->verb(), ", not reset"), "");
+    return api::WithDetail(
+        api::Coded(absl::StatusCode::kInvalidArgument, "other-action",
+                   absl::StrCat(file, " orders ", read->verb(), ", not reset"), ""),
+        "file", file);
   }
   if (read->target().machine_id() != node.fingerprint) {
-    return api::Coded(absl::StatusCode::kFailedPrecondition, "wrong-target",
-                      absl::StrCat(file, " is for machine ", read->target().machine_id(), ", and ",
-                                   node.name, " is machine ", node.fingerprint),
-                      "send it to its own node");
+    return api::WithDetail(
+        api::Coded(absl::StatusCode::kFailedPrecondition, "wrong-target",
+                   absl::StrCat(file, " is for machine ", read->target().machine_id(), ", and ",
+                                node.name, " is machine ", node.fingerprint),
+                   "send it to its own node"),
+        "file", file);
   }
   action = *std::move(read);
   return document;
@@ -134,6 +138,8 @@ absl::StatusOr<int> RunReset(Session& session, const ResetOptions& options) {
   if (!reply.ok()) return AtNode(reply.status(), node->name);
   if (io.json()) {
     io.out << ToPrettyJson(*reply) << "\n";
+  } else if (io.format == Format::kYaml) {
+    io.out << ToYaml(*reply);
   } else {
     io.out << node->name << ": reset"
            << (reply->message().empty() ? "" : ": " + Escape(reply->message())) << "\n";

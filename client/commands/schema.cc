@@ -33,9 +33,11 @@ absl::Status WriteSchema(const std::string& path, const std::string& text) {
   absl::StatusOr<std::string> old = ReadFile(path);
   if (!old.ok()) return old.status();
   if (!absl::StrContains(old->substr(0, 1024), docs::kSchemaMark)) {
-    return api::Coded(absl::StatusCode::kAlreadyExists, "file-exists",
-                      absl::StrCat(path, " exists and is no schema; nothing was changed"),
-                      absl::StrCat("-o ", kSchemaFile));
+    return api::WithDetail(
+        api::Coded(absl::StatusCode::kAlreadyExists, "file-exists",
+                   absl::StrCat(path, " exists and is no schema; nothing was changed"),
+                   absl::StrCat("-o ", kSchemaFile)),
+        "file", path);
   }
   return EditFileAtomically(path, text);
 }

@@ -9,13 +9,16 @@
 #include "api/coded_status.h"
 #include "client/commands/commands.h"
 #include "client/commands/sealing.h"
+#include "client/commands/secret_check.h"
 #include "client/commands/secret_edit.h"
 #include "client/context/files.h"
 #include "client/output/errors.h"
+#include "client/output/messages.h"
 #include "machineconfig/schema/secrets.h"
 #include "machineconfig/seal/config.h"
 #include "machineconfig/seal/limits.h"
 #include "machineconfig/yaml/decode.h"
+#include "nlohmann/json.hpp"
 
 namespace basalt::client {
 namespace {
@@ -51,9 +54,11 @@ absl::StatusOr<Source> ReadSource(const std::string& file) {
   if (!read.ok()) return api::Invalid(read.errors);
   const v1::Metadata& metadata = out.config.metadata();
   if (metadata.cluster().empty() || metadata.name().empty()) {
-    return api::Coded(absl::StatusCode::kFailedPrecondition, "no-metadata",
-                      absl::StrCat(file, " names no cluster and node: a value is sealed for them"),
-                      "add `metadata: {cluster: NAME, name: NODE}` first");
+    return api::WithDetail(
+        api::Coded(absl::StatusCode::kFailedPrecondition, "no-metadata",
+                   absl::StrCat(file, " names no cluster and node: a value is sealed for them"),
+                   "add `metadata: {cluster: NAME, name: NODE}` first"),
+        "file", file);
   }
   return out;
 }
@@ -84,12 +89,14 @@ absl::StatusOr<int> SealInFile(Session& session, const SealOptions& options) {
   if (options.recipients.empty() && options.recipient_files.empty()) {
     const std::string& cluster = (*session.context())->cluster;  // it was read just now
     if (source->config.metadata().cluster() != cluster) {
-      return api::Coded(
-          absl::StatusCode::kInvalidArgument, "wrong-cluster",
-          absl::StrCat(options.file, " is for cluster ", source->config.metadata().cluster(),
-                       ", the context is ", cluster),
-          "its owner might not be able to open it: choose the context of that "
-          "cluster with --context, or name --recipient");
+      return api::WithDetail(
+          api::Coded(
+              absl::StatusCode::kInvalidArgument, "wrong-cluster",
+              absl::StrCat(options.file, " is for cluster ", source->config.metadata().cluster(),
+                           ", the context is ", cluster),
+              "its owner might not be able to open it: choose the context of that "
+              "cluster with --context, or name --recipient"),
+          "file", options.file);
     }
   }
   std::vector<std::pair<std::string, std::string>> values;
@@ -106,9 +113,18 @@ absl::StatusOr<int> SealInFile(Session& session, const SealOptions& options) {
     if (!value.ok()) return value.status();
     values.emplace_back(options.path, *std::move(value));
   }
+  std::vector<api::Violation> wrong;
+  for (const auto& [path, value] : values) {
+    if (absl::Status s = seal::CheckValue(value); !s.ok()) {
+      return api::InFile(api::WithDetail(api::Annotate(s, path), "path", path), options.file);
+    }
+    const SecretFindings found = CheckSecretValue(source->config, path, value, options.file);
+    wrong.insert(wrong.end(), found.errors.begin(), found.errors.end());
+    PrintViolations(io, "warning", found.warnings);
+  }
+  if (!wrong.empty()) return api::Invalid(wrong);
   std::string text = source->text;
   for (const auto& [path, value] : values) {
-    if (absl::Status s = seal::CheckValue(value); !s.ok()) return api::Annotate(s, path);
     absl::StatusOr<std::string> armored =
         seal::SealField(seal::FieldOf(source->config, path), value, *recipients, RandomBytes);
     if (!armored.ok()) return api::Annotate(armored.status(), path);
@@ -155,7 +171,11 @@ absl::StatusOr<int> RunSeal(Session& session, const SealOptions& options) {
   if (!recipients.ok()) return recipients.status();
   absl::StatusOr<std::string> value = ReadValue(session.io(), options.path);
   if (!value.ok()) return value.status();
-  if (absl::Status s = seal::CheckValue(*value); !s.ok()) return s;
+  if (absl::Status s = seal::CheckValue(*value); !s.ok()) {
+    return api::WithDetail(s, "path", options.path);
+  }
+  const SecretFindings found = CheckSecretValue({}, options.path, *value, "");
+  if (!found.errors.empty()) return api::Invalid(found.errors);
   absl::StatusOr<std::string> armored = seal::SealField(field, *value, *recipients, RandomBytes);
   if (!armored.ok()) return armored.status();
   session.io().out << *armored;
@@ -175,9 +195,10 @@ absl::StatusOr<int> RunUnseal(Session& session, const UnsealOptions& options) {
     armored = secret.sealed();
   });
   if (armored.empty()) {
-    return api::Coded(
-        absl::StatusCode::kNotFound, "not-sealed",
-        absl::StrCat(options.file, ": ", options.path, found ? " is not sealed" : " is not there"));
+    return api::WithDetail(api::Coded(absl::StatusCode::kNotFound, "not-sealed",
+                                      absl::StrCat(options.file, ": ", options.path,
+                                                   found ? " is not sealed" : " is not there")),
+                           "file", options.file);
   }
   absl::StatusOr<std::vector<seal::Identity>> identities =
       LoadIdentities(session, options.identities);
@@ -197,16 +218,26 @@ absl::StatusOr<int> RunUnseal(Session& session, const UnsealOptions& options) {
 }
 
 absl::StatusOr<int> RunRecipient(Session& session, const RecipientOptions& options) {
+  std::vector<std::string> texts;
   if (options.identities.empty()) {
     absl::StatusOr<std::vector<seal::Recipient>> recipients = LoadRecipients(session, {}, {});
     if (!recipients.ok()) return recipients.status();
-    for (const seal::Recipient& one : *recipients) session.io().out << one.Text() << "\n";
-    return 0;
+    for (const seal::Recipient& one : *recipients) texts.push_back(one.Text());
+  } else {
+    absl::StatusOr<std::vector<seal::Identity>> identities =
+        LoadIdentities(session, options.identities);
+    if (!identities.ok()) return identities.status();
+    for (const seal::Identity& one : *identities) texts.push_back(one.recipient().Text());
   }
-  absl::StatusOr<std::vector<seal::Identity>> identities =
-      LoadIdentities(session, options.identities);
-  if (!identities.ok()) return identities.status();
-  for (const seal::Identity& one : *identities) session.io().out << one.recipient().Text() << "\n";
+  Io& io = session.io();
+  const nlohmann::ordered_json out{{"recipients", texts}};
+  if (io.json()) {
+    io.out << out.dump() << "\n";
+  } else if (io.format == Format::kYaml) {
+    io.out << JsonToYaml(out.dump());
+  } else {
+    for (const std::string& text : texts) io.out << text << "\n";
+  }
   return 0;
 }
 

@@ -61,7 +61,7 @@ std::map<std::string, v1::Secret> SecretsOf(v1::MachineConfig config) {
 }
 
 absl::Status At(const absl::Status& status, const std::string& file, const std::string& path) {
-  return api::Annotate(status, absl::StrCat(file, ": ", path));
+  return api::InFile(api::WithDetail(api::Annotate(status, path), "path", path), file);
 }
 
 }  // namespace

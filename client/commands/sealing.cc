@@ -32,7 +32,8 @@ absl::StatusOr<std::vector<seal::Recipient>> LoadRecipients(Session& session,
   auto add = [&out](const std::vector<std::string>& all, const std::string& where) {
     for (const std::string& text : all) {
       absl::StatusOr<seal::Recipient> one = seal::Recipient::Parse(text);
-      if (!one.ok()) return api::Annotate(one.status(), where);
+      if (!one.ok() && where[0] == '-') return api::Annotate(one.status(), where);  // a flag
+      if (!one.ok()) return api::InFile(one.status(), where);
       out.push_back(*std::move(one));
     }
     return absl::OkStatus();
@@ -86,7 +87,7 @@ absl::Status OpenSealed(Session& session, const std::vector<std::string>& identi
                         const Input& input, Document& document) {
   if (document.is_signed || !schema::HasSealedSecrets(document.config)) return absl::OkStatus();
   absl::StatusOr<std::vector<seal::Identity>> identities = LoadIdentities(session, identity_files);
-  if (!identities.ok()) return api::Annotate(identities.status(), document.file);
+  if (!identities.ok()) return api::InFile(identities.status(), document.file);
   v1::MachineConfig again;
   const yaml::SourceMap source = yaml::Decode(input.text, input.file, again).source;
   std::vector<api::Violation> wrong = seal::OpenSecrets(document.config, *identities);
@@ -151,7 +152,7 @@ absl::Status SealForNode(Session& session, const std::string& file, const Invent
     absl::StatusOr<std::vector<seal::Recipient>> recipients = RecipientsFor(session, recipient);
     if (!recipients.ok()) return recipients.status();
     absl::Status sealed = seal::SealSecrets(config, *recipients, RandomBytes);
-    if (!sealed.ok()) return api::Annotate(sealed, file);
+    if (!sealed.ok()) return api::InFile(sealed, file);
     clear = schema::PlaintextSecrets(config);
     if (clear.empty()) return absl::OkStatus();
   }
@@ -164,12 +165,14 @@ absl::Status SealForNode(Session& session, const std::string& file, const Invent
   const std::string pin = absl::StrCat(
       "nodectl pin ", name, node == nullptr ? " --node HOST:PORT --fingerprint FINGERPRINT" : "");
   if (recipient.empty()) {
-    return api::Coded(absl::StatusCode::kFailedPrecondition, "no-recipient",
-                      absl::StrCat(file, " holds secrets, and nothing says whom those of ", name,
-                                   " are sealed to: ", paths),
-                      absl::StrCat(pin, " asks the node and records it",
-                                   forbidden ? "; the trust policy accepts sealed secrets alone"
-                                             : "; or --allow-plaintext signs them in the clear"));
+    return api::WithDetail(
+        api::Coded(absl::StatusCode::kFailedPrecondition, "no-recipient",
+                   absl::StrCat(file, " holds secrets, and nothing says whom those of ", name,
+                                " are sealed to: ", paths),
+                   absl::StrCat(pin, " asks the node and records it",
+                                forbidden ? "; the trust policy accepts sealed secrets alone"
+                                          : "; or --allow-plaintext signs them in the clear")),
+        "file", file);
   }
   return api::Coded(
       absl::StatusCode::kFailedPrecondition,

@@ -9,6 +9,7 @@
 #include "api/coded_status.h"
 #include "basalt/v1/machine_config.pb.h"
 #include "client/commands/inputs.h"
+#include "client/commands/secret_check.h"
 #include "machineconfig/merge/rewrite.h"
 #include "machineconfig/merge/set_path.h"
 #include "machineconfig/schema/fields.h"
@@ -52,10 +53,10 @@ std::string PatternOf(absl::string_view path) {
   return out;
 }
 
-std::string LinesFor(absl::string_view name, absl::string_view armored) {
-  std::string out = absl::StrCat("  ", name, ": !sealed |");
-  for (absl::string_view line : absl::StrSplit(absl::StripTrailingAsciiWhitespace(armored), '\n')) {
-    absl::StrAppend(&out, "\n    ", line);
+std::string Indented(absl::string_view text) {
+  std::string out;
+  for (absl::string_view line : absl::StrSplit(text, '\n', absl::SkipEmpty())) {
+    absl::StrAppend(&out, "\n  ", line);
   }
   return out;
 }
@@ -103,12 +104,16 @@ absl::StatusOr<std::string> EditSecret(absl::string_view text, const std::string
           ? merge::Rewrite(text, file, wanted)
           : api::Coded(absl::StatusCode::kFailedPrecondition, "cannot-edit", "");
   if (out.ok() || api::Reason(out.status()) != "cannot-edit") return out;
-  return api::Coded(
-      absl::StatusCode::kFailedPrecondition, "cannot-edit",
-      absl::StrCat(file, " is written in a way that cannot be edited in place, or has no `", parent,
-                   "`; nothing was changed"),
-      absl::StrCat("write this below `", parent, ":` yourself:\n",
-                   LinesFor(path.substr(parent.empty() ? 0 : dot + 1), armored)));
+  return api::WithDetail(
+      api::WithDetail(
+          api::Coded(
+              absl::StatusCode::kFailedPrecondition, "cannot-edit",
+              absl::StrCat(file, " is written in a way that cannot be edited in place, or has no `",
+                           parent, "`; nothing was changed"),
+              absl::StrCat("write it into the file yourself, or add what is missing and try again:",
+                           Indented(SecretAlone(path, armored)))),
+          "file", file),
+      "path", path);
 }
 
 }  // namespace basalt::client

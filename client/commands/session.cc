@@ -34,11 +34,11 @@ absl::StatusOr<const sign::VerifiedChain*> Session::trust() {
     absl::StatusOr<std::string> json = ReadFile((*context)->trust);
     if (!json.ok()) return json.status();
     absl::StatusOr<v1::TrustChain> chain = sign::ChainFromJson(*json);
-    if (!chain.ok()) return api::Annotate(chain.status(), (*context)->trust);
+    if (!chain.ok()) return api::InFile(chain.status(), (*context)->trust);
     // It was signed once: a rule that a later release brought must not keep the owner from it.
     absl::StatusOr<sign::VerifiedChain> verified =
         sign::VerifyChain(*chain, sign::ChainAge::kAccepted);
-    if (!verified.ok()) return api::Annotate(verified.status(), (*context)->trust);
+    if (!verified.ok()) return api::InFile(verified.status(), (*context)->trust);
     trust_ = *std::move(verified);
   }
   return &*trust_;

@@ -17,6 +17,7 @@
 #include "client/commands/signing.h"
 #include "client/context/files.h"
 #include "client/output/errors.h"
+#include "client/output/messages.h"
 #include "machineconfig/diff/diff.h"
 #include "machineconfig/schema/resolve.h"
 #include "machineconfig/schema/secrets.h"
@@ -35,12 +36,14 @@ absl::StatusOr<sign::VerifiedChain> ReadTrust(const std::string& file) {
   if (!json.ok()) return json.status();
   absl::StatusOr<v1::TrustChain> chain = sign::ChainFromJson(*json);
   if (!chain.ok()) {
-    return api::Coded(chain.status().code(), "bad-trust",
-                      absl::StrCat(file, " is no trust chain: ", chain.status().message()),
-                      "the trust.json that `nodectl init` made");
+    return api::WithDetail(
+        api::Coded(chain.status().code(), "bad-trust",
+                   absl::StrCat(file, " is no trust chain: ", chain.status().message()),
+                   "the trust.json that `nodectl init` made"),
+        "file", file);
   }
   absl::StatusOr<sign::VerifiedChain> verified = sign::VerifyChain(*chain);
-  if (!verified.ok()) return api::Annotate(verified.status(), file);
+  if (!verified.ok()) return api::InFile(verified.status(), file);
   return verified;
 }
 
@@ -323,27 +326,29 @@ absl::StatusOr<int> RunVerify(Session& session, const VerifyOptions& options) {
   if (!trust.ok()) return trust.status();
   for (const Input& input : *inputs) {
     if (!input.is_envelope) {
-      return api::Coded(absl::StatusCode::kInvalidArgument, "not-signed",
-                        absl::StrCat(input.file, " is not a signed document"),
-                        absl::StartsWith(absl::StripLeadingAsciiWhitespace(input.text), "[")
-                            ? "a trust chain? It is what documents are verified with: --trust FILE"
-                            : "nodectl sign -f FILE -o FILE.json");
+      return api::WithDetail(
+          api::Coded(absl::StatusCode::kInvalidArgument, "not-signed",
+                     absl::StrCat(input.file, " is not a signed document"),
+                     absl::StartsWith(absl::StripLeadingAsciiWhitespace(input.text), "[")
+                         ? "a trust chain? It is what documents are verified with: --trust FILE"
+                         : "nodectl sign -f FILE -o FILE.json"),
+          "file", input.file);
     }
     absl::StatusOr<v1::SignedDocument> document = sign::FromDsseJson(input.text);
-    if (!document.ok()) return api::Annotate(document.status(), input.file);
+    if (!document.ok()) return api::InFile(document.status(), input.file);
     absl::StatusOr<sign::VerifiedDocument> verified =
         sign::Verify(*document, document->type(), trust->policy);
-    if (!verified.ok()) return api::Annotate(verified.status(), input.file);
+    if (!verified.ok()) return api::InFile(verified.status(), input.file);
     if (document->type() == v1::DOCUMENT_TYPE_MACHINE_CONFIG) {
       absl::StatusOr<Document> read = ReadDocument(input);
       if (!read.ok()) return read.status();
       if (absl::Status s = VerifyLocally(*trust, *document, read->config); !s.ok()) {
-        return api::Annotate(s, input.file);
+        return api::InFile(s, input.file);
       }
     }
     std::vector<std::string> signers;
     for (const sign::Signer& signer : verified->signers()) signers.push_back(signer.name);
-    if (io.json()) {
+    if (io.json() || io.format == Format::kYaml) {
       nlohmann::ordered_json out;
       out["file"] = input.file;
       out["type"] = std::string(sign::TypeWord(document->type()));
@@ -352,9 +357,15 @@ absl::StatusOr<int> RunVerify(Session& session, const VerifyOptions& options) {
       if (const auto& set = verified->set()) {
         out["set"] = {{"digest", set->set.ToString()}, {"index", set->index}, {"size", set->size}};
       }
-      io.out << out.dump() << "\n";
+      if (io.json()) {
+        io.out << out.dump() << "\n";
+      } else {
+        io.out << "---\n" << JsonToYaml(out.dump());
+      }
+    } else if (io.format == Format::kName) {
+      io.out << Escape(input.file) << "\n";
     } else {
-      io.out << input.file << ": good, signed by " << absl::StrJoin(signers, ", ") << ", "
+      io.out << Escape(input.file) << ": good, signed by " << absl::StrJoin(signers, ", ") << ", "
              << verified->digest().ToString();
       if (const auto& set = verified->set()) {
         io.out << ", file " << set->index + 1 << " of " << set->size << " of set "

@@ -145,19 +145,21 @@ bool IsPolicyOrAction(const Input& input) {
 absl::Status SignPolicyOrAction(Session& session, const Input& input, const SignOptions& options) {
   const SigningOptions& o = options.signing;
   if (!o.mode.empty() || !o.confirm_within.empty() || !o.reason.empty()) {
-    return api::Coded(absl::StatusCode::kInvalidArgument, "signed-already",
-                      absl::StrCat(input.file,
-                                   " is signed as it stands: --mode, --confirm-within and "
-                                   "--reason have nothing to change"),
-                      "they are for machine configs");
+    return api::WithDetail(
+        api::Coded(absl::StatusCode::kInvalidArgument, "signed-already",
+                   absl::StrCat(input.file,
+                                " is signed as it stands: --mode, --confirm-within and "
+                                "--reason have nothing to change"),
+                   "they are for machine configs"),
+        "file", input.file);
   }
   absl::StatusOr<v1::SignedDocument> document = DocumentOf(input);
-  if (!document.ok()) return api::Annotate(document.status(), input.file);
+  if (!document.ok()) return api::InFile(document.status(), input.file);
   if (options.payload_only) return WritePayload(session, options, input, *document);
   const bool is_policy = document->type() == v1::DOCUMENT_TYPE_TRUST_POLICY;
-  return api::Annotate(is_policy ? SignPolicy(session, options, *std::move(document))
-                                 : SignAction(session, options, *std::move(document)),
-                       input.file);
+  return api::InFile(is_policy ? SignPolicy(session, options, *std::move(document))
+                               : SignAction(session, options, *std::move(document)),
+                     input.file);
 }
 
 }  // namespace basalt::client

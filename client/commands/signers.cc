@@ -43,7 +43,7 @@ absl::Status SignByCommand(const SigningOptions& options, v1::SignedDocument& do
   absl::StatusOr<std::string> text = ReadFile(options.sign_public_key, kMaxSignatureFile);
   if (!text.ok()) return text.status();
   absl::StatusOr<sign::PublicKey> key = sign::PublicKey::Parse(*text);
-  if (!key.ok()) return api::Annotate(key.status(), options.sign_public_key);
+  if (!key.ok()) return api::InFile(key.status(), options.sign_public_key);
   absl::StatusOr<std::string> signature = RunFilter(
       options.sign_command, sign::Pae(sign::PayloadType(document.type()), document.payload()),
       kSignCommandTimeout, kMaxSignCommandOutput);
@@ -62,11 +62,24 @@ std::string ShellWord(absl::string_view text) {
   return absl::StrCat("'", absl::StrReplaceAll(text, {{"'", "'\\''"}}), "'");
 }
 
+constexpr absl::string_view kKeyHint =
+    "--key takes the file of a private key; ssh-keygen:FILE where ssh-keygen shall open it "
+    "(`--key ssh-keygen:~/.ssh/id_ed25519`, or FILE.pub when ssh-agent holds the key); "
+    "ssh-agent:SHA256:... for a key of the agent, as `ssh-add -l` names it";
+
 // ssh-keygen asks for a passphrase or a touch itself, on the terminal or with SSH_ASKPASS.
 absl::Status SignBySshKeygen(absl::string_view key, v1::SignedDocument& document) {
   std::string path(key);
   const char* home = getenv("HOME");
   if (absl::StartsWith(path, "~/") && home != nullptr) path = absl::StrCat(home, path.substr(1));
+  // Else ssh-keygen says so in its own words, and may hang on what is no file.
+  if (!Exists(path) || IsDirectory(path)) {
+    return api::WithDetail(
+        api::Coded(absl::StatusCode::kNotFound, "no-such-file",
+                   absl::StrCat("--key ", kSshKeygenPrefix, key, ": there is no file ", path),
+                   kKeyHint),
+        "file", path);
+  }
   const std::string command = absl::StrCat(
       "ssh-keygen -q -Y sign -n ", sign::SshNamespace(document.type()), " -f ", ShellWord(path));
   absl::StatusOr<std::string> text =
@@ -109,6 +122,11 @@ absl::Status AddSignatures(Session& session, const SigningOptions& options,
       continue;
     }
     absl::StatusOr<sign::PrivateKey> key = LoadKey(std::string(path), session.passphrase());
+    if (!key.ok() && !options.keys.empty() && absl::IsNotFound(key.status())) {
+      return api::WithDetail(api::Coded(key.status().code(), api::Reason(key.status()),
+                                        absl::StrCat("--key: ", key.status().message()), kKeyHint),
+                             "file", path);
+    }
     if (!key.ok()) return key.status();
     sign::AddSignature(document, *key);
   }
@@ -121,7 +139,7 @@ absl::Status AttachSignatures(const std::vector<std::string>& files, v1::SignedD
     absl::StatusOr<std::string> text = ReadFile(file, kMaxSignatureFile);
     if (!text.ok()) return text.status();
     absl::StatusOr<v1::Signature> signature = sign::ReadDetachedSignature(*text);
-    if (!signature.ok()) return api::Annotate(signature.status(), file);
+    if (!signature.ok()) return api::InFile(signature.status(), file);
     *document.add_signatures() = *std::move(signature);
   }
   return absl::OkStatus();

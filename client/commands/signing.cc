@@ -121,10 +121,12 @@ absl::Status CheckCluster(Session& session, const std::string& file,
   absl::StatusOr<const Context*> context = session.context();
   if (!context.ok()) return context.status();
   if (config.metadata().cluster() == (*context)->cluster) return absl::OkStatus();
-  return api::Coded(absl::StatusCode::kInvalidArgument, "wrong-cluster",
-                    absl::StrCat(file, " is for cluster ", config.metadata().cluster(),
-                                 ", the context is ", (*context)->cluster),
-                    "choose the context of that cluster with --context");
+  return api::WithDetail(
+      api::Coded(absl::StatusCode::kInvalidArgument, "wrong-cluster",
+                 absl::StrCat(file, " is for cluster ", config.metadata().cluster(),
+                              ", the context is ", (*context)->cluster),
+                 "choose the context of that cluster with --context"),
+      "file", file);
 }
 
 absl::StatusOr<SignedConfig> CompleteConfig(Session& session, const std::string& file,

@@ -31,7 +31,8 @@ absl::StatusOr<seal::SecretBytes> OpenClusterSecret(Session& session, const std:
   absl::StatusOr<seal::SecretBytes> value = seal::OpenField(
       ClusterSecretField((*context)->cluster, secret.name), secret.text, *identities);
   if (!value.ok()) {
-    return api::Annotate(value.status(), absl::StrCat(file, ": ", secret.name));
+    return api::InFile(
+        api::WithDetail(api::Annotate(value.status(), secret.name), "path", secret.name), file);
   }
   return value;
 }
@@ -53,10 +54,12 @@ absl::StatusOr<seal::SecretBytes> ReadToken(Session& session, const std::string&
       return OpenClusterSecret(session, file, secret);
     }
   }
-  return api::Coded(absl::StatusCode::kNotFound, "no-token",
-                    absl::StrCat(file, " has no `", name, "`"),
-                    "`nodectl gen secrets` makes what is missing, for a new cluster; else copy it "
-                    "from the cluster's own directory");
+  return api::WithDetail(
+      api::Coded(absl::StatusCode::kNotFound, "no-token",
+                 absl::StrCat(file, " has no `", name, "`"),
+                 "`nodectl gen secrets` makes what is missing, for a new cluster; else copy it "
+                 "from the cluster's own directory"),
+      "file", file);
 }
 
 }  // namespace basalt::client

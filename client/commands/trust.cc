@@ -39,7 +39,7 @@ absl::StatusOr<std::string> ReadPublicKey(const std::string& given) {
                       absl::StrCat(given, " is a private key, which goes into no policy"),
                       "its public half: openssl pkey -in FILE -pubout, or FILE.pub of ssh-keygen");
   }
-  return api::Annotate(key.status(), given);
+  return api::InFile(key.status(), given);
 }
 
 struct NewKey {
@@ -280,7 +280,7 @@ absl::StatusOr<int> RunTrustAdopt(Session& session, const AdoptOptions& options)
   absl::StatusOr<v1::TrustChain> update = ReadChain(options.file);
   if (!update.ok()) return update.status();
   absl::StatusOr<sign::VerifiedChain> kept = Adopt(session, *update);
-  if (!kept.ok()) return api::Annotate(kept.status(), options.file);
+  if (!kept.ok()) return api::InFile(kept.status(), options.file);
   const int64_t version = kept->policy.version();
   if (io.json() || io.format == Format::kYaml) {
     const nlohmann::ordered_json out{
@@ -307,11 +307,11 @@ absl::StatusOr<int> RunTrustApply(Session& session, const TrustApplyOptions& opt
   if (head.ok() && head->version() > 1) {
     // The end of a chain: it is kept here first, and nodes are given the whole.
     absl::StatusOr<sign::VerifiedChain> kept = Adopt(session, *chain);
-    if (!kept.ok()) return api::Annotate(kept.status(), file);
+    if (!kept.ok()) return api::InFile(kept.status(), file);
     *chain = kept->chain;
   }
   absl::StatusOr<sign::VerifiedChain> verified = sign::VerifyChain(*chain);
-  if (!verified.ok()) return api::Annotate(verified.status(), file);
+  if (!verified.ok()) return api::InFile(verified.status(), file);
   std::vector<std::string> names = options.nodes;
   if (names.empty()) names.push_back("");
   absl::Status first;

@@ -208,7 +208,7 @@ absl::StatusOr<int> RunTrustShow(Session& session, const TrustShowOptions& optio
       pending = read->policies(0);
       pending_file = options.file;
     } else if (!chain.ok()) {
-      return api::Annotate(chain.status(), options.file);
+      return api::InFile(chain.status(), options.file);
     }
   }
   if (options.file.empty() || pending) {
@@ -236,7 +236,7 @@ absl::StatusOr<int> RunTrustShow(Session& session, const TrustShowOptions& optio
   shown["allowPlaintextSecrets"] = policy.allow_plaintext_secrets();
   if (pending) {
     absl::StatusOr<sign::NextPolicy> next = sign::CheckNext(*chain, *pending);
-    if (!next.ok()) return api::Annotate(next.status(), pending_file);
+    if (!next.ok()) return api::InFile(next.status(), pending_file);
     shown["next"] = Next(policy, *next, pending_file);
   }
   if (io.json()) {

@@ -106,9 +106,9 @@ absl::StatusOr<std::optional<v1::SignedDocument>> PendingNext(Session& session) 
   absl::StatusOr<std::string> text = ReadFile(file);
   if (!text.ok()) return text.status();
   absl::StatusOr<v1::SignedDocument> next = sign::FromDsseJson(*text);
-  if (!next.ok()) return api::Annotate(next.status(), file);
+  if (!next.ok()) return api::InFile(next.status(), file);
   absl::StatusOr<v1::TrustPolicy> policy = validate::LoadAcceptedTrustPolicy(next->payload());
-  if (!policy.ok()) return api::Annotate(policy.status(), file);
+  if (!policy.ok()) return api::InFile(policy.status(), file);
   if (policy->version() <= (*trust)->policy.version()) return std::nullopt;
   return *std::move(next);
 }
@@ -118,11 +118,11 @@ absl::StatusOr<v1::TrustChain> ReadChain(const std::string& file) {
   if (!text.ok()) return text.status();
   if (IsChain(*text)) {
     absl::StatusOr<v1::TrustChain> chain = sign::ChainFromJson(*text);
-    if (!chain.ok()) return api::Annotate(chain.status(), file);
+    if (!chain.ok()) return api::InFile(chain.status(), file);
     return chain;
   }
   absl::StatusOr<v1::SignedDocument> version = sign::FromDsseJson(*text);
-  if (!version.ok()) return api::Annotate(version.status(), file);
+  if (!version.ok()) return api::InFile(version.status(), file);
   v1::TrustChain chain;
   *chain.add_policies() = *std::move(version);
   return chain;

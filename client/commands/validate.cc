@@ -49,9 +49,9 @@ absl::StatusOr<int> RunValidate(Session& session, const ValidateOptions& options
     PrintViolations(io, "warning", warnings);
     if (status.ok()) {
       valid.push_back(input.file);
-      if (io.format == Format::kName) io.out << input.file << "\n";
+      if (io.format == Format::kName) io.out << Escape(input.file) << "\n";
       if (io.format == Format::kTable || io.format == Format::kWide) {
-        io.out << input.file << ": valid\n";
+        io.out << Escape(input.file) << ": valid\n";
       }
       continue;
     }
@@ -67,8 +67,10 @@ absl::StatusOr<int> RunValidate(Session& session, const ValidateOptions& options
   }
   if (!errors.empty()) return api::Invalid(errors);
   const nlohmann::ordered_json out{{"errors", nlohmann::ordered_json::array()}, {"valid", valid}};
-  if (io.json()) io.out << out.dump() << "\n";
-  if (io.format == Format::kYaml) io.out << JsonToYaml(out.dump());
+  if (io.json())
+    io.out << out.dump(-1, ' ', true, nlohmann::ordered_json::error_handler_t::replace) << "\n";
+  if (io.format == Format::kYaml)
+    io.out << JsonToYaml(out.dump(-1, ' ', true, nlohmann::ordered_json::error_handler_t::replace));
   return 0;
 }
 

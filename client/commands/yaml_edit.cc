@@ -32,8 +32,10 @@ absl::StatusOr<std::string> EditK3sPin(absl::string_view text, const std::string
   const yaml::DecodeResult read = yaml::Decode(text, file, config);
   if (!read.ok()) return api::Invalid(read.errors);
   if (!config.has_k3s()) {
-    return api::Coded(absl::StatusCode::kFailedPrecondition, "no-k3s-section",
-                      absl::StrCat(file, " has no k3s section"), "add `k3s: {role: server}` first");
+    return api::WithDetail(
+        api::Coded(absl::StatusCode::kFailedPrecondition, "no-k3s-section",
+                   absl::StrCat(file, " has no k3s section"), "add `k3s: {role: server}` first"),
+        "file", file);
   }
   config.mutable_k3s()->set_version(pin.version());
   *config.mutable_k3s()->mutable_artifacts() = pin.artifacts();

@@ -28,7 +28,8 @@ absl::Status FileError(absl::string_view what, const std::string& path, int erro
   absl::StatusCode code = error == ENOENT   ? absl::StatusCode::kNotFound
                           : error == EEXIST ? absl::StatusCode::kAlreadyExists
                                             : absl::StatusCode::kFailedPrecondition;
-  return api::Coded(code, reason, absl::StrCat(what, " ", path, ": ", strerror(error)));
+  return api::WithDetail(
+      api::Coded(code, reason, absl::StrCat(what, " ", path, ": ", strerror(error))), "file", path);
 }
 
 absl::Status WriteAll(int fd, absl::string_view data, const std::string& path, bool durable) {
@@ -100,9 +101,10 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max) {
     if (n < 0) return FileError("cannot read", path, errno);
     if (n == 0) return out;
     if (out.size() + static_cast<size_t>(n) > max) {
-      return api::Coded(absl::StatusCode::kInvalidArgument, "file-too-large",
-                        absl::StrCat(path, " is larger than ", max, " bytes"),
-                        "is it the right file? A machine config has 1 MiB at most");
+      return api::WithDetail(api::Coded(absl::StatusCode::kInvalidArgument, "file-too-large",
+                                        absl::StrCat(path, " is larger than ", max, " bytes"),
+                                        "is it the right file? A machine config has 1 MiB at most"),
+                             "file", path);
     }
     out.append(buffer, static_cast<size_t>(n));
   }

@@ -169,11 +169,13 @@ absl::StatusOr<std::string> PutNode(absl::string_view text, const std::string& f
   absl::StatusOr<Inventory> back = Inventory::Parse(out, file);
   const InventoryNode* entry = back.ok() ? back->Find(node.name) : nullptr;
   if (entry == nullptr || !(*entry == node)) {
-    return api::Coded(absl::StatusCode::kFailedPrecondition, "inventory-style",
-                      absl::StrCat(file, " is written in a way that cannot be edited in place"),
-                      absl::StrCat("write this entry yourself: name: ", node.name, ", endpoint: ",
-                                   node.endpoint, ", fingerprint: ", node.fingerprint,
-                                   node.recipient.empty() ? "" : ", recipient: ", node.recipient));
+    return api::WithDetail(
+        api::Coded(absl::StatusCode::kFailedPrecondition, "inventory-style",
+                   absl::StrCat(file, " is written in a way that cannot be edited in place"),
+                   absl::StrCat("write this entry yourself: name: ", node.name,
+                                ", endpoint: ", node.endpoint, ", fingerprint: ", node.fingerprint,
+                                node.recipient.empty() ? "" : ", recipient: ", node.recipient)),
+        "file", file);
   }
   return out;
 }

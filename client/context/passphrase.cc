@@ -140,7 +140,7 @@ absl::StatusOr<sign::PrivateKey> LoadKey(const std::string& path, const Passphra
     if (!passphrase.ok()) return passphrase.status();
     key = sign::PrivateKey::FromPem(*pem, *passphrase);
   }
-  if (!key.ok()) return api::Annotate(key.status(), path);
+  if (!key.ok()) return api::InFile(key.status(), path);
   return key;
 }
 

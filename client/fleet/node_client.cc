@@ -23,7 +23,7 @@
 namespace basalt::client {
 namespace {
 
-constexpr absl::Duration kShort = absl::Seconds(20);
+constexpr absl::Duration kShort = kShortTimeout;
 constexpr int kMaxMessage = 8 << 20;
 
 // What the last handshake found: gRPC would bury it in "failed to connect to all addresses".
@@ -132,10 +132,10 @@ class GrpcNodeClient : public NodeClient {
     request.set_digest(digest);
     return Call<v1::CancelReply>(*node_, &v1::NodeService::Stub::Cancel, request, kPlanTimeout);
   }
-  absl::StatusOr<v1::HistoryReply> History(int limit) override {
+  absl::StatusOr<v1::HistoryReply> History(int limit, absl::Duration timeout) override {
     v1::HistoryRequest request;
     request.set_limit(limit);
-    return Call<v1::HistoryReply>(*node_, &v1::NodeService::Stub::History, request, kShort);
+    return Call<v1::HistoryReply>(*node_, &v1::NodeService::Stub::History, request, timeout);
   }
   absl::StatusOr<v1::GetConfigReply> GetConfig(int64_t generation) override {
     v1::GetConfigRequest request;

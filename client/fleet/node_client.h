@@ -33,6 +33,8 @@ struct Dial {
 
 // A plan hashes what is stored and may read a disk that is slow.
 inline constexpr absl::Duration kPlanTimeout = absl::Seconds(90);
+// What the node knows by heart.
+inline constexpr absl::Duration kShortTimeout = absl::Seconds(20);
 inline constexpr absl::Duration kHelloTimeout = absl::Seconds(20);
 
 class NodeClient {
@@ -54,7 +56,8 @@ class NodeClient {
   virtual absl::Status Return(const std::string& token) = 0;
   virtual absl::StatusOr<v1::ConfirmReply> Confirm(const std::string& digest) = 0;
   virtual absl::StatusOr<v1::CancelReply> Cancel(const std::string& digest) = 0;
-  virtual absl::StatusOr<v1::HistoryReply> History(int limit) = 0;
+  virtual absl::StatusOr<v1::HistoryReply> History(int limit,
+                                                   absl::Duration timeout = kShortTimeout) = 0;
   virtual absl::StatusOr<v1::GetConfigReply> GetConfig(int64_t generation) = 0;
   // `on_data` as for Apply.
   virtual absl::Status Logs(const v1::LogsRequest& request,

@@ -5,7 +5,10 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/cord.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "nlohmann/json.hpp"
 
 namespace basalt::client {
@@ -13,12 +16,37 @@ namespace {
 
 constexpr absl::string_view kNodeUrl = "basalt.client/node";
 
+// What stands as a key of its own is not said again in front of the message.
+std::string Message(const absl::Status& status, const std::string& file) {
+  absl::string_view text = status.message();
+  if (!file.empty() && absl::ConsumePrefix(&text, file + ":")) {
+    absl::string_view rest = text;
+    while (!rest.empty() && absl::ascii_isdigit(rest.front())) rest.remove_prefix(1);
+    if (rest.size() < text.size()) absl::ConsumePrefix(&rest, ":");
+    absl::ConsumePrefix(&rest, " ");
+    text = rest;
+  }
+  return std::string(text);
+}
+
 nlohmann::ordered_json ErrorJson(const absl::Status& status) {
   nlohmann::ordered_json out;
+  const std::string file = api::Detail(status, "file");
   out["code"] = CodeOf(status);
-  out["message"] = std::string(status.message());
+  out["message"] = Message(status, file);
   if (std::string node = NodeOf(status); !node.empty()) out["node"] = node;
+  if (!file.empty()) out["file"] = file;
+  for (const char* name : {"line", "column"}) {
+    int number = 0;
+    if (absl::SimpleAtoi(api::Detail(status, name), &number)) out[name] = number;
+  }
+  if (std::string path = api::Detail(status, "path"); !path.empty()) out["path"] = path;
   if (std::string hint = api::Hint(status); !hint.empty()) out["hint"] = hint;
+  for (const char* name : {"signedBy", "missing"}) {
+    const std::string lines = api::Detail(status, name);
+    if (lines.empty()) continue;
+    out[name] = std::vector<std::string>(absl::StrSplit(lines, '\n', absl::SkipEmpty()));
+  }
   return out;
 }
 

@@ -3,12 +3,14 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <iostream>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "api/coded_status.h"
 
 namespace basalt::client {
@@ -55,15 +57,19 @@ bool Hidden(uint32_t point) {
 
 }  // namespace
 
-absl::StatusOr<Format> ParseFormat(absl::string_view word) {
-  if (word.empty() || word == "table") return Format::kTable;
+absl::StatusOr<Format> ParseFormat(absl::string_view word,
+                                   const std::vector<std::string>& allowed) {
+  if (word.empty()) return Format::kTable;
+  if (std::find(allowed.begin(), allowed.end(), word) == allowed.end()) {
+    return api::Coded(absl::StatusCode::kInvalidArgument, "bad-output",
+                      absl::StrCat("'", word, "' is no output format of this verb"),
+                      absl::StrCat("one of ", absl::StrJoin(allowed, ", ")));
+  }
   if (word == "wide") return Format::kWide;
   if (word == "json") return Format::kJson;
   if (word == "yaml") return Format::kYaml;
   if (word == "name") return Format::kName;
-  return api::Coded(absl::StatusCode::kInvalidArgument, "bad-output",
-                    absl::StrCat("'", word, "' is not an output format"),
-                    "one of table, wide, json, yaml, name");
+  return Format::kTable;
 }
 
 Io StandardIo() {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <ostream>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -14,8 +15,8 @@ namespace basalt::client {
 
 enum class Format { kTable, kWide, kJson, kYaml, kName };
 
-// "" is table. InvalidArgument/"bad-output".
-absl::StatusOr<Format> ParseFormat(absl::string_view word);
+// "" is table. InvalidArgument/"bad-output" when it is none of `allowed`, which it lists.
+absl::StatusOr<Format> ParseFormat(absl::string_view word, const std::vector<std::string>& allowed);
 
 struct Io {
   std::ostream& out;

@@ -200,7 +200,7 @@ v1::ServedSchema Serve(absl::string_view release) {
   return made;
 }
 
-absl::StatusOr<const Source*> Read(const v1::ServedSchema& served) {
+absl::StatusOr<OwnedSource> Parse(const v1::ServedSchema& served) {
   google::protobuf::FileDescriptorSet files;
   if (!files.ParseFromString(served.descriptors()) || files.file_size() > kMaxFiles) {
     return Bad("it is not a set of descriptors");
@@ -243,11 +243,18 @@ absl::StatusOr<const Source*> Read(const v1::ServedSchema& served) {
   }
   std::sort(source->k3s_keys.begin(), source->k3s_keys.end(),
             [](const K3sKey& a, const K3sKey& b) { return a.name < b.name; });
-  const Source* const out = source.release();
+  return OwnedSource{
+      .texts = std::move(kept), .pool = std::move(pool), .source = std::move(source)};
+}
+
+absl::StatusOr<const Source*> Read(const v1::ServedSchema& served) {
+  absl::StatusOr<OwnedSource> made = Parse(served);
+  if (!made.ok()) return made.status();
+  const Source* const out = made->source.release();
   Registry& registry = TheRegistry();
   absl::MutexLock lock(&registry.mu);
-  registry.of.emplace(pool.release(), out);
-  registry.texts.push_back(std::move(kept));
+  registry.of.emplace(made->pool.release(), out);
+  registry.texts.push_back(std::move(made->texts));
   return out;
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -47,6 +48,16 @@ inline absl::string_view CommentOf(const google::protobuf::EnumValueDescriptor& 
 
 // What a node serves: this program's own. Made anew each time: it is large and asked for rarely.
 v1::ServedSchema Serve(absl::string_view release);
+
+// A schema that was read and is known to be well, with all that it points into.
+struct OwnedSource {
+  std::unique_ptr<const v1::ServedSchema> texts;
+  std::unique_ptr<const google::protobuf::DescriptorPool> pool;
+  std::unique_ptr<const Source> source;
+};
+// What `Read` does with the bytes, without keeping anything: descriptors of it may be looked at,
+// and described (field_doc.h) only once `Read` has kept them.
+absl::StatusOr<OwnedSource> Parse(const v1::ServedSchema& served);
 
 // The schema that a node served, kept for as long as the process lives (descriptors are addressed
 // for ever). A node is believed, but not trusted to be well: InvalidArgument/"bad-schema" when it

@@ -131,6 +131,7 @@ constexpr std::pair<absl::string_view, absl::string_view> kOtherWords[] = {
     {"environment", "env"},
     {"ram", "memory"},
     {"gateway", "via"},
+    {"gateway", "routes"},
     {"gateway4", "routes"},
     {"gateway6", "routes"},
     {"nameservers", "dns"},

@@ -53,7 +53,7 @@ absl::Status SealSecrets(v1::MachineConfig& config, absl::Span<const Recipient> 
     absl::StatusOr<std::string> armored =
         SealField(FieldOf(config, path), secret.plain(), recipients, random);
     if (!armored.ok()) {
-      status = api::Annotate(armored.status(), path);
+      status = api::WithDetail(api::Annotate(armored.status(), path), "path", path);
       return;
     }
     OPENSSL_cleanse(secret.mutable_plain()->data(), secret.plain().size());

@@ -33,7 +33,10 @@ absl::StatusOr<std::vector<T>> ParseLines(absl::string_view text, absl::string_v
     line = absl::StripAsciiWhitespace(line);
     if (line.empty() || line[0] == '#') continue;
     absl::StatusOr<T> one = parse(line);
-    if (!one.ok()) return api::Annotate(one.status(), absl::StrCat(file, ":", number));
+    if (!one.ok()) {
+      const absl::Status at = api::WithDetail(one.status(), "line", absl::StrCat(number));
+      return api::WithDetail(api::Annotate(at, absl::StrCat(file, ":", number)), "file", file);
+    }
     out.push_back(*std::move(one));
   }
   return out;

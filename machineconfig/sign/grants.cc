@@ -13,21 +13,31 @@
 namespace basalt::sign {
 namespace {
 
-absl::Status Denied(absl::string_view reason, absl::string_view what, absl::string_view hint) {
-  return api::Coded(absl::StatusCode::kPermissionDenied, reason, what, hint);
+// `path`: what may not change, when it is one path.
+absl::Status Denied(absl::string_view reason, absl::string_view what, absl::string_view hint,
+                    const std::vector<Signer>& signers, absl::string_view path = "") {
+  const std::string names = absl::StrJoin(
+      signers, "\n", [](std::string* out, const Signer& s) { absl::StrAppend(out, s.name); });
+  const absl::Status status = api::Coded(absl::StatusCode::kPermissionDenied, reason, what, hint);
+  return api::WithDetail(api::WithDetail(status, "path", path), "signedBy", names);
 }
 
-// Signers among `keys`, each name and each public key once. Revoked ones do not count: Verify has
-// refused them already, and a policy that came later may revoke more.
-int CountSigners(const KeyRing& ring, const google::protobuf::RepeatedPtrField<std::string>& keys,
-                 const std::vector<Signer>& signers) {
-  int count = 0;
+bool Signed(const KnownKey& key, const std::vector<Signer>& signers) {
+  return std::any_of(signers.begin(), signers.end(),
+                     [&](const Signer& s) { return s.id == key.key.id(); });
+}
+
+// Who of `keys` signed (or did not), each name and each public key once. Revoked ones do not count:
+// Verify has refused them already, and a policy that came later may revoke more.
+std::vector<std::string> Those(bool who_signed, const KeyRing& ring,
+                               const google::protobuf::RepeatedPtrField<std::string>& keys,
+                               const std::vector<Signer>& signers) {
+  std::vector<std::string> out;
   for (const KnownKey& known : ring.keys()) {
     if (known.revoked || std::find(keys.begin(), keys.end(), known.name) == keys.end()) continue;
-    count += std::any_of(signers.begin(), signers.end(),
-                         [&](const Signer& s) { return s.id == known.key.id(); });
+    if (Signed(known, signers) == who_signed) out.push_back(known.name);
   }
-  return count;
+  return out;
 }
 
 template <typename Rule>
@@ -37,7 +47,14 @@ int64_t Threshold(const Rule& rule) {
 
 template <typename Rule>
 bool Met(const KeyRing& ring, const Rule& rule, const std::vector<Signer>& signers) {
-  return CountSigners(ring, rule.keys(), signers) >= Threshold(rule);
+  return static_cast<int64_t>(Those(true, ring, rule.keys(), signers).size()) >= Threshold(rule);
+}
+
+// "1 more of bob, carol": what a grant lacks.
+std::string Lacks(const KeyRing& ring, const v1::Grant& grant, const std::vector<Signer>& signers) {
+  const auto have = static_cast<int64_t>(Those(true, ring, grant.keys(), signers).size());
+  return absl::StrCat(Threshold(grant) - have, " more of ",
+                      absl::StrJoin(Those(false, ring, grant.keys(), signers), ", "));
 }
 
 // "k3s.config" covers itself, "k3s.config.disable" and "k3s.config[disable]", not "k3s.configX".
@@ -87,18 +104,25 @@ std::string Names(const std::vector<Signer>& signers) {
   });
 }
 
-absl::Status TooFew(const std::vector<const v1::Grant*>& grants, absl::string_view what,
-                    const std::vector<Signer>& signers) {
+// None of `grants` is met. "missing" has a line for each: any one of them is enough.
+absl::Status TooFew(const KeyRing& ring, const std::vector<const v1::Grant*>& grants,
+                    absl::string_view what, const std::vector<Signer>& signers) {
   if (grants.empty()) {
     return Denied("too-few-signers", absl::StrCat("the trust policy grants ", what, " to nobody"),
-                  "add a grant to the trust policy and sign it with the root keys");
+                  "add a grant to the trust policy and sign it with the root keys", signers);
   }
-  return Denied("too-few-signers",
-                absl::StrCat("signed by ", Names(signers), ", which meets no grant for ", what),
-                absl::StrCat("needed: ", absl::StrJoin(grants, "; or ",
-                                                       [](std::string* out, const v1::Grant* g) {
-                                                         absl::StrAppend(out, Describe(*g));
-                                                       })));
+  const absl::Status status =
+      Denied("too-few-signers",
+             absl::StrCat("signed by ", Names(signers), ", which meets no grant for ", what),
+             absl::StrCat("needed: ", absl::StrJoin(grants, "; or ",
+                                                    [](std::string* out, const v1::Grant* g) {
+                                                      absl::StrAppend(out, Describe(*g));
+                                                    })),
+             signers);
+  return api::WithDetail(status, "missing",
+                         absl::StrJoin(grants, "\n", [&](std::string* out, const v1::Grant* g) {
+                           absl::StrAppend(out, Lacks(ring, *g, signers));
+                         }));
 }
 
 std::vector<const v1::Grant*> GrantsFor(const v1::TrustPolicy& policy, absl::string_view what) {
@@ -109,7 +133,8 @@ std::vector<const v1::Grant*> GrantsFor(const v1::TrustPolicy& policy, absl::str
   return out;
 }
 
-absl::Status NotCovered(const diff::Change& change, const std::vector<const v1::Grant*>& all,
+absl::Status NotCovered(const KeyRing& ring, const diff::Change& change,
+                        const std::vector<const v1::Grant*>& all,
                         const std::vector<const v1::Grant*>& met,
                         const std::vector<Signer>& signers, const v1::MachineConfig* from,
                         const v1::MachineConfig& to) {
@@ -119,21 +144,25 @@ absl::Status NotCovered(const diff::Change& change, const std::vector<const v1::
       return Denied("label-scope",
                     absl::StrCat(change.path, ": the grant (", Describe(*grant),
                                  ") is for other nodes; its labels must hold before and after"),
-                    "have it signed by keys whose grant covers this node");
+                    "have it signed by keys whose grant covers this node", signers, change.path);
     }
   }
   for (const v1::Grant* grant : all) {
     if (std::find(met.begin(), met.end(), grant) == met.end() && CoversPath(*grant, change.path) &&
         InScope(*grant, from, to)) {
-      return Denied("too-few-signers",
-                    absl::StrCat(change.path, ": signed by ", Names(signers), "; needed: ",
-                                 Describe(*grant), ". Signers of several grants are not added up"),
-                    "have the missing keys sign the same file: nodectl sign --key");
+      return api::WithDetail(Denied("too-few-signers",
+                                    absl::StrCat(change.path, ": signed by ", Names(signers),
+                                                 "; needed: ", Describe(*grant),
+                                                 ". Signers of several grants are not added up"),
+                                    "have the missing keys sign the same file: nodectl sign --key",
+                                    signers, change.path),
+                             "missing", Lacks(ring, *grant, signers));
     }
   }
   return Denied("path-not-granted",
                 absl::StrCat(change.path, " may not be changed by ", Names(signers)),
-                "have it signed by keys whose grant covers the path, or leave the path as it is");
+                "have it signed by keys whose grant covers the path, or leave the path as it is",
+                signers, change.path);
 }
 
 }  // namespace
@@ -148,7 +177,7 @@ absl::Status AuthorizeConfig(const v1::TrustPolicy& policy, const std::vector<Si
   for (const v1::Grant* grant : all) {
     if (Met(*ring, *grant, signers)) met.push_back(grant);
   }
-  if (met.empty()) return TooFew(all, "machine configs", signers);
+  if (met.empty()) return TooFew(*ring, all, "machine configs", signers);
 
   std::vector<diff::Change> to_cover;
   for (const diff::Change& change : changes) {
@@ -163,7 +192,7 @@ absl::Status AuthorizeConfig(const v1::TrustPolicy& policy, const std::vector<Si
     bool covered = std::any_of(met.begin(), met.end(), [&](const v1::Grant* grant) {
       return CoversPath(*grant, change.path) && InScope(*grant, from, to);
     });
-    if (!covered) return NotCovered(change, all, met, signers, from, to);
+    if (!covered) return NotCovered(*ring, change, all, met, signers, from, to);
   }
   // Nothing but free metadata: still only for nodes that a met grant reaches.
   bool reachable = std::any_of(met.begin(), met.end(),
@@ -172,7 +201,7 @@ absl::Status AuthorizeConfig(const v1::TrustPolicy& policy, const std::vector<Si
     return Denied(
         "label-scope",
         absl::StrCat("the grants of ", Names(signers), " are for nodes with other labels"),
-        "have it signed by keys whose grant covers this node");
+        "have it signed by keys whose grant covers this node", signers);
   }
   return absl::OkStatus();
 }
@@ -196,7 +225,7 @@ absl::Status AuthorizeAction(const v1::TrustPolicy& policy, const std::vector<Si
   for (const v1::Grant* grant : able) {
     if (Met(*ring, *grant, signers)) return absl::OkStatus();
   }
-  return TooFew(able, absl::StrCat("action `", action.verb(), "`"), signers);
+  return TooFew(*ring, able, absl::StrCat("action `", action.verb(), "`"), signers);
 }
 
 bool SignedByRoot(const v1::TrustPolicy& policy, const std::vector<Signer>& signers) {

@@ -104,7 +104,9 @@ void CheckTrustPolicy(const v1::TrustPolicy& policy, Report& report) {
     if (!keys.empty() && threshold > static_cast<int64_t>(distinct.size())) {
       report.Error(
           schema::Child(path, "threshold"), "out-of-range",
-          absl::StrCat("cannot be met: ", threshold, " signers of ", distinct.size(), " keys"));
+          absl::StrCat("cannot be met: ", threshold, " signers of ", distinct.size(), " keys"),
+          absl::StrCat("at most ", distinct.size(), ", or name more keys under `",
+                       schema::Child(path, "keys"), "`; a key that stands twice counts once"));
     }
   };
   const int64_t root_threshold = policy.root().has_threshold() ? policy.root().threshold() : 1;
@@ -124,7 +126,8 @@ void CheckTrustPolicy(const v1::TrustPolicy& policy, Report& report) {
     CheckWrittenEmpty(grant.verbs().empty(), schema::Child(path, "verbs"), report);
     if (grant.for_() != "machineconfig" && !grant.labels().empty()) {
       report.Error(schema::Child(path, "labels"), "conflict",
-                   "labels belong to grants for machineconfig: nothing else has any");
+                   "labels belong to grants for machineconfig: nothing else has any",
+                   "remove them, or write `for: machineconfig`");
     }
     // One that no node can have would scope the grant to nothing.
     for (const auto& [key, value] : grant.labels()) {
@@ -143,11 +146,13 @@ void CheckTrustPolicy(const v1::TrustPolicy& policy, Report& report) {
     }
     if (!is_action && !grant.verbs().empty()) {
       report.Error(schema::Child(path, "verbs"), "conflict",
-                   "verbs belong to grants for action and breakglass");
+                   "verbs belong to grants for action and breakglass",
+                   "remove them, or write `for: action`");
     }
     if (grant.for_() != "machineconfig" && !grant.paths().empty()) {
       report.Error(schema::Child(path, "paths"), "conflict",
-                   "paths belong to grants for machineconfig");
+                   "paths belong to grants for machineconfig",
+                   "remove them, or write `for: machineconfig`");
     }
   }
   for (int i = 0; i < policy.revoked_size(); ++i) {

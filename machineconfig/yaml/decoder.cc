@@ -160,8 +160,10 @@ void Decoder::UnknownField(const Node& key, const MessageInfo& info) {
   const std::string elsewhere = schema::UniquePathOf(root_, key.text);
   const std::string near = schema::Nearest(key.text, names);
   const absl::string_view before_colon = absl::string_view(key.text).substr(0, key.text.find(':'));
-  // One letter off here is likelier than the right word in the wrong place.
-  const bool very_near = !near.empty() && schema::EditDistance(key.text, near) <= 1;
+  // One letter off here, or one where a list wants many (`address`), is likelier than the right
+  // word in the wrong place.
+  const bool very_near =
+      !near.empty() && (schema::EditDistance(key.text, near) <= 1 || near == key.text + "es");
   if (before_colon.size() < key.text.size() && info.Find(before_colon) != nullptr) {
     hint = absl::StrCat("write a space after the colon of `", before_colon, "`");
   } else if (!elsewhere.empty() && !very_near) {

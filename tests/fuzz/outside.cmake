@@ -11,5 +11,7 @@ basalt_fuzz(secret_edit_fuzz SOURCES secret_edit_fuzz.cc DEPS client_documents
 basalt_fuzz(cluster_secrets_fuzz SOURCES cluster_secrets_fuzz.cc DEPS client_documents
   CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/cluster_secrets)
 basalt_fuzz(patch_fuzz SOURCES patch_fuzz.cc DEPS merge CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/patch)
+basalt_fuzz(schema_fuzz SOURCES schema_fuzz.cc DEPS docs schema yaml
+  CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/schema)
 basalt_fuzz(image_fuzz SOURCES image_fuzz.cc DEPS image_recipe image_formats image_boot basalt::absl
   CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/image)

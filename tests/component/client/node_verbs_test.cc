@@ -5,6 +5,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <filesystem>
+
 #include "api/coded_status.h"
 #include "nlohmann/json.hpp"
 #include "tests/component/client/nodectl_fixture.h"
@@ -175,6 +177,8 @@ TEST_F(NodeVerbs, P6_NothingANodeSaysReachesATerminalAsAnOrderInAnyFormat) {
   for (const char* format : {"table", "wide", "json", "yaml"}) {
     for (const std::vector<std::string>& verb :
          std::vector<std::vector<std::string>>{{"status"}, {"get", "k3sstatus"}, {"logs"}}) {
+      const bool lines = verb[0] == "logs";  // which have two forms
+      if (lines && format != std::string("table") && format != std::string("json")) continue;
       std::vector<std::string> words = verb;
       words.insert(words.end(), {"-n", "n1", "-o", format});
       Ran ran = Run(words);
@@ -193,6 +197,52 @@ TEST_F(NodeVerbs, CompletionNamesTheNodesWithoutAskingThem) {
   EXPECT_EQ(Run({"__nodes"}).out, "n1\n");
   EXPECT_THAT(Run({"--help"}).out, Not(HasSubstr("__nodes")));
   EXPECT_THAT(Run({"completion", "bash"}).out, HasSubstr("__nodes"));
+}
+
+TEST_F(NodeVerbs, CompletionNamesTheGenerationsThatAreKeptAlsoOfANodeThatIsAway) {
+  ASSERT_EQ(
+      Run({"pin", "n1", "--node", "127.0.0.1:1", "--fingerprint", std::string(64, 'a')}).exit_code,
+      0);
+  EXPECT_EQ(Run({"__generations", "-n", "n1"}).out, "");
+  std::filesystem::create_directories(lab_ + "/signed/n1");
+  for (const char* file : {"20261101000000.json", "20261102000000.json", "notes.txt"}) {
+    Write(lab_ + "/signed/n1/" + file, "{}");
+  }
+  EXPECT_EQ(Run({"__generations", "-n", "n1"}).out, "20261102000000\n20261101000000\n");
+  Write(Path("try.sh"), "PATH=$(dirname " NODECTL
+                        "):$PATH\nsource <(nodectl completion bash)\n"
+                        "COMP_WORDS=(nodectl --context " +
+                            lab_ +
+                            "/context.yaml rollback -n n1 2026110) COMP_CWORD=6\n"
+                            "__nodectl_words; echo \"${COMPREPLY[*]}\"\n");
+  ASSERT_EQ(system(("bash " + Path("try.sh") + " > " + Path("words")).c_str()), 0);
+  EXPECT_EQ(Read(Path("words")), "20261102000000 20261101000000\n");
+}
+
+// Nobody is left to guess whether `-o yaml` was understood.
+TEST_F(NodeVerbs, AnOutputFormThatAVerbDoesNotHaveIsAnErrorThatListsThoseItHas) {
+  struct Case {
+    std::vector<std::string> words;
+    const char* hint;
+  };
+  const Case cases[] = {
+      {{"init", Path("x"), "--cluster", "c", "--no-passphrase", "-o", "name"}, "table, json, yaml"},
+      {{"apply", "-f", "n1.yaml", "-o", "yaml"}, "table, json"},
+      {{"plan", "-f", "n1.yaml", "-o", "name"}, "table, json, yaml"},
+      {{"logs", "-o", "yaml"}, "table, json"},
+      {{"sign", "-f", "n1.yaml", "--output-format", "yaml"}, "table, json"},
+      {{"status", "-o", "jsn"}, "table, wide, json, yaml, name"},
+  };
+  for (const Case& one : cases) {
+    Ran ran = Run(one.words);
+    EXPECT_EQ(ran.exit_code, 2) << one.words[0];
+    EXPECT_THAT(ran.err, HasSubstr("bad-output")) << one.words[0];
+    EXPECT_THAT(ran.err, HasSubstr(std::string("one of ") + one.hint + "\n")) << one.words[0];
+  }
+  EXPECT_FALSE(std::filesystem::exists(Path("x")));
+  Ran none = Run({"unseal", "-f", "n1.yaml", "k3s.token", "-o", "json"});
+  EXPECT_EQ(none.exit_code, 2);
+  EXPECT_THAT(none.out, HasSubstr("{\"errors\":[{\"code\":\"bad-output\""));  // as it asked
 }
 
 TEST_F(NodeVerbs, CompletionKnowsTheVerbs) {

@@ -215,6 +215,46 @@ TEST_F(Owner, S7_KeyWithoutAGrantMakesAFileThatVerifyRefuses) {
   EXPECT_THAT(ran.err, HasSubstr("too-few-signers"));
 }
 
+TEST_F(Owner, ErrorsAsJsonNameTheirFileInAKeyOfItsOwn) {
+  const std::string file = WriteConfig();
+  const auto first = [&](const std::vector<std::string>& words) {
+    Ran ran = Run(words);
+    EXPECT_EQ(ran.exit_code, 1) << words[0];
+    const auto errors = nlohmann::json::parse(ran.out, nullptr, false);
+    return errors.is_discarded() ? nlohmann::json() : errors["errors"][0];
+  };
+  auto error = first({"verify", "-f", file, "-o", "json"});
+  EXPECT_EQ(error["code"], "not-signed");
+  EXPECT_EQ(error["file"], file);
+  Write(Path("bad.json"), "{\"payload\": 1}");
+  for (const char* verb : {"verify", "plan", "apply"}) {
+    error = first({verb, "-f", Path("bad.json"), "-o", "json"});
+    EXPECT_EQ(error["file"], Path("bad.json")) << verb;
+    EXPECT_THAT(error["message"].get<std::string>(), Not(HasSubstr("bad.json"))) << verb;
+  }
+  error = first({"apply", "-f", Path("nowhere.yaml"), "-o", "json"});
+  EXPECT_EQ(error["code"], "no-such-file");
+  EXPECT_EQ(error["file"], Path("nowhere.yaml"));
+}
+
+TEST_F(Owner, GenSecretsDoesNotWriteTokensIntoWhatIsNoFileOfThem) {
+  const std::string file = WriteConfig();
+  const std::string before = Read(file);
+  Ran ran = Run({"gen", "secrets", "-f", file});
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_THAT(ran.err, HasSubstr("is a MachineConfig"));
+  EXPECT_THAT(ran.err, HasSubstr("nodectl seal -f " + file + " k3s.token"));
+  EXPECT_EQ(Read(file), before);
+  Write(Path("other.yaml"), "name: x\n");
+  Ran other = Run({"gen", "secrets", "-f", Path("other.yaml")});
+  EXPECT_EQ(other.exit_code, 1);
+  EXPECT_THAT(other.err, HasSubstr("file with `name`"));
+  const auto made =
+      nlohmann::json::parse(Run({"gen", "secrets", "--rotate", "agent", "-o", "json"}).out);
+  EXPECT_EQ(made["secrets"][0]["name"], "agent");
+  EXPECT_EQ(made["secrets"][0]["what"], "rotated");
+}
+
 TEST_F(Owner, MissingContextSaysHowToMakeOne) {
   Ran ran = Run({"status", "--context", ""}, {{"NODECTL_CONTEXT", ""}});
   EXPECT_EQ(ran.exit_code, 1);
@@ -227,6 +267,16 @@ TEST_F(Owner, UnknownFlagIsAUsageError) {
   EXPECT_EQ(Run({"apply", "--no-such-flag"}).exit_code, 2);
   EXPECT_EQ(Run({"apply", "-f", "x", "--timeout", "5 parsecs"}).exit_code, 2);
   EXPECT_EQ(Run({"apply", "--help"}).exit_code, 0);
+}
+
+TEST_F(Owner, AFileWithoutItsFlagIsUnderstood) {
+  const std::string file = WriteConfig();
+  for (const char* verb : {"validate", "plan", "apply", "verify"}) {
+    Ran ran = Run({verb, file});
+    EXPECT_EQ(ran.exit_code, 2) << verb;
+    EXPECT_THAT(ran.err, HasSubstr(std::string("did you mean `nodectl ") + verb + " -f " + file))
+        << verb;
+  }
 }
 
 TEST_F(Owner, MisspeltVerbIsNamedWithTheOneThatWasMeant) {

@@ -9,6 +9,7 @@
 #include "absl/strings/str_split.h"
 #include "machineconfig/base/digest.h"
 #include "machineconfig/sign/document.h"
+#include "nlohmann/json.hpp"
 #include "tests/component/client/nodectl_fixture.h"
 
 namespace basalt::client {
@@ -95,10 +96,16 @@ TEST_F(Seal, SealedSourceIsPlannedAndAppliedAsIfItWereInTheClear) {
 }
 
 TEST_F(Seal, ValueIsReadFromStandardInputWithoutTheLineFeedOfEcho) {
-  ASSERT_EQ(RunWith("from-the-vault\n", {"seal", "-f", file_, "k3s.token"}).exit_code, 0);
-  EXPECT_EQ(Run({"unseal", "-f", file_, "k3s.token"}).out, "from-the-vault");
-  ASSERT_EQ(RunWith("two\nlines\n", {"seal", "-f", file_, "k3s.token"}).exit_code, 0);
-  EXPECT_EQ(Run({"unseal", "-f", file_, "k3s.token"}).out, "two\nlines\n");
+  const std::string token = "from-the-vault-93b1c07d5e";
+  ASSERT_EQ(RunWith(token + "\n", {"seal", "-f", file_, "k3s.token"}).exit_code, 0);
+  EXPECT_EQ(Run({"unseal", "-f", file_, "k3s.token"}).out, token);
+  ASSERT_EQ(
+      Run({"patch", "-f", file_, "--set", "k3s.manifests=[{name: a, content: x}]", "--in-place"})
+          .exit_code,
+      0);
+  const std::string manifest = "k3s.manifests[a].content";
+  ASSERT_EQ(RunWith("two:\nlines:\n", {"seal", "-f", file_, manifest}).exit_code, 0);
+  EXPECT_EQ(Run({"unseal", "-f", file_, manifest}).out, "two:\nlines:\n");
   const std::string before = Read(file_);
   for (const char* bad : {"", "\n", "bell\a", "\xff\xfe"}) {
     Ran ran = RunWith(bad, {"seal", "-f", file_, "k3s.token"});
@@ -108,7 +115,7 @@ TEST_F(Seal, ValueIsReadFromStandardInputWithoutTheLineFeedOfEcho) {
 }
 
 TEST_F(Seal, TextIsReadyToPaste) {
-  Ran made = RunWith("pasted-secret", {"seal", "--name", "n1", "k3s.token"});
+  Ran made = RunWith("pasted-secret-93b1c07d5e", {"seal", "--name", "n1", "k3s.token"});
   ASSERT_EQ(made.exit_code, 0) << made.err;
   std::string text = Read(file_);
   const size_t at = text.find("  token: "), end = text.find('\n', at);
@@ -118,7 +125,7 @@ TEST_F(Seal, TextIsReadyToPaste) {
   }
   text.replace(at, end + 1 - at, block);
   Write(file_, text);
-  EXPECT_EQ(Run({"unseal", "-f", file_, "k3s.token"}).out, "pasted-secret");
+  EXPECT_EQ(Run({"unseal", "-f", file_, "k3s.token"}).out, "pasted-secret-93b1c07d5e");
 }
 
 TEST_F(Seal, MovedCiphertextIsAnErrorAtItsLineForEveryVerbThatOpensIt) {
@@ -155,11 +162,13 @@ TEST_F(Seal, SeveralPeopleOpenIt) {
   EXPECT_THAT(refused.err, HasSubstr("no-matching-identity"));
 
   Write(Path("people"), absl::StrCat("# both\n", Run({"recipient"}).out, theirs.out));
-  Ran both = RunWith("shared-value", {"seal", "-f", file_, "k3s.token", "-R", Path("people")});
+  Ran both =
+      RunWith("shared-value-93b1c07d5e", {"seal", "-f", file_, "k3s.token", "-R", Path("people")});
   ASSERT_EQ(both.exit_code, 0) << both.err;
   EXPECT_THAT(both.err, HasSubstr("to 2 recipients"));
-  EXPECT_EQ(Run({"unseal", "-f", file_, "k3s.token", "--identity", second}).out, "shared-value");
-  EXPECT_EQ(Run({"unseal", "-f", file_, "k3s.token"}).out, "shared-value");
+  EXPECT_EQ(Run({"unseal", "-f", file_, "k3s.token", "--identity", second}).out,
+            "shared-value-93b1c07d5e");
+  EXPECT_EQ(Run({"unseal", "-f", file_, "k3s.token"}).out, "shared-value-93b1c07d5e");
 }
 
 TEST_F(Seal, WithoutRecipientsOrIdentityTheRemedyIsNamed) {
@@ -214,6 +223,56 @@ TEST_F(Seal, P7_SecretsAppearInNoOutput) {
   EXPECT_THAT(all, Not(HasSubstr(password_)));
   EXPECT_THAT(all, Not(HasSubstr(identity.substr(identity.find("AGE-SECRET") + 16, 20))));
   EXPECT_THAT(Read(file_), Not(HasSubstr(token_)));
+}
+
+// Once it is sealed nobody sees what is wrong with it, until a node opens it.
+TEST_F(Seal, AValueThatItsFieldWouldRefuseIsNotSealed) {
+  const std::string before = Read(file_);
+  struct Case {
+    const char* value;
+    const char* path;
+    const char* code;
+    const char* said;
+  };
+  const Case cases[] = {
+      {"short\n", "k3s.token", "bad-token", "k3s.token"},
+      {"with spaces in the middle of it", "k3s.token", "bad-token", "printable"},
+      {"changeme", "k3s.agentToken", "bad-token", "default"},
+      {"no-key", "k3s.datastore.key", "bad-format", "k3s.datastore.key"},
+      {"not a url", "k3s.datastore.endpoint", "", "k3s.datastore.endpoint"},
+      {"x", "network.interfaces[wg0].wireguard.privateKey", "bad-format", "wireguard"},
+  };
+  for (const Case& one : cases) {
+    Ran ran = RunWith(one.value, {"seal", "-f", file_, one.path});
+    EXPECT_EQ(ran.exit_code, 1) << one.path << " " << one.value;
+    EXPECT_THAT(ran.err, HasSubstr(file_)) << one.path;
+    EXPECT_THAT(ran.err, HasSubstr(one.said)) << one.path;
+    EXPECT_EQ(Read(file_), before);
+    Ran alone = RunWith(one.value, {"seal", "--name", "n1", one.path});
+    EXPECT_EQ(alone.exit_code, 1) << one.path << alone.out;
+    EXPECT_EQ(alone.out, "");
+  }
+  // One that is good for its field, though the file has something else that is wrong.
+  Ran good = RunWith("93b1c07d5e93b1c07d5e93b1c07d5e", {"seal", "-f", file_, "k3s.token"});
+  EXPECT_EQ(good.exit_code, 0) << good.err;
+}
+
+TEST_F(Seal, WhatCannotBeEditedInPlaceIsShownReadyToPaste) {
+  Ran ran =
+      RunWith("a-password", {"seal", "-f", file_, "k3s.registries.configs[ghcr.io].password"});
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_THAT(ran.err, HasSubstr("cannot-edit"));
+  EXPECT_THAT(ran.err, HasSubstr("  k3s:\n"));
+  EXPECT_THAT(ran.err, HasSubstr("      configs:\n        - name: ghcr.io\n"
+                                 "          password: !sealed |\n            -----BEGIN AGE"));
+  EXPECT_THAT(ran.err, Not(HasSubstr("a-password")));
+}
+
+TEST_F(Seal, RecipientsAreAListForPrograms) {
+  const std::string text = Run({"recipient"}).out;
+  const auto json = nlohmann::json::parse(Run({"recipient", "-o", "json"}).out);
+  ASSERT_EQ(json["recipients"].size(), 1u);
+  EXPECT_EQ(json["recipients"][0].get<std::string>() + "\n", text);
 }
 
 TEST_F(Seal, UsageIsExplained) {

@@ -121,6 +121,17 @@ TEST_F(Signers, ASourceThatIsNotCompleteTakesNoSignature) {
   EXPECT_THAT(ran.err, HasSubstr("metadata.generation"));
 }
 
+TEST_F(Signers, AKeyThatIsNotThereSaysHowKeysAreNamed) {
+  const std::string file = WriteConfig();
+  for (const char* key : {"ssh-keygen:nosuch", "ssh-keygen:~/nosuch", "nosuch", "ssh-keygen:/"}) {
+    Ran ran = Run({"sign", "-f", file, "--key", key, "-o", Path("n1.json"), "--yes"});
+    EXPECT_EQ(ran.exit_code, 1) << key;
+    EXPECT_THAT(ran.err, HasSubstr("no-such-file")) << key;
+    EXPECT_THAT(ran.err, HasSubstr("ssh-agent:SHA256:...")) << key;
+    EXPECT_THAT(ran.err, HasSubstr("ssh-keygen:~/.ssh/id_ed25519")) << key;
+  }
+}
+
 TEST_F(Signers, ASecondSignerAddsToTheDocument) {
   Trust("alice", other_.public_key(), 2);
   Write(Path("alice.key"), other_.Pem());

@@ -85,7 +85,8 @@ TEST_F(Canaries, P7_NoSecretOfAConfigAppearsInAnyOutput) {
                {"nodePassword", "canary-node-password-7d11"},
                {"registry password", "canary-registry-password-e5"},
                {"manifest", "canary-manifest-content-b8"},
-               {"datastore password", "canary-datastore-password-c6"}};
+               {"datastore password", "canary-datastore-password-c6"},
+               {"registry token", "canary-registry-token-19"}};
   ASSERT_EQ(Ctl({"pin", "n1", "--node", node_->endpoint(), "--fingerprint", node_->fingerprint()})
                 .exit_code,
             0);
@@ -107,9 +108,10 @@ TEST_F(Canaries, P7_NoSecretOfAConfigAppearsInAnyOutput) {
         "}}\n  registries:\n    configs:\n      - name: mirror.example.org\n        username: "
         "node\n"
         "        password: ",
-        canaries_[3].second, "\n  manifests:\n    - name: hello\n      content: |\n        # ",
-        canaries_[4].second, "\n        {apiVersion: v1, kind: Namespace, metadata: {name: x}}\n",
-        more);
+        canaries_[3].second,
+        "\n      - name: tokens.example.org\n        token: ", canaries_[6].second,
+        "\n  manifests:\n    - name: hello\n      content: |\n        # ", canaries_[4].second,
+        "\n        {apiVersion: v1, kind: Namespace, metadata: {name: x}}\n", more);
     WriteAll(file, yaml);
   };
   write("one", "");
@@ -217,6 +219,99 @@ TEST_F(Canaries, P7_NoSecretOfAConfigAppearsInAnyOutput) {
   std::cout << "P7: canaries " << canaries_.size() << ", texts scanned " << scanned_ << ", leaks "
             << leaks_ << ", skips 0\n";
   EXPECT_GT(scanned_, 40);
+}
+
+// Those that no config of the test above can hold beside its own: snapshots want embedded etcd; a
+// network that this platform does not make is planned, sent and refused.
+TEST_F(Canaries, P7_NorDoSecretsOfSnapshotsNetworksDisksAndSinks) {
+  canaries_ = {{"token", "canary-server-token-41f7"},
+               {"S3 access key", "canary-s3-access-key-5e"},
+               {"S3 secret key", "canary-s3-secret-key-b0"},
+               {"S3 session token", "canary-s3-session-token-77"},
+               {"wireguard private key", "Y2FuYXJ5LXdpcmVndWFyZC1wcml2YXRlLWtleS0wMDE="},
+               {"wireguard preshared key", "Y2FuYXJ5LXdpcmVndWFyZC1wcmVzaGFyZWQta2V5LTI="},
+               {"wifi psk", "canary-wifi-psk-3d"},
+               {"volume passphrase", "canary-volume-passphrase-8a"},
+               {"proxy password", "canary-proxy-password-64"},
+               {"sink token", "canary-sink-token-f2"}};
+  ASSERT_EQ(Ctl({"pin", "n1", "--node", node_->endpoint(), "--fingerprint", node_->fingerprint()})
+                .exit_code,
+            0);
+  const std::string file = lab_ + "/n1.yaml";
+  auto write = [&](const std::string& more) {
+    std::string yaml = absl::StrCat(
+        "apiVersion: basalt/v1\nkind: MachineConfig\nmetadata: {cluster: home, name: n1}\napi:\n"
+        "  clientCas:\n    - name: owner\n      roles: [admin]\n      certificate: |\n");
+    for (absl::string_view line : absl::StrSplit(ReadAll(lab_ + "/ca/ca.crt"), '\n')) {
+      absl::StrAppend(&yaml, "        ", line, "\n");
+    }
+    absl::StrAppend(
+        &yaml, "k3s:\n  role: server\n  version: v1.30.4+k3s1\n  token: ", canaries_[0].second,
+        "\n  agentToken: not-a-canary-but-long-enough\n  cluster: {init: true}\n  artifacts:\n    ",
+        Architecture(), ":\n      urls: [\"", DoubleUrl(), "\"]\n      sha256: ", DoubleSha256(),
+        "\n  snapshots:\n    s3:\n      bucket: snapshots\n      folder: home\n      accessKey: ",
+        canaries_[1].second, "\n      secretKey: ", canaries_[2].second,
+        "\n      sessionToken: ", canaries_[3].second, "\n", more);
+    WriteAll(file, yaml);
+  };
+  write("");
+  Ran applied = Ctl({"apply", "-f", file, "--yes", "--timeout", "2m"});
+  ASSERT_EQ(applied.exit_code, 0) << applied.out << applied.err << node_->Log();
+  write(absl::StrCat(
+      "network:\n  interfaces:\n    - name: wg0\n      addresses: [10.8.0.1/24]\n      wireguard:\n"
+      "        privateKey: ",
+      canaries_[4].second, "\n        peers:\n          - name: office\n            publicKey: ",
+      "YS1wdWJsaWMta2V5LXRoYXQtaXMtbm8tc2VjcmV0LTM=\n            presharedKey: ",
+      canaries_[5].second,
+      "\n            allowedIps: [10.8.0.2/32]\n    - name: wlan0\n      dhcp4: true\n      wifi: "
+      "{ssid: "
+      "home, country: AT, psk: ",
+      canaries_[6].second,
+      "}\nstorage:\n  volumes:\n    - name: data\n      path: /var/lib/data\n      disk: {serial: "
+      "A1}\n"
+      "      encryption: {key: passphrase, passphrase: ",
+      canaries_[7].second,
+      "}\nsystem:\n  proxy: {https: \"http://proxy.lan:3128\", username: node, password: ",
+      canaries_[8].second,
+      "}\naudit:\n  sinks:\n    - name: siem\n      endpoint: https://logs.example.org/ingest\n    "
+      "  "
+      "token: ",
+      canaries_[9].second, "\n"));
+  EXPECT_EQ(Ctl({"validate", "-f", file}).exit_code, 0) << outputs_.back().second;
+  Ran plan = Ctl({"plan", "-f", file});
+  for (const char* told : {"wireguard", "wifi", "encryption", "proxy", "sinks"}) {
+    EXPECT_TRUE(absl::StrContains(plan.out, told)) << told << plan.out << plan.err;
+  }
+  for (const char* format : {"json", "yaml"}) Ctl({"plan", "-f", file, "-o", format});
+  Ctl({"diff", "-f", file});
+  Ctl({"describe", "-f", file});
+  EXPECT_EQ(Ctl({"sign", "-f", file, "-o", lab_ + "/n1.json", "--yes"}).exit_code, 0);
+  EXPECT_NE(Ctl({"apply", "-f", file, "--yes", "--timeout", "1m"}).exit_code, 0);
+  Ctl({"apply", "-f", lab_ + "/n1.json", "--yes", "-o", "json", "--timeout", "1m"});
+  EXPECT_EQ(Ctl({"patch", "-f", file, "--set", "k3s.node.labels={a: b}", "--dry-run"}).exit_code,
+            0);
+  Ctl({"config", "migrate", "-f", file});
+  EXPECT_EQ(Ctl({"seal", "-f", file, "--all"}).exit_code, 0);
+  ScanFiles(lab_);
+  Ctl({"plan", "-f", file});
+  for (const char* format : {"table", "json"}) Ctl({"history", "-n", "n1", "-o", format});
+  Ctl({"describe", "n1"});
+  Ctl({"logs", "-n", "n1"});
+  for (const auto& [what, text] : outputs_) Scan("nodectl " + what, text);
+  Scan("the log of noded", node_->Log());
+  for (const pid_t pid : {node_->init_pid(), node_->noded_pid()}) {
+    Scan("cmdline", ReadAll(absl::StrCat("/proc/", pid, "/cmdline")));
+  }
+  for (pid_t pid : node_->K3sProcesses()) {
+    Scan("cmdline of K3s", ReadAll(absl::StrCat("/proc/", pid, "/cmdline")));
+  }
+  for (const auto& entry : fs::recursive_directory_iterator(node_->dir())) {
+    if (!entry.is_regular_file() || entry.file_size() > (1 << 20)) continue;
+    if (!IsTheirPlace(entry.path(), node_->dir())) Scan(entry.path(), ReadAll(entry.path()));
+  }
+  std::cout << "P7: canaries " << canaries_.size() << ", texts scanned " << scanned_ << ", leaks "
+            << leaks_ << "\n";
+  EXPECT_GT(scanned_, 30);
 }
 
 // A core dump would be a file with every opened secret in it.

@@ -69,7 +69,9 @@ class FakeClient : public NodeClient {
   absl::StatusOr<v1::CancelReply> Cancel(const std::string&) override {
     return absl::UnimplementedError("");
   }
-  absl::StatusOr<v1::HistoryReply> History(int) override { return absl::UnimplementedError(""); }
+  absl::StatusOr<v1::HistoryReply> History(int, absl::Duration) override {
+    return absl::UnimplementedError("");
+  }
   absl::StatusOr<v1::GetConfigReply> GetConfig(int64_t) override {
     return absl::UnimplementedError("");
   }

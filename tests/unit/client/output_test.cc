@@ -67,6 +67,45 @@ TEST(Errors, JsonHoldsEveryViolation) {
             "\"c\"}]}");
 }
 
+TEST(Errors, JsonHasThePlaceAsKeysAndNotInTheMessage) {
+  const absl::Status status = api::InFile(
+      api::WithDetail(api::WithDetail(api::Coded(absl::StatusCode::kPermissionDenied,
+                                                 "too-few-signers", "k3s.version: no", "sign"),
+                                      "path", "k3s.version"),
+                      "missing", "1 more of bob\n2 more of c, d"),
+      "n1.json");
+  EXPECT_EQ(status.message(), "n1.json: k3s.version: no");
+  EXPECT_EQ(ErrorsJson(status),
+            "{\"errors\":[{\"code\":\"too-few-signers\",\"message\":\"k3s.version: no\",\"file\":"
+            "\"n1.json\",\"path\":\"k3s.version\",\"hint\":\"sign\",\"missing\":[\"1 more of bob\","
+            "\"2 more of c, d\"]}]}");
+  const absl::Status line = api::WithDetail(
+      api::WithDetail(api::Coded(absl::StatusCode::kInvalidArgument, "bad-recipient", "f:3: no"),
+                      "file", "f"),
+      "line", "3");
+  EXPECT_EQ(
+      ErrorsJson(line),
+      "{\"errors\":[{\"code\":\"bad-recipient\",\"message\":\"no\",\"file\":\"f\",\"line\":3}]}");
+}
+
+TEST(Errors, ViolationsThatNameNoFileGetTheirs) {
+  const absl::Status status = api::InFile(
+      api::Invalid({{.reason = "a", .message = "m"}, {.reason = "b", .file = "g", .message = "n"}}),
+      "f");
+  const std::vector<api::Violation> violations = api::Violations(status);
+  ASSERT_EQ(violations.size(), 2u);
+  EXPECT_EQ(violations[0].file, "f");
+  EXPECT_EQ(violations[1].file, "g");
+}
+
+TEST(Format, AVerbTakesWhatItCanPrintAndListsIt) {
+  EXPECT_EQ(*ParseFormat("", {"json"}), Format::kTable);
+  EXPECT_EQ(*ParseFormat("json", {"table", "json"}), Format::kJson);
+  const absl::Status wrong = ParseFormat("yaml", {"table", "json"}).status();
+  EXPECT_EQ(api::Reason(wrong), "bad-output");
+  EXPECT_EQ(api::Hint(wrong), "one of table, json");
+}
+
 TEST(Errors, WithoutAReasonTheStatusCodeIsTheCode) {
   EXPECT_EQ(CodeOf(absl::UnavailableError("x")), "unavailable");
   EXPECT_EQ(CodeOf(absl::DeadlineExceededError("x")), "deadline-exceeded");

@@ -104,11 +104,15 @@ TEST(SecretEdit, WhatCannotBeEditedIsLeftAloneAndTheLinesToPasteAreNamed) {
     auto after = EditSecret(text, "f", "k3s.token", kText);
     EXPECT_EQ(api::Reason(after.status()), "cannot-edit") << text;
     EXPECT_THAT(api::Hint(after.status()),
-                HasSubstr("below `k3s:` yourself:\n  token: !sealed |\n    -----BEGIN-----\n"));
+                HasSubstr("yourself, or add what is missing and try again:\n  k3s:\n"
+                          "    token: !sealed |\n      -----BEGIN-----\n"));
   }
   auto missing =
       EditSecret("k3s:\n  role: server\n", "f", "k3s.registries.configs[x].password", kText);
   EXPECT_EQ(api::Reason(missing.status()), "cannot-edit");
+  EXPECT_EQ(api::Detail(missing.status(), "path"), "k3s.registries.configs[x].password");
+  EXPECT_THAT(api::Hint(missing.status()),
+              HasSubstr("      configs:\n        - name: x\n          password: !sealed |\n"));
 }
 
 TEST(SecretEdit, FlowStyleAndQuotedNamesAreEditedAsTheyStand) {

@@ -77,6 +77,23 @@ TEST(Explain, EveryExampleCanBeRead) {
   EXPECT_EQ(At("network.interfaces.vlan").example_json, R"({"link":"eth0","id":20})");
 }
 
+// Whoever writes a config from `explain` alone has something to start from: a default, the allowed
+// words, an example. A secret has `nodectl seal`, and no example that somebody would use as it is;
+// a certificate or key says by its format what it is.
+TEST(Explain, EveryValueHasADefaultItsWordsOrAnExample) {
+  for (const auto* kind : Kinds()) {
+    ForEach(DescribeKind(*kind), [](const FieldDoc& field) {
+      const bool speaks = !field.default_text.empty() || !field.choices.empty() ||
+                          !field.example.empty() || field.type == "boolean";
+      const bool by_format = field.format == "pem-certs" || field.format == "public-key";
+      if (speaks || by_format || !field.fields.empty() || field.secret || field.k3s) return;
+      ADD_FAILURE() << field.kind << " " << field.path << " (" << field.type << " " << field.format
+                    << ")";
+    });
+  }
+  EXPECT_THAT(At("k3s.datastore.endpoint").example, HasSubstr("postgres://"));
+}
+
 TEST(Explain, SectionsOfTheMachineSayWhatAChangeCosts) {
   EXPECT_EQ(At("network.interfaces.addresses").effect, "live");
   EXPECT_EQ(At("system.image.digest").effect, "reboot");

@@ -44,6 +44,19 @@ TEST(Grants, WithoutAnyGrantMetNothingPassesEvenWithoutChanges) {
   EXPECT_THAT(Try(policy, {}, {}), HasReason("too-few-signers"));
 }
 
+TEST(Grants, ARefusalSaysToProgramsWhichPathAndWhoIsMissing) {
+  v1::TrustPolicy policy = Policy();
+  AddGrant(policy, "machineconfig", {"alice", "bob"}, 2);
+  AddGrant(policy, "machineconfig", {"carol"}).add_paths("metadata.labels");
+  const absl::Status none = Try(policy, {"alice"}, {"k3s.version"});
+  EXPECT_EQ(api::Detail(none, "signedBy"), "alice");
+  EXPECT_EQ(api::Detail(none, "missing"), "1 more of bob\n1 more of carol");
+  const absl::Status path = Try(policy, {"carol"}, {"k3s.version"});
+  EXPECT_EQ(api::Detail(path, "path"), "k3s.version");
+  EXPECT_EQ(api::Detail(path, "signedBy"), "carol");
+  EXPECT_EQ(api::Detail(path, "missing"), "2 more of alice, bob");
+}
+
 TEST(Grants, RootImpliesNoOtherGrant) {
   v1::TrustPolicy policy = Policy();
   AddGrant(policy, "machineconfig", {"alice"});
