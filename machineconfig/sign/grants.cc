@@ -98,13 +98,28 @@ std::string Describe(const v1::Grant& grant) {
   return out;
 }
 
+// "1 of config; or 2 of alice, bob for k3s": any one of them is enough.
+std::string Any(const std::vector<const v1::Grant*>& grants) {
+  return absl::StrJoin(grants, "; or ", [](std::string* out, const v1::Grant* grant) {
+    absl::StrAppend(out, Describe(*grant));
+  });
+}
+
+// A line for each of `grants`.
+std::string AllLack(const KeyRing& ring, const std::vector<const v1::Grant*>& grants,
+                    const std::vector<Signer>& signers) {
+  return absl::StrJoin(grants, "\n", [&](std::string* out, const v1::Grant* grant) {
+    absl::StrAppend(out, Lacks(ring, *grant, signers));
+  });
+}
+
 std::string Names(const std::vector<Signer>& signers) {
   return absl::StrJoin(signers, ", ", [](std::string* out, const Signer& s) {
     absl::StrAppend(out, "`", s.name, "`");
   });
 }
 
-// None of `grants` is met. "missing" has a line for each: any one of them is enough.
+// None of `grants` is met. "missing" has a line for each.
 absl::Status TooFew(const KeyRing& ring, const std::vector<const v1::Grant*>& grants,
                     absl::string_view what, const std::vector<Signer>& signers) {
   if (grants.empty()) {
@@ -114,15 +129,8 @@ absl::Status TooFew(const KeyRing& ring, const std::vector<const v1::Grant*>& gr
   const absl::Status status =
       Denied("too-few-signers",
              absl::StrCat("signed by ", Names(signers), ", which meets no grant for ", what),
-             absl::StrCat("needed: ", absl::StrJoin(grants, "; or ",
-                                                    [](std::string* out, const v1::Grant* g) {
-                                                      absl::StrAppend(out, Describe(*g));
-                                                    })),
-             signers);
-  return api::WithDetail(status, "missing",
-                         absl::StrJoin(grants, "\n", [&](std::string* out, const v1::Grant* g) {
-                           absl::StrAppend(out, Lacks(ring, *g, signers));
-                         }));
+             absl::StrCat("needed: ", Any(grants)), signers);
+  return api::WithDetail(status, "missing", AllLack(ring, grants, signers));
 }
 
 std::vector<const v1::Grant*> GrantsFor(const v1::TrustPolicy& policy, absl::string_view what) {
@@ -147,17 +155,21 @@ absl::Status NotCovered(const KeyRing& ring, const diff::Change& change,
                     "have it signed by keys whose grant covers this node", signers, change.path);
     }
   }
+  std::vector<const v1::Grant*> able;  // would cover it, and lack signers
   for (const v1::Grant* grant : all) {
     if (std::find(met.begin(), met.end(), grant) == met.end() && CoversPath(*grant, change.path) &&
         InScope(*grant, from, to)) {
-      return api::WithDetail(Denied("too-few-signers",
-                                    absl::StrCat(change.path, ": signed by ", Names(signers),
-                                                 "; needed: ", Describe(*grant),
-                                                 ". Signers of several grants are not added up"),
-                                    "have the missing keys sign the same file: nodectl sign --key",
-                                    signers, change.path),
-                             "missing", Lacks(ring, *grant, signers));
+      able.push_back(grant);
     }
+  }
+  if (!able.empty()) {
+    return api::WithDetail(
+        Denied("too-few-signers",
+               absl::StrCat(change.path, ": signed by ", Names(signers), "; needed: ", Any(able),
+                            ". Signers of several grants are not added up"),
+               "have the missing keys sign the same file: nodectl sign --key", signers,
+               change.path),
+        "missing", AllLack(ring, able, signers));
   }
   return Denied("path-not-granted",
                 absl::StrCat(change.path, " may not be changed by ", Names(signers)),
@@ -198,10 +210,10 @@ absl::Status AuthorizeConfig(const v1::TrustPolicy& policy, const std::vector<Si
   bool reachable = std::any_of(met.begin(), met.end(),
                                [&](const v1::Grant* grant) { return InScope(*grant, from, to); });
   if (!reachable) {
-    return Denied(
-        "label-scope",
-        absl::StrCat("the grants of ", Names(signers), " are for nodes with other labels"),
-        "have it signed by keys whose grant covers this node", signers);
+    return Denied("label-scope",
+                  absl::StrCat("the grants of ", Names(signers), " (", Any(met),
+                               ") are for nodes with other labels"),
+                  "have it signed by keys whose grant covers this node", signers);
   }
   return absl::OkStatus();
 }

@@ -57,6 +57,17 @@ TEST(Grants, ARefusalSaysToProgramsWhichPathAndWhoIsMissing) {
   EXPECT_EQ(api::Detail(path, "missing"), "2 more of alice, bob");
 }
 
+TEST(Grants, EachGrantThatWouldDoIsNamed) {
+  v1::TrustPolicy policy = Policy();
+  AddGrant(policy, "machineconfig", {"carol"}).add_paths("metadata.labels");
+  AddGrant(policy, "machineconfig", {"alice", "bob"}, 2);
+  AddGrant(policy, "machineconfig", {"bob"}).add_paths("k3s");
+  const absl::Status status = Try(policy, {"carol"}, {"k3s.version"});
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("needed: 2 of alice, bob; or 1 of bob for k3s."));
+  EXPECT_EQ(api::Detail(status, "missing"), "2 more of alice, bob\n1 more of bob");
+}
+
 TEST(Grants, RootImpliesNoOtherGrant) {
   v1::TrustPolicy policy = Policy();
   AddGrant(policy, "machineconfig", {"alice"});
