@@ -1,0 +1,68 @@
+// Answers of the kernel to rtnetlink: names, aliases and addresses in them are of whoever made the
+// link, pods among others. Whole buffers of messages, as recvmsg gives them; and marks of links.
+// What is read must be within its bounds, and what is sent of it read back the same.
+#include <libmnl/libmnl.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "server/controllers/network/mark.h"
+#include "server/controllers/network/spec.h"
+#include "server/host/route_messages.h"
+
+namespace {
+
+namespace host = basalt::host;
+
+void Must(bool holds) {
+  if (!holds) std::abort();
+}
+
+template <typename T>
+void ReadBack(const std::optional<T>& value, std::string message,
+              std::optional<T> (*read)(const nlmsghdr*)) {
+  const std::optional<T> again = read(reinterpret_cast<const nlmsghdr*>(message.data()));
+  Must(again.has_value() && again->prefix == value->prefix && again->link == value->link);
+}
+
+void Message(const nlmsghdr* message) {
+  if (const auto link = host::ReadLink(message)) {
+    Must(!link->name.empty() && link->index > 0);
+    const basalt::network::Mark mark = basalt::network::ReadMark(link->alias);
+    Must(basalt::network::ReadMark(basalt::network::ToText(mark)) == mark);
+    Must(host::MacBytes(link->mac).size() == (link->mac.empty() ? 0 : 6));
+  }
+  if (const auto vlans = host::ReadBridgeVlans(message)) {
+    for (int vlan : vlans->second) Must(vlan >= 0 && vlan <= 4094);
+  }
+  if (const auto address = host::ReadAddress(message)) {
+    basalt::network::Text(address->ip, address->prefix);
+    ReadBack(address, host::AddressMessage(*address, true), &host::ReadAddress);
+  }
+  if (const auto route = host::ReadRoute(message)) {
+    basalt::network::Text(*route);
+    ReadBack(route, host::RouteMessage(*route, true), &host::ReadRoute);
+  }
+  if (const auto rule = host::ReadRule(message)) {
+    basalt::network::Text(*rule);
+    const std::string sent = host::RuleMessage(*rule, true);
+    Must(host::ReadRule(reinterpret_cast<const nlmsghdr*>(sent.data())).has_value());
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  // Aligned, as a buffer of recvmsg is.
+  std::vector<uint32_t> buffer((size + 3) / 4);
+  memcpy(buffer.data(), data, size);
+  int left = static_cast<int>(size);
+  for (auto* message = reinterpret_cast<nlmsghdr*>(buffer.data()); mnl_nlmsg_ok(message, left);
+       message = mnl_nlmsg_next(message, &left)) {
+    Message(message);
+  }
+  return 0;
+}
