@@ -110,6 +110,7 @@ struct NetworkState {
   std::vector<Route> routes;  // unicast ones
   std::vector<Rule> rules;
 
+  bool operator==(const NetworkState&) const = default;
   const Link* Find(const std::string& name) const;
   const Link* Find(int index) const;
 };
