@@ -29,6 +29,7 @@
 #include "server/host/clock.h"
 #include "server/host/fd.h"
 #include "server/host/platform.h"
+#include "server/host/resolve.h"
 #include "server/host/supervisor.h"
 #include "server/host/vfs.h"
 #include "server/k3s/k3s_controller.h"
@@ -334,17 +335,28 @@ absl::Status Serve(const ServeOptions& options) {
                               .fetch_program = options.fetch_program});
   // On metal alone: the network of a sandbox is somebody else's.
   std::unique_ptr<host::Network> kernel_network;
+  std::unique_ptr<host::PacketFilter> packet_filter;
+  std::unique_ptr<host::Wireguard> wireguard;
   std::unique_ptr<network::NetworkController> network;
   std::vector<engine::Controller*> controllers;
   if (metal) {
     absl::StatusOr<std::unique_ptr<host::Network>> opened = host::OpenNetwork();
     if (!opened.ok()) return opened.status();
     kernel_network = *std::move(opened);
+    absl::StatusOr<std::unique_ptr<host::PacketFilter>> filter = host::OpenPacketFilter();
+    if (!filter.ok()) return filter.status();
+    packet_filter = *std::move(filter);
+    absl::StatusOr<std::unique_ptr<host::Wireguard>> tunnels = host::OpenWireguard();
+    if (!tunnels.ok()) return tunnels.status();
+    wireguard = *std::move(tunnels);
     network = network::MakeNetworkController({.executor = **executor,
                                               .vfs = **vfs,
-                                              .clock = host::RealClock(),
+                                              .random = host::RealRandom(),
                                               .supervisor = **supervisor,
                                               .network = *kernel_network,
+                                              .filter = *packet_filter,
+                                              .wireguard = *wireguard,
+                                              .resolve = &host::ResolveAddress,
                                               .dhcp_program = kDhcpClient,
                                               .dhcp_hook = options.dhcp_program});
     controllers.push_back(network.get());

@@ -10,6 +10,7 @@
 #include "api/coded_status.h"
 #include "server/controllers/network/names.h"
 #include "server/controllers/network/plan.h"
+#include "server/controllers/network/tunnels.h"
 
 namespace basalt::network {
 namespace {
@@ -39,7 +40,9 @@ ControllerImpl::ControllerImpl(const NetworkDeps& deps) : deps_(deps) {
 
 ControllerImpl::~ControllerImpl() {
   if (deps_.network.event_fd() >= 0) deps_.executor.UnwatchFd(deps_.network.event_fd());
-  if (look_timer_ != 0) deps_.executor.CancelTimer(look_timer_);
+  for (engine::Executor::TimerId timer : {look_timer_, resolve_timer_}) {
+    if (timer != 0) deps_.executor.CancelTimer(timer);
+  }
 }
 
 absl::StatusOr<engine::ControllerPlan> ControllerImpl::Plan(const v1::MachineConfig* from,
@@ -81,9 +84,12 @@ void ControllerImpl::Execute(const v1::MachineConfig* to, engine::Done when_done
   };
   const uint64_t epoch = ++epoch_;
   corrections_ = 0;
+  resolved_.clear();
   config_.reset();
   if (to != nullptr) config_ = *to;
   spec_ = SpecOf(to);
+  // Before there is an address that could be reached without it.
+  firewall_status_ = SetFirewall();
   absl::StatusOr<host::NetworkState> state = deps_.network.Observe();
   if (!state.ok()) return done(api::Annotate(state.status(), "looking at the network"));
   // A client that ends takes its addresses with it, so it ends before any is set. What will be
@@ -102,7 +108,11 @@ void ControllerImpl::Execute(const v1::MachineConfig* to, engine::Done when_done
 
 void ControllerImpl::Finish(uint64_t epoch, engine::Done done) {
   last_ = Converge(deps_.network, spec_);
+  tunnel_status_ = SetTunnels();
   absl::Status status = last_.status;
+  for (const absl::Status& other : {firewall_status_, tunnel_status_}) {
+    if (status.ok()) status = other;
+  }
   // What of the network is there is used, whatever failed.
   const NetworkSpec spec = ForDevices(spec_, last_.state);
   const DhcpPlan dhcp = PlanDhcp(spec, Present(last_.state), HostName());
@@ -189,6 +199,13 @@ absl::Status ControllerImpl::WriteNames() {
   return WriteFile(kResolvConf, dhcp::ResolvConf(leases));
 }
 
-void ControllerImpl::Erase(engine::Done done) { done(absl::OkStatus()); }
+void ControllerImpl::Erase(engine::Done done) {
+  absl::Status status;
+  for (const std::string& name : deps_.vfs.List(kKeyDir).value_or(std::vector<std::string>{})) {
+    if (status.ok()) status = deps_.vfs.Remove(absl::StrCat(kKeyDir, "/", name));
+  }
+  if (status.ok() && deps_.vfs.Exists(kKeyDir)) status = deps_.vfs.SyncDir(kKeyDir);
+  done(std::move(status));
+}
 
 }  // namespace basalt::network

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -55,6 +56,12 @@ class ControllerImpl : public NetworkController {
   void Finish(uint64_t epoch, engine::Done done);
   absl::Status StartDhcp(const DhcpPlan& plan);
   absl::Status WriteNames();
+  absl::Status SetFirewall();
+  absl::Status SetTunnels();
+  // The config's, or the node's own, which is made when there is none.
+  absl::StatusOr<std::string> PrivateKey(const v1::Interface& interface);
+  void Resolve(std::set<std::string> names);
+  void ResolveLater();
   absl::Status WriteFile(const std::string& path, const std::string& text);
 
   // Watching: somebody changed something.
@@ -70,7 +77,11 @@ class ControllerImpl : public NetworkController {
   std::optional<v1::MachineConfig> config_;  // what Execute was last told
   NetworkSpec spec_;
   Convergence last_;
-  absl::Status dhcp_status_;
+  absl::Status dhcp_status_, firewall_status_, tunnel_status_;
+  std::map<std::string, std::string> public_keys_;  // of tunnels, as text
+  std::map<std::string, std::string> resolved_;     // names of endpoints
+  bool resolving_ = false;
+  engine::Executor::TimerId resolve_timer_ = 0;
   Next stop_waiter_;
   engine::Executor::TimerId look_timer_ = 0;
   int corrections_ = 0;  // in a row: a quarrel with somebody else gets slower

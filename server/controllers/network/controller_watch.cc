@@ -46,6 +46,8 @@ void ControllerImpl::Look() {
   corrections_ = now.done.empty() && now.status.ok() ? 0 : corrections_ + 1;
   const bool more = !now.done.empty() || !now.status.ok();
   last_ = std::move(now);
+  firewall_status_ = SetFirewall();
+  tunnel_status_ = SetTunnels();
   // A lease that came or went since, and a device that was plugged in or pulled.
   WriteNames().IgnoreError();  // ignoring: the next look tries again
   const DhcpPlan dhcp = PlanDhcp(ForDevices(spec_, last_.state), Present(last_.state), HostName());
@@ -77,7 +79,7 @@ void ControllerImpl::Changed() {
 }
 
 std::vector<engine::Condition> ControllerImpl::Observe() const {
-  if (!config_ || spec_.first) return {};
+  if (!config_ || !config_->has_network()) return {};
   engine::Condition configured{.type = kConfigured, .holds = true, .reason = "AsConfigured"};
   if (!last_.problems.empty()) {
     const Problem& problem = last_.problems.front();
@@ -85,12 +87,15 @@ std::vector<engine::Condition> ControllerImpl::Observe() const {
     configured.reason = "LinkMissing";
     configured.code = problem.code;
     configured.message = absl::StrCat(problem.message, "; ", problem.remedy);
-  } else if (!last_.status.ok() || !dhcp_status_.ok()) {
-    const absl::Status& status = last_.status.ok() ? dhcp_status_ : last_.status;
-    configured.holds = false;
-    configured.reason = "Refused";
-    configured.code = api::Reason(status).empty() ? "network-refused" : api::Reason(status);
-    configured.message = std::string(status.message());
+  } else {
+    for (const absl::Status& status :
+         {last_.status, firewall_status_, tunnel_status_, dhcp_status_}) {
+      if (status.ok() || !configured.holds) continue;
+      configured.holds = false;
+      configured.reason = "Refused";
+      configured.code = api::Reason(status).empty() ? "network-refused" : api::Reason(status);
+      configured.message = std::string(status.message());
+    }
   }
   engine::Condition addressed{.type = kAddressed, .holds = true, .reason = "Assigned"};
   std::vector<std::string> waiting;
@@ -145,6 +150,9 @@ std::vector<v1::Resource> ControllerImpl::Resources() const {
     link.set_mtu(is.mtu);
     link.set_driver(is.driver);
     link.set_path(is.path);
+    if (auto key = public_keys_.find(is.name); key != public_keys_.end()) {
+      link.set_public_key(key->second);
+    }
     for (const host::Address& address : last_.state.addresses) {
       if (address.link == is.index) link.add_addresses(Text(address.ip, address.prefix));
     }

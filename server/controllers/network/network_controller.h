@@ -2,6 +2,7 @@
 // of its own. See README.md.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -9,17 +10,23 @@
 #include "server/engine/executor.h"
 #include "server/host/clock.h"
 #include "server/host/network.h"
+#include "server/host/packet_filter.h"
 #include "server/host/supervisor.h"
 #include "server/host/vfs.h"
+#include "server/host/wireguard.h"
 
 namespace basalt::network {
 
 struct NetworkDeps {
   engine::Executor& executor;
   host::Vfs& vfs;
-  host::Clock& clock;
+  host::Random& random;
   host::Supervisor& supervisor;
   host::Network& network;
+  host::PacketFilter& filter;
+  host::Wireguard& wireguard;
+  // In the pool: the address of a name, 4 or 16 bytes; "" when there is none.
+  std::function<std::string(const std::string&)> resolve;
   std::string dhcp_program;  // absolute path of dhcpcd
   std::string dhcp_hook;     // absolute path of noded-dhcp
 };

@@ -125,6 +125,41 @@ void PlanLinks(const NetworkSpec& from, const NetworkSpec& to, const Abilities& 
   }
 }
 
+void PlanTunnels(const v1::MachineConfig* from, const v1::MachineConfig& to,
+                 engine::ControllerPlan* plan) {
+  if (from == nullptr) return;
+  std::map<std::string, const v1::Wireguard*> before;
+  for (const v1::Interface& interface : from->network().interfaces()) {
+    if (interface.has_wireguard()) before[interface.name()] = &interface.wireguard();
+  }
+  for (const v1::Interface& interface : to.network().interfaces()) {
+    auto it = before.find(interface.name());
+    if (!interface.has_wireguard() || it == before.end()) continue;
+    const v1::Wireguard& was = *it->second;
+    const v1::Wireguard& is = interface.wireguard();
+    std::map<std::string, const v1::WireguardPeer*> peers;
+    for (const v1::WireguardPeer& peer : was.peers()) peers[peer.name()] = &peer;
+    for (const v1::WireguardPeer& peer : is.peers()) {
+      auto old = peers.find(peer.name());
+      if (old == peers.end()) {
+        Add(plan, absl::StrCat(interface.name(), ": add the peer ", peer.name()));
+        continue;
+      }
+      if (!MessageDifferencer::Equals(*old->second, peer)) {
+        Add(plan, absl::StrCat(interface.name(), ": change the peer ", peer.name()));
+      }
+      peers.erase(old);
+    }
+    for (const auto& [name, peer] : peers) {
+      Add(plan, absl::StrCat(interface.name(), ": remove the peer ", name));
+    }
+    if (was.listen_port() != is.listen_port() ||
+        !MessageDifferencer::Equals(was.private_key(), is.private_key())) {
+      Add(plan, absl::StrCat(interface.name(), ": change its key or port"));
+    }
+  }
+}
+
 void PlanRules(const NetworkSpec& from, const NetworkSpec& to, engine::ControllerPlan* plan) {
   auto has = [](const NetworkSpec& spec, const host::Rule& rule) {
     return std::count(spec.rules.begin(), spec.rules.end(), rule) > 0;
@@ -190,6 +225,7 @@ engine::ControllerPlan PlanNetwork(const v1::MachineConfig* from, const v1::Mach
   engine::ControllerPlan plan;
   const NetworkSpec before = SpecOf(from), after = SpecOf(&to);
   PlanLinks(before, after, abilities, &plan);
+  PlanTunnels(from, to, &plan);
   PlanRules(before, after, &plan);
   PlanNames(from, to, &plan);
   PlanFirewall(from, to, abilities, &plan);
