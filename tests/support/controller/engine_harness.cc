@@ -108,6 +108,8 @@ absl::Status EngineHarness::Make(engine::Executor& on) {
              return absl::OkStatus();
            },
        .endpoints = [] { return std::vector<std::string>{"127.0.0.1:1"}; },
+       .endpoints_with =
+           [](const v1::MachineConfig&) { return std::vector<std::string>{"127.0.0.1:2"}; },
        .kubeconfig = [](absl::Duration) -> absl::StatusOr<std::string> { return "k"; },
        .restart_service = [](const std::string&) { return absl::OkStatus(); }});
   return absl::OkStatus();
