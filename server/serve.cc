@@ -22,6 +22,7 @@
 #include "absl/strings/strip.h"
 #include "api/coded_status.h"
 #include "api/tls13.h"
+#include "server/controllers/network/endpoints.h"
 #include "server/controllers/network/network_controller.h"
 #include "server/engine/node.h"
 #include "server/engine/real_executor.h"
@@ -122,6 +123,10 @@ std::string HostOf(absl::string_view endpoint) {
   absl::ConsumePrefix(&host, "[");
   absl::ConsumeSuffix(&host, "]");
   return std::string(host);
+}
+
+std::string PortOf(absl::string_view endpoint) {
+  return std::string(endpoint.substr(endpoint.rfind(':') + 1));
 }
 
 // Port 0 picks once: the pick is kept, so that a restart keeps the endpoint that pins and
@@ -387,6 +392,11 @@ absl::Status Serve(const ServeOptions& options) {
             return status;
           },
       .endpoints = [&server] { return server ? server->endpoints() : std::vector<std::string>(); },
+      .endpoints_with =
+          [&server, metal](const v1::MachineConfig& config) {
+            if (!metal || !server) return std::vector<std::string>();
+            return network::StaticEndpoints(config, PortOf(server->endpoints().front()));
+          },
       .kubeconfig = [&k3s](absl::Duration validity) { return k3s->Kubeconfig(validity); },
       .restart_service =
           [&k3s](const std::string& service) {

@@ -1,4 +1,4 @@
-// Answers of the kernel to rtnetlink: names, aliases and addresses in them are of whoever made the
+// Answers of the kernel over netlink: names, aliases and addresses in them are of whoever made the
 // link, pods among others. Whole buffers of messages, as recvmsg gives them; and marks of links.
 // What is read must be within its bounds, and what is sent of it read back the same.
 #include <libmnl/libmnl.h>
@@ -11,7 +11,9 @@
 
 #include "server/controllers/network/mark.h"
 #include "server/controllers/network/spec.h"
+#include "server/host/filter_messages.h"
 #include "server/host/route_messages.h"
+#include "server/host/wireguard_messages.h"
 
 namespace {
 
@@ -53,6 +55,20 @@ void Message(const nlmsghdr* message) {
   }
 }
 
+void Tunnel(const nlmsghdr* message) {
+  host::Tunnel tunnel;
+  host::ReadTunnel(message, &tunnel);
+  for (const host::TunnelPeer& peer : tunnel.peers) {
+    Must(peer.public_key.size() == 32);
+    for (const host::TunnelNetwork& network : peer.allowed) {
+      Must(network.prefix <= static_cast<int>(network.ip.size() * 8));
+    }
+  }
+  host::ReadWireguardFamily(message);
+  host::ReadFilterTable(message);
+  host::IsFilterRule(message);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -63,6 +79,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (auto* message = reinterpret_cast<nlmsghdr*>(buffer.data()); mnl_nlmsg_ok(message, left);
        message = mnl_nlmsg_next(message, &left)) {
     Message(message);
+    Tunnel(message);
   }
   return 0;
 }

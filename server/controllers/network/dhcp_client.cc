@@ -29,18 +29,21 @@ std::string Duid(const std::string& text) {
   return Hex(std::string("\0\4", 2) + digest.substr(0, 16));
 }
 
+// A line each: dhcpcd takes the first name of a list for the protocol of all of them.
 std::string Options(const DhcpSpec& dhcp) {
   std::vector<std::string> names;
-  if (dhcp.use_dns) {
+  if (dhcp.v4 && dhcp.use_dns) {
     names.insert(names.end(), {"domain_name_servers", "domain_name", "domain_search"});
-    if (dhcp.v6) names.insert(names.end(), {"dhcp6_name_servers", "dhcp6_domain_search"});
   }
-  if (dhcp.use_ntp) {
-    names.push_back("ntp_servers");
-    if (dhcp.v6) names.push_back("dhcp6_sntp_servers");
+  if (dhcp.v4 && dhcp.use_ntp) names.push_back("ntp_servers");
+  if (dhcp.v4 && dhcp.use_routes) names.push_back("classless_static_routes");
+  if (dhcp.v6 && dhcp.use_dns) {
+    names.insert(names.end(), {"dhcp6_name_servers", "dhcp6_domain_search"});
   }
-  if (dhcp.use_routes) names.push_back("classless_static_routes");
-  return absl::StrJoin(names, ", ");
+  if (dhcp.v6 && dhcp.use_ntp) names.push_back("dhcp6_sntp_servers");
+  std::string text;
+  for (const std::string& name : names) absl::StrAppend(&text, "option ", name, "\n");
+  return text;
 }
 
 std::string Block(const LinkSpec& link, const std::string& name) {
@@ -50,9 +53,7 @@ std::string Block(const LinkSpec& link, const std::string& name) {
   if (!dhcp.v4) absl::StrAppend(&text, "ipv6only\n");
   // Router advertisements are the kernel's, so DHCPv6 does not wait for one.
   if (dhcp.v6) absl::StrAppend(&text, "noipv6rs\nia_na\n");
-  if (const std::string options = Options(dhcp); !options.empty()) {
-    absl::StrAppend(&text, "option ", options, "\n");
-  }
+  text += Options(dhcp);
   if (!dhcp.use_routes) absl::StrAppend(&text, "nogateway\n");
   if (dhcp.metric != 0) absl::StrAppend(&text, "metric ", dhcp.metric, "\n");
   if (!dhcp.client_id.empty()) absl::StrAppend(&text, "clientid ", ClientId(dhcp.client_id), "\n");

@@ -5,6 +5,7 @@
 
 #include "api/coded_status.h"
 #include "machineconfig/format/net.h"
+#include "server/controllers/network/endpoints.h"
 #include "server/controllers/network/network_controller.h"
 #include "server/controllers/network/plan.h"
 #include "server/controllers/network/tunnels.h"
@@ -152,11 +153,11 @@ TEST_F(ControllerTest, TheClientIsToldWhatTheConfigSaysAndKeptWhileThatStays) {
   EXPECT_THAT(Links(), ElementsAre("eth0", "eth1"));
   EXPECT_EQ(File("run/dhcpcd.conf"),
             "# by noded\nduid 00:04:86:ad:03:72:48:19:1e:f0:c8:24:53:22:e1:f5:6d:3a\nnoipv4ll\n"
-            "\ninterface eth0\nnoipv6rs\nia_na\noption ntp_servers, dhcp6_sntp_servers\n"
+            "\ninterface eth0\nnoipv6rs\nia_na\noption ntp_servers\noption dhcp6_sntp_servers\n"
             "nogateway\nmetric 200\nclientid 00:70:69:20:30\nhostname n1\n"
             "\ninterface eth1\nipv4only\n"
-            "option domain_name_servers, domain_name, domain_search, ntp_servers, "
-            "classless_static_routes\n");
+            "option domain_name_servers\noption domain_name\noption domain_search\n"
+            "option ntp_servers\noption classless_static_routes\n");
   const int pid = supervisor_.Status("dhcp")->pid;
   Restart();
   ASSERT_TRUE(Execute(network + "\nhosts: [{ip: 10.0.0.1, names: [nas]}]").ok());
@@ -373,6 +374,19 @@ TEST(NetworkPlan, WirelessNetworksAreRefusedWithAReason) {
       "  wifi: {ssid: home, psk: correct horse battery, country: AT}");
   const engine::ControllerPlan plan = network::PlanNetwork(nullptr, wifi, {});
   EXPECT_EQ(plan.steps[0].unimplemented, "the image has no program that joins wireless networks");
+}
+
+TEST(StaticEndpoints, AreTheAddressesOfTheConfigAtThePortsOfTheApi) {
+  v1::MachineConfig config = NetworkConfig(
+      "interfaces:\n- name: wg0\n  addresses: [10.8.0.1/24]\n  wireguard:\n    listenPort: 51900\n"
+      "    peers: [{name: p, publicKey: xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=, "
+      "allowedIps: [10.8.0.2/32]}]\n"
+      "- name: eth0\n  addresses: [192.168.1.10/24, \"fd00::10/64\"]");
+  EXPECT_THAT(network::StaticEndpoints(config, "6050"),
+              ElementsAre("192.168.1.10:6050", "[fd00::10]:6050", "10.8.0.1:6050"));
+  config.mutable_api()->add_listen("0.0.0.0:7000");
+  EXPECT_THAT(network::StaticEndpoints(config, "6050"),
+              ElementsAre("192.168.1.10:7000", "[fd00::10]:7000", "10.8.0.1:7000"));
 }
 
 TEST(Tunnels, KeysAreThoseOfWg) {
