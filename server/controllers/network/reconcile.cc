@@ -114,6 +114,10 @@ class Reconciler {
     if (spec.kind.empty()) return Missing(spec);
     if (const host::Link* there = state_.Find(spec.name)) {
       if (removed_.count(there->index) > 0) return;  // the next round makes it
+      // The module `bonding` comes with a bond0 that nobody asked for and nobody uses.
+      if (there->kind == spec.kind && !there->up && there->alias.empty()) {
+        return RemoveLink(*there, "make it anew");
+      }
       if (GiveWay(*there)) return;
       out_.problems.push_back(
           {.link = spec.name,

@@ -220,6 +220,20 @@ TEST_F(ReconcileTest, ABondAVlanAndABridgeOnTopOfEachOther) {
   EXPECT_EQ(Link("bond0.20").master, Link("br0").index);
 }
 
+TEST_F(ReconcileTest, TheBondThatTheModuleComesWithIsMadeAnewAndOneInUseIsNot) {
+  fake_.AddForeign("bond0", "bond").up = false;
+  const std::string network = "interfaces:\n- name: eth0\n- name: bond0\n  bond: {members: [eth0]}";
+  Apply(network);
+  EXPECT_EQ(Link("bond0").alias, "basalt made");
+  EXPECT_EQ(Link("eth0").master, Link("bond0").index);
+  ApplyNothing();
+  fake_.AddForeign("bond0", "bond");
+  config_ = NetworkConfig(network);
+  Convergence out = Converge(fake_, network::SpecOf(&config_));
+  ASSERT_EQ(out.problems.size(), 1u);
+  EXPECT_EQ(out.problems[0].code, "name-taken");
+}
+
 TEST_F(ReconcileTest, VlansOfABridgePassAtItsMembers) {
   Apply(
       "interfaces:\n- name: eth0\n- name: br0\n"
