@@ -72,11 +72,14 @@ void Tunnel(const nlmsghdr* message) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  if (size == 0) return 0;
   // Aligned, as a buffer of recvmsg is.
   std::vector<uint32_t> buffer((size + 3) / 4);
   memcpy(buffer.data(), data, size);
   int left = static_cast<int>(size);
-  for (auto* message = reinterpret_cast<nlmsghdr*>(buffer.data()); mnl_nlmsg_ok(message, left);
+  // libmnl takes lengths beyond 2 GiB for negative ones, and so for short: the kernel sends none.
+  for (auto* message = reinterpret_cast<nlmsghdr*>(buffer.data());
+       mnl_nlmsg_ok(message, left) && message->nlmsg_len <= static_cast<uint32_t>(left);
        message = mnl_nlmsg_next(message, &left)) {
     Message(message);
     Tunnel(message);
