@@ -136,7 +136,7 @@ struct LinkChange {
   std::optional<int> master;  // 0: of none
   std::optional<int64_t> mtu;
   std::optional<BondOptions> bond;
-  std::optional<int> active;  // of a bond
+  std::optional<int> active;           // of a bond
   std::optional<bool> stp;             // of a bridge
   std::optional<bool> vlan_filtering;  // of a bridge
   std::optional<int> accept_ra;

@@ -122,8 +122,8 @@ std::string EngineHarness::Yaml(const ConfigOptions& options) {
       "  epoch: 1\n  generation: ",
       options.generation,
       "\n  signedAt: ", absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", clock.Now(), absl::UTCTimeZone()),
-      "\n", options.extra_metadata, "target:\n  machineId: ", machine, "\n",
-      options.sections, options.api.empty() ? "" : absl::StrCat("api:\n", options.api),
+      "\n", options.extra_metadata, "target:\n  machineId: ", machine, "\n", options.sections,
+      options.api.empty() ? "" : absl::StrCat("api:\n", options.api),
       "k3s:\n  role: server\n  version: ", options.version,
       "\n  artifacts:\n    amd64:\n      urls: [\"https://example.com/k3s\"]\n      sha256: ",
       std::string(64, 'a'), "\n  token: ", options.token, "\n");
