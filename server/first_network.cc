@@ -10,37 +10,14 @@
 
 #include "absl/strings/str_cat.h"
 #include "api/coded_status.h"
+#include "server/controllers/network/dhcp_client.h"
 
 namespace basalt {
 namespace {
 
-constexpr char kClient[] = "/usr/sbin/dhcpcd";
+constexpr char kConfig[] = "/run/dhcpcd.conf";
 
 }  // namespace
-
-host::ServiceSpec DhcpService(const std::vector<std::string>& links, const std::string& hook) {
-  host::ServiceSpec spec;
-  spec.name = kDhcpService;
-  // One that runs for the same links and hook is taken over by the next noded.
-  spec.argv = {"dhcpcd",     "--nobackground",
-               "--ipv4only", "--config",
-               "/dev/null",  "--script",
-               hook,         "--noipv4ll",
-               "--option",   "domain_name_servers",
-               "--option",   "domain_name",
-               "--option",   "domain_search",
-               "--option",   "classless_static_routes"};
-  spec.argv.insert(spec.argv.end(), links.begin(), links.end());
-  spec.env = {"PATH=/usr/sbin:/usr/bin"};
-  spec.cgroup = kDhcpService;
-  spec.nofile = 1024;
-  spec.restart = {.always = true,
-                  .delay = absl::Seconds(1),
-                  .max_delay = absl::Seconds(60),
-                  .rapid = absl::Seconds(30)};
-  spec.stop_grace = absl::Seconds(5);
-  return spec;
-}
 
 std::vector<std::string> EthernetLinks(const std::string& root) {
   std::vector<std::string> links;
@@ -60,11 +37,17 @@ std::vector<std::string> EthernetLinks(const std::string& root) {
 absl::Status StartFirstNetwork(host::Supervisor& supervisor, const std::string& hook) {
   const std::vector<std::string> links = EthernetLinks("");
   if (links.empty()) return absl::OkStatus();  // noded-init has said so
-  host::ServiceSpec spec = DhcpService(links, hook);
-  spec.exec_fd.reset(open(kClient, O_RDONLY | O_CLOEXEC));
+  network::NetworkSpec asking;
+  for (const std::string& link : links) {
+    asking.links.push_back({.name = link, .dhcp = {.v4 = true}});
+  }
+  const network::DhcpPlan plan = network::PlanDhcp(asking, {links.begin(), links.end()}, "");
+  std::ofstream(kConfig) << plan.config;
+  host::ServiceSpec spec = network::DhcpService(plan, hook, kConfig);
+  spec.exec_fd.reset(open(kDhcpClient, O_RDONLY | O_CLOEXEC));
   if (!spec.exec_fd.valid()) {
     return api::Coded(absl::StatusCode::kNotFound, "no-dhcp-client",
-                      absl::StrCat(kClient, ": ", std::strerror(errno)),
+                      absl::StrCat(kDhcpClient, ": ", std::strerror(errno)),
                       "the node is reached by IPv6, or wants an image with dhcpcd");
   }
   absl::Status started = supervisor.Start(std::move(spec));

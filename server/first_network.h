@@ -1,5 +1,6 @@
-// The network of a machine that no config describes yet: DHCP for IPv4 on every Ethernet port, so
-// that somebody can bring it one. noded-init has brought the links up; IPv6 is the kernel's.
+// The network of a machine that has lost its STATE: DHCP for IPv4 on every Ethernet port, so that
+// somebody can reach what still answers. With STATE the network controller does it
+// (server/controllers/network). noded-init has brought the links up; IPv6 is the kernel's.
 #pragma once
 
 #include <string>
@@ -10,10 +11,7 @@
 
 namespace basalt {
 
-inline constexpr char kDhcpService[] = "dhcp";
-
-// dhcpcd for these links, and for no other: K3s's links come and go, and must not be asked for.
-host::ServiceSpec DhcpService(const std::vector<std::string>& links, const std::string& hook);
+inline constexpr char kDhcpClient[] = "/usr/sbin/dhcpcd";
 
 // Names of the machine's Ethernet links, sorted. `root`: "" but in tests.
 std::vector<std::string> EthernetLinks(const std::string& root);

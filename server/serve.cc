@@ -22,12 +22,15 @@
 #include "absl/strings/strip.h"
 #include "api/coded_status.h"
 #include "api/tls13.h"
+#include "server/controllers/network/endpoints.h"
+#include "server/controllers/network/network_controller.h"
 #include "server/engine/node.h"
 #include "server/engine/real_executor.h"
 #include "server/first_network.h"
 #include "server/host/clock.h"
 #include "server/host/fd.h"
 #include "server/host/platform.h"
+#include "server/host/resolve.h"
 #include "server/host/supervisor.h"
 #include "server/host/vfs.h"
 #include "server/k3s/k3s_controller.h"
@@ -45,6 +48,7 @@ constexpr rlim_t kDescriptors = 2048;
 constexpr size_t kMaxSeed = 4 << 20;
 constexpr char kMetalLock[] = "/run/noded.lock";
 constexpr absl::Duration kFeedEvery = absl::Seconds(10);
+constexpr absl::Duration kNetworkWithin = absl::Seconds(30);
 constexpr absl::Duration kAskAgain = absl::Seconds(1);
 constexpr absl::Duration kShutdownGrace = absl::Seconds(2);
 
@@ -121,6 +125,10 @@ std::string HostOf(absl::string_view endpoint) {
   return std::string(host);
 }
 
+std::string PortOf(absl::string_view endpoint) {
+  return std::string(endpoint.substr(endpoint.rfind(':') + 1));
+}
+
 // Port 0 picks once: the pick is kept, so that a restart keeps the endpoint that pins and
 // inventories hold.
 constexpr char kEndpointFile[] = "state/endpoint";
@@ -192,8 +200,8 @@ void KeepMemoryToItself() {
 class EventPump {
  public:
   EventPump(engine::Executor& executor, host::Supervisor& supervisor, k3s::K3sController& k3s,
-            engine::Node& node)
-      : executor_(executor), supervisor_(supervisor), k3s_(k3s), node_(node) {}
+            network::NetworkController* network, engine::Node& node)
+      : executor_(executor), supervisor_(supervisor), k3s_(k3s), network_(network), node_(node) {}
 
   void Start() {
     executor_.WatchFd(supervisor_.event_fd(), [this] {
@@ -221,6 +229,7 @@ class EventPump {
     for (const host::ServiceEvent& event : *events) {
       last_seq_ = std::max(last_seq_, event.seq);
       k3s_.OnServiceEvent(event);
+      if (network_ != nullptr) network_->OnServiceEvent(event);
     }
     if (!events->empty()) node_.OnServiceEvents();
   }
@@ -232,6 +241,7 @@ class EventPump {
   engine::Executor& executor_;
   host::Supervisor& supervisor_;
   k3s::K3sController& k3s_;
+  network::NetworkController* network_;  // null where the network is somebody else's
   engine::Node& node_;
   uint64_t last_seq_ = 0;
   bool asking_again_ = false;
@@ -285,11 +295,14 @@ absl::Status Serve(const ServeOptions& options) {
     absl::StatusOr<host::BootStatus> found = AskPid1(**supervisor);
     if (!found.ok()) return found.status();
     boot = *std::move(found);
-    if (absl::Status network = StartFirstNetwork(**supervisor, options.dhcp_program);
-        !network.ok()) {
-      std::fprintf(stderr, "noded: %s; going on without\n", std::string(network.message()).c_str());
+    if (boot.state_missing) {
+      if (absl::Status network = StartFirstNetwork(**supervisor, options.dhcp_program);
+          !network.ok()) {
+        std::fprintf(stderr, "noded: %s; going on without\n",
+                     std::string(network.message()).c_str());
+      }
+      return WaitWithoutState(**supervisor, boot, termination->get());
     }
-    if (boot.state_missing) return WaitWithoutState(**supervisor, boot, termination->get());
   }
 
   absl::StatusOr<std::unique_ptr<host::Vfs>> vfs = host::OpenVfs(options.root);
@@ -325,6 +338,35 @@ absl::Status Serve(const ServeOptions& options) {
                               .platform = *platform,
                               .supervisor = **supervisor,
                               .fetch_program = options.fetch_program});
+  // On metal alone: the network of a sandbox is somebody else's.
+  std::unique_ptr<host::Network> kernel_network;
+  std::unique_ptr<host::PacketFilter> packet_filter;
+  std::unique_ptr<host::Wireguard> wireguard;
+  std::unique_ptr<network::NetworkController> network;
+  std::vector<engine::Controller*> controllers;
+  if (metal) {
+    absl::StatusOr<std::unique_ptr<host::Network>> opened = host::OpenNetwork();
+    if (!opened.ok()) return opened.status();
+    kernel_network = *std::move(opened);
+    absl::StatusOr<std::unique_ptr<host::PacketFilter>> filter = host::OpenPacketFilter();
+    if (!filter.ok()) return filter.status();
+    packet_filter = *std::move(filter);
+    absl::StatusOr<std::unique_ptr<host::Wireguard>> tunnels = host::OpenWireguard();
+    if (!tunnels.ok()) return tunnels.status();
+    wireguard = *std::move(tunnels);
+    network = network::MakeNetworkController({.executor = **executor,
+                                              .vfs = **vfs,
+                                              .random = host::RealRandom(),
+                                              .supervisor = **supervisor,
+                                              .network = *kernel_network,
+                                              .filter = *packet_filter,
+                                              .wireguard = *wireguard,
+                                              .resolve = &host::ResolveAddress,
+                                              .dhcp_program = kDhcpClient,
+                                              .dhcp_hook = options.dhcp_program});
+    controllers.push_back(network.get());
+  }
+  controllers.push_back(k3s.get());
   std::unique_ptr<rpc::Server> server;
   std::unique_ptr<engine::Node> node = engine::MakeNode({
       .executor = **executor,
@@ -336,7 +378,7 @@ absl::Status Serve(const ServeOptions& options) {
       .identity = *identity,
       .sealing = *sealing,
       .trust = *trust,
-      .controllers = {k3s.get()},
+      .controllers = controllers,
       .version = BASALT_VERSION,
       .build_time = absl::FromUnixSeconds(BASALT_BUILD_TIME),
       // Before the server is up there is nothing to switch: it starts with the policy of that
@@ -350,6 +392,11 @@ absl::Status Serve(const ServeOptions& options) {
             return status;
           },
       .endpoints = [&server] { return server ? server->endpoints() : std::vector<std::string>(); },
+      .endpoints_with =
+          [&server, metal](const v1::MachineConfig& config) {
+            if (!metal || !server) return std::vector<std::string>();
+            return network::StaticEndpoints(config, PortOf(server->endpoints().front()));
+          },
       .kubeconfig = [&k3s](absl::Duration validity) { return k3s->Kubeconfig(validity); },
       .restart_service =
           [&k3s](const std::string& service) {
@@ -360,6 +407,13 @@ absl::Status Serve(const ServeOptions& options) {
           },
   });
   if (absl::Status status = node->Start(); !status.ok()) return status;
+  if (network != nullptr) {
+    // With a config its Execute sets the network up. Where that is not reached, because a
+    // controller before it fails, a node that asks for addresses is better than one in the dark.
+    const bool configured = node->api_policy().configured;
+    (*executor)->After(configured ? kNetworkWithin : absl::ZeroDuration(),
+                       [&network] { network->Start(); });
+  }
 
   std::string listen = ListenAddress(**vfs, options.listen);
   absl::StatusOr<std::unique_ptr<rpc::Server>> started =
@@ -385,9 +439,16 @@ absl::Status Serve(const ServeOptions& options) {
               server->endpoints().front().c_str(), identity->machine_id().c_str());
   std::fflush(stdout);
 
-  EventPump pump(**executor, **supervisor, *k3s, *node);
+  EventPump pump(**executor, **supervisor, *k3s, network.get(), *node);
   pump.Start();
-  BootHealth health(**executor, **supervisor, boot, [&k3s] { return k3s->Observe(); });
+  BootHealth health(**executor, **supervisor, boot, [&controllers] {
+    std::vector<engine::Condition> all;
+    for (const engine::Controller* controller : controllers) {
+      for (engine::Condition& condition : controller->Observe())
+        all.push_back(std::move(condition));
+    }
+    return all;
+  });
   if (metal) health.Start();
   (*executor)->WatchFd(termination->get(), [&executor] { (*executor)->Stop(); });
   (*executor)->Run();

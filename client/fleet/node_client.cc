@@ -25,6 +25,8 @@ namespace {
 
 constexpr absl::Duration kShort = kShortTimeout;
 constexpr int kMaxMessage = 8 << 20;
+constexpr int kKeepaliveMs = 15000;
+constexpr int kKeepaliveTimeoutMs = 5000;
 
 // What the last handshake found: gRPC would bury it in "failed to connect to all addresses".
 struct Handshake {
@@ -73,6 +75,10 @@ std::shared_ptr<grpc::Channel> MakeChannel(const Dial& dial, std::shared_ptr<Han
     options.watch_identity_key_cert_pairs();
   }
   grpc::ChannelArguments arguments;
+  // An apply may take the address away that this connection goes to, and nobody says so: without
+  // this the stream waits for ever. The node takes a ping every 10 seconds.
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 200);

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
@@ -15,6 +16,7 @@ namespace {
 
 constexpr size_t kMostServers = 3;  // MAXNS of resolv.conf(5)
 constexpr size_t kMostSearch = 6;
+constexpr size_t kMostTime = 4;
 constexpr size_t kMostName = 253;
 
 bool IsAddress(const std::string& text) {
@@ -44,10 +46,11 @@ std::string Value(const Environment& environment, const std::string& name) {
   return found == environment.end() ? "" : found->second;
 }
 
-void AddServers(absl::string_view words, std::vector<std::string>* servers) {
+void AddServers(absl::string_view words, std::vector<std::string>* servers,
+                size_t most = kMostServers) {
   for (absl::string_view word : absl::StrSplit(words, ' ', absl::SkipEmpty())) {
     const std::string address(word);
-    if (servers->size() == kMostServers || !IsAddress(address)) continue;
+    if (servers->size() == most || !IsAddress(address)) continue;
     if (std::find(servers->begin(), servers->end(), address) == servers->end()) {
       servers->push_back(address);
     }
@@ -66,8 +69,17 @@ void AddSearch(absl::string_view words, std::vector<std::string>* search) {
 
 }  // namespace
 
+bool IsVersion6(const Environment& environment) {
+  return absl::EndsWith(Value(environment, "reason"), "6");
+}
+
+bool IsLeaseFile(absl::string_view name) {
+  return absl::EndsWith(name, ".lease") || absl::EndsWith(name, ".lease6");
+}
+
 Change ChangeOf(const Environment& environment) {
-  const std::string reason = Value(environment, "reason");
+  std::string reason = Value(environment, "reason");
+  if (IsVersion6(environment)) reason.pop_back();
   for (const char* bound : {"BOUND", "RENEW", "REBIND", "REBOOT", "INFORM", "STATIC"}) {
     if (reason == bound) return Change::kBound;
   }
@@ -85,13 +97,18 @@ Lease LeaseOf(const Environment& environment) {
   AddServers(Value(environment, "new_domain_name_servers"), &lease.servers);
   AddSearch(Value(environment, "new_domain_search"), &lease.search);
   AddSearch(Value(environment, "new_domain_name"), &lease.search);
+  AddServers(Value(environment, "new_ntp_servers"), &lease.time, kMostTime);
+  // Of DHCPv6.
+  AddServers(Value(environment, "new_dhcp6_name_servers"), &lease.servers);
+  AddSearch(Value(environment, "new_dhcp6_domain_search"), &lease.search);
+  AddServers(Value(environment, "new_dhcp6_sntp_servers"), &lease.time, kMostTime);
   return lease;
 }
 
 std::string ToText(const Lease& lease) {
-  return absl::StrCat("interface ", lease.interface, "\nservers ",
-                      absl::StrJoin(lease.servers, " "), "\nsearch ",
-                      absl::StrJoin(lease.search, " "), "\n");
+  return absl::StrCat(
+      "interface ", lease.interface, "\nservers ", absl::StrJoin(lease.servers, " "), "\nsearch ",
+      absl::StrJoin(lease.search, " "), "\ntime ", absl::StrJoin(lease.time, " "), "\n");
 }
 
 Lease FromText(absl::string_view text) {
@@ -104,6 +121,7 @@ Lease FromText(absl::string_view text) {
     }
     if (word.first == "servers") AddServers(word.second, &lease.servers);
     if (word.first == "search") AddSearch(word.second, &lease.search);
+    if (word.first == "time") AddServers(word.second, &lease.time, kMostTime);
   }
   return lease;
 }
@@ -114,7 +132,7 @@ std::string ResolvConf(const std::vector<Lease>& leases) {
     AddServers(absl::StrJoin(lease.servers, " "), &all.servers);
     AddSearch(absl::StrJoin(lease.search, " "), &all.search);
   }
-  std::string text = "# by DHCP\n";
+  std::string text = "# by noded: the machine config's, then those of leases\n";
   if (!all.search.empty()) absl::StrAppend(&text, "search ", absl::StrJoin(all.search, " "), "\n");
   for (const std::string& server : all.servers) absl::StrAppend(&text, "nameserver ", server, "\n");
   return text;

@@ -30,9 +30,11 @@ std::vector<basalt::dhcp::Lease> ReadLeases() {
   std::vector<std::string> files;
   std::error_code error;
   for (const auto& file : std::filesystem::directory_iterator(kLeases, error)) {
-    if (file.path().extension() == ".lease") files.push_back(file.path());
+    if (basalt::dhcp::IsLeaseFile(file.path().filename().string())) files.push_back(file.path());
   }
   std::sort(files.begin(), files.end());
+  // What the machine config says comes first.
+  files.insert(files.begin(), absl::StrCat(kLeases, "/", basalt::dhcp::kConfigFile));
   std::vector<basalt::dhcp::Lease> leases;
   for (const std::string& file : files) {
     std::ifstream in(file);
@@ -55,9 +57,12 @@ int main() {
   if (change == basalt::dhcp::Change::kNone || lease.interface.empty()) return 0;
   std::error_code error;
   std::filesystem::create_directories(kLeases, error);
-  const std::string file = absl::StrCat(kLeases, "/", lease.interface, ".lease");
+  const bool six = basalt::dhcp::IsVersion6(environment);
+  const std::string file = absl::StrCat(kLeases, "/", lease.interface, six ? ".lease6" : ".lease");
   if (change == basalt::dhcp::Change::kGone) {
     std::filesystem::remove(file, error);
+    // A cable that is pulled or a client that ends is said once, for both.
+    if (!six) std::filesystem::remove(file + "6", error);
   } else if (!Replace(file, basalt::dhcp::ToText(lease))) {
     std::fprintf(stderr, "noded-dhcp: %s: %s\n", file.c_str(), strerror(errno));
     return 1;

@@ -116,6 +116,11 @@ v1::ApplyEvent ApplyMachine::Event() const {
       event.add_return_endpoints(endpoint);
     *event.mutable_deadline() = WallTime(p.return_deadline);
   }
+  if (p.state == v1::APPLY_STATE_EXECUTING && p.touches_api && state_.deps.endpoints_with) {
+    for (const std::string& endpoint : state_.deps.endpoints_with(*p.target->config)) {
+      event.add_return_endpoints(endpoint);
+    }
+  }
   if (p.state == v1::APPLY_STATE_AWAITING_CONFIRM) {
     *event.mutable_deadline() = WallTime(p.confirm_deadline);
   }

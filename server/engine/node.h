@@ -38,6 +38,9 @@ struct NodeDeps {
   // Called on the loop when the API must be served otherwise. An error fails the execute.
   std::function<absl::Status(const ApiPolicy&)> set_api_policy;
   std::function<std::vector<std::string>()> endpoints;
+  // Where the API will be with this config, as far as that is known: told before the config is
+  // executed, because an address that goes takes the caller's connection with it. May be empty.
+  std::function<std::vector<std::string>(const v1::MachineConfig&)> endpoints_with = {};
   // Kubeconfig and service restarts belong to a controller; the engine only guards them.
   std::function<absl::StatusOr<std::string>(absl::Duration)> kubeconfig;
   std::function<absl::Status(const std::string&)> restart_service;

@@ -108,6 +108,8 @@ absl::Status EngineHarness::Make(engine::Executor& on) {
              return absl::OkStatus();
            },
        .endpoints = [] { return std::vector<std::string>{"127.0.0.1:1"}; },
+       .endpoints_with =
+           [](const v1::MachineConfig&) { return std::vector<std::string>{"127.0.0.1:2"}; },
        .kubeconfig = [](absl::Duration) -> absl::StatusOr<std::string> { return "k"; },
        .restart_service = [](const std::string&) { return absl::OkStatus(); }});
   return absl::OkStatus();
@@ -120,8 +122,8 @@ std::string EngineHarness::Yaml(const ConfigOptions& options) {
       "  epoch: 1\n  generation: ",
       options.generation,
       "\n  signedAt: ", absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", clock.Now(), absl::UTCTimeZone()),
-      "\n", options.extra_metadata, "target:\n  machineId: ", machine, "\n",
-      options.sections, options.api.empty() ? "" : absl::StrCat("api:\n", options.api),
+      "\n", options.extra_metadata, "target:\n  machineId: ", machine, "\n", options.sections,
+      options.api.empty() ? "" : absl::StrCat("api:\n", options.api),
       "k3s:\n  role: server\n  version: ", options.version,
       "\n  artifacts:\n    amd64:\n      urls: [\"https://example.com/k3s\"]\n      sha256: ",
       std::string(64, 'a'), "\n  token: ", options.token, "\n");

@@ -341,6 +341,21 @@ TEST_F(NodeTest, AChangeOfTheApiNeedsTheCallerToComeBack) {
   EXPECT_TRUE(h.node->api_policy().api.anonymous_delivery());
 }
 
+// An address that goes takes the caller's connection with it, before anything else can be said.
+TEST_F(NodeTest, BeforeTheExecuteTheCallerIsToldWhereTheApiWillBe) {
+  h.Apply({.generation = 1});
+  auto watcher = h.Apply(h.Sign({.generation = 2, .api = "  anonymousDelivery: true\n"}));
+  int executing = 0;
+  for (const v1::ApplyEvent& event : watcher->events) {
+    if (event.state() != v1::APPLY_STATE_EXECUTING) continue;
+    ++executing;
+    ASSERT_EQ(event.return_endpoints_size(), 1);
+    EXPECT_EQ(event.return_endpoints(0), "127.0.0.1:2");
+    EXPECT_EQ(event.return_token(), "");
+  }
+  EXPECT_EQ(executing, 1);
+}
+
 TEST_F(NodeTest, NobodyComingBackTakesTheApiBack) {
   h.Apply({.generation = 1});
   auto watcher = h.Apply({.generation = 2, .api = "  anonymousDelivery: true\n"});

@@ -1,0 +1,3 @@
+basalt_test(host_network_test SOURCES network_conformance_test.cc route_messages_test.cc wireguard_messages_test.cc
+  DEPS host_network fake_network network_namespace format)
+basalt_test(host_packet_filter_test SOURCES packet_filter_test.cc DEPS host_network network_namespace format)
