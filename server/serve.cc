@@ -22,9 +22,11 @@
 #include "absl/strings/strip.h"
 #include "api/coded_status.h"
 #include "api/tls13.h"
+#include "server/controllers/storage/storage_controller.h"
 #include "server/engine/node.h"
 #include "server/engine/real_executor.h"
 #include "server/first_network.h"
+#include "server/host/block.h"
 #include "server/host/clock.h"
 #include "server/host/fd.h"
 #include "server/host/platform.h"
@@ -191,9 +193,13 @@ void KeepMemoryToItself() {
 // Hands the supervisor's events to whoever wants them, and proves to it that the loop turns.
 class EventPump {
  public:
-  EventPump(engine::Executor& executor, host::Supervisor& supervisor, k3s::K3sController& k3s,
-            engine::Node& node)
-      : executor_(executor), supervisor_(supervisor), k3s_(k3s), node_(node) {}
+  using Listener = std::function<void(const host::ServiceEvent&)>;
+  EventPump(engine::Executor& executor, host::Supervisor& supervisor,
+            std::vector<Listener> listeners, engine::Node& node)
+      : executor_(executor),
+        supervisor_(supervisor),
+        listeners_(std::move(listeners)),
+        node_(node) {}
 
   void Start() {
     executor_.WatchFd(supervisor_.event_fd(), [this] {
@@ -220,7 +226,7 @@ class EventPump {
     }
     for (const host::ServiceEvent& event : *events) {
       last_seq_ = std::max(last_seq_, event.seq);
-      k3s_.OnServiceEvent(event);
+      for (const Listener& listener : listeners_) listener(event);
     }
     if (!events->empty()) node_.OnServiceEvents();
   }
@@ -231,7 +237,7 @@ class EventPump {
 
   engine::Executor& executor_;
   host::Supervisor& supervisor_;
-  k3s::K3sController& k3s_;
+  std::vector<Listener> listeners_;
   engine::Node& node_;
   uint64_t last_seq_ = 0;
   bool asking_again_ = false;
@@ -325,6 +331,21 @@ absl::Status Serve(const ServeOptions& options) {
                               .platform = *platform,
                               .supervisor = **supervisor,
                               .fetch_program = options.fetch_program});
+  // On metal alone: the disks of a sandbox are somebody else's.
+  std::unique_ptr<storage::StorageController> storage;
+  if (metal) {
+    storage = storage::MakeStorageController(
+        {.executor = **executor,
+         .vfs = **vfs,
+         .clock = host::RealClock(),
+         .random = host::RealRandom(),
+         .platform = *platform},
+        {.block = host::MakeBlockDevices(), .tools = storage::MakeTools(**executor, **supervisor)});
+    storage->Start();
+  }
+  std::vector<engine::Controller*> controllers;
+  if (storage != nullptr) controllers.push_back(storage.get());
+  controllers.push_back(k3s.get());
   std::unique_ptr<rpc::Server> server;
   std::unique_ptr<engine::Node> node = engine::MakeNode({
       .executor = **executor,
@@ -336,7 +357,7 @@ absl::Status Serve(const ServeOptions& options) {
       .identity = *identity,
       .sealing = *sealing,
       .trust = *trust,
-      .controllers = {k3s.get()},
+      .controllers = controllers,
       .version = BASALT_VERSION,
       .build_time = absl::FromUnixSeconds(BASALT_BUILD_TIME),
       // Before the server is up there is nothing to switch: it starts with the policy of that
@@ -385,9 +406,22 @@ absl::Status Serve(const ServeOptions& options) {
               server->endpoints().front().c_str(), identity->machine_id().c_str());
   std::fflush(stdout);
 
-  EventPump pump(**executor, **supervisor, *k3s, *node);
+  std::vector<EventPump::Listener> listeners = {
+      [&k3s](const host::ServiceEvent& event) { k3s->OnServiceEvent(event); }};
+  if (storage != nullptr) {
+    listeners.push_back(
+        [&storage](const host::ServiceEvent& event) { storage->OnServiceEvent(event); });
+  }
+  EventPump pump(**executor, **supervisor, std::move(listeners), *node);
   pump.Start();
-  BootHealth health(**executor, **supervisor, boot, [&k3s] { return k3s->Observe(); });
+  BootHealth health(**executor, **supervisor, boot, [&controllers] {
+    std::vector<engine::Condition> all;
+    for (const engine::Controller* controller : controllers) {
+      for (engine::Condition& condition : controller->Observe())
+        all.push_back(std::move(condition));
+    }
+    return all;
+  });
   if (metal) health.Start();
   (*executor)->WatchFd(termination->get(), [&executor] { (*executor)->Stop(); });
   (*executor)->Run();
