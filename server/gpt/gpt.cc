@@ -239,8 +239,8 @@ uint64_t Room(const Table& table, uint32_t index) {
     if (other.used() && other.first > p.last && other.first - 1 < last) last = other.first - 1;
   }
   const uint64_t step = kMebibyte / table.disk.sector;
-  last = (last + 1) / step * step - 1;
-  return last > p.last ? last : p.last;
+  const uint64_t end = (last + 1) / step * step;  // 0 when all of it lies in the first mebibyte
+  return end > p.last + 1 ? end - 1 : p.last;
 }
 
 bool FreeBehind(const Table& table, uint64_t* first, uint64_t* last) {

@@ -210,6 +210,20 @@ TEST(Gpt, WhatIsNoTableOrNotOursIsToldApart) {
   }
 }
 
+TEST(Gpt, WhatLiesInTheFirstMebibyteHasNoMoreRoom) {
+  MemoryDisk disk(4 * kMebibyte);
+  Table table;
+  const uint8_t id[16] = {1};
+  ASSERT_EQ(MakeTable(disk.disk(), id, &table), 0);
+  for (int i = 0; i < 2; ++i) {  // as the partition that GRUB has for a BIOS, and another behind it
+    memcpy(table.partition[i].type, kLinuxData, sizeof kLinuxData);
+    table.partition[i].first = 34 + 10 * static_cast<uint64_t>(i);
+    table.partition[i].last = table.partition[i].first + 5;
+  }
+  EXPECT_EQ(Room(table, 0), 39u);
+  EXPECT_EQ(Room(table, 1), 3 * kMebibyte / 512 - 1);
+}
+
 TEST(Gpt, ANewTableIsMadeOfEitherSectorSize) {
   for (const uint32_t sector : {512U, 4096U}) {
     MemoryDisk disk(32 * kMebibyte, sector);
