@@ -89,7 +89,8 @@ class ControllerImpl : public StorageController {
   int busy_ = 0;
   bool looking_ = false;
   engine::Executor::TimerId watch_timer_ = 0, trim_timer_ = 0;
-  std::vector<engine::Condition> last_conditions_;
+  std::vector<engine::Condition> last_conditions_;  // as they were told of
+  StorageFacts last_facts_;
 };
 
 }  // namespace basalt::storage

@@ -78,8 +78,10 @@ void ControllerImpl::ScheduleTrim(absl::Duration delay) {
 
 void ControllerImpl::Changed() {
   std::vector<engine::Condition> now = Observe();
-  const bool same = now == last_conditions_;
+  // Resources are of the facts, so they are news too.
+  const bool same = now == last_conditions_ && facts_ == last_facts_;
   last_conditions_ = std::move(now);
+  last_facts_ = facts_;
   if (!same && on_change_) on_change_();
 }
 

@@ -44,6 +44,7 @@ struct StorageFacts {
   std::vector<host::BlockMount> mounts;
   std::vector<host::SwapArea> swaps;
 
+  bool operator==(const StorageFacts&) const = default;
   const DiskFacts* Disk(const std::string& device) const;
   // The disk that holds /data: that of the image.
   const DiskFacts* DataDisk() const;

@@ -290,8 +290,11 @@ TEST_F(StorageControllerTest, ARemovedVolumeGoesWhenNoKeptConfigNamesIt) {
   ASSERT_TRUE(Execute(two).ok());
   EXPECT_NE(MountAt("/var/mnt/first"), nullptr);
   ASSERT_TRUE(Execute(one).ok());
+  int changes = 0;
+  controller_->SetOnChange([&] { ++changes; });
   CollectGarbage(one, one);
   EXPECT_EQ(Names("/dev/sda"), "second ");
+  EXPECT_EQ(changes, 1);  // of the resources
   EXPECT_NE(MountAt("/var/mnt/second"), nullptr);
   EXPECT_EQ(LoadRecord(vfs_).size(), 1u);
 }
