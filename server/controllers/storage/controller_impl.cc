@@ -60,6 +60,7 @@ void ControllerImpl::Look(Next next) {
       [this, next = std::move(next)](absl::StatusOr<StorageFacts> facts) {
         if (!facts.ok()) return next(facts.status());
         facts_ = *std::move(facts);
+        looked_ = true;
         next(absl::OkStatus());
       });
 }
@@ -75,6 +76,11 @@ ControllerImpl::Next ControllerImpl::Guarded(uint64_t epoch, engine::Done done,
 
 absl::StatusOr<engine::ControllerPlan> ControllerImpl::Plan(const v1::MachineConfig* from,
                                                             const v1::MachineConfig& to) const {
+  if (!looked_ && to.has_storage()) {
+    return api::Coded(absl::StatusCode::kUnavailable, "disks-not-read",
+                      "the disks of this machine are being read since noded started",
+                      "again in a moment; if it stays so, a disk does not answer");
+  }
   return PlanStorage(from, to, facts_, record_, Machine());
 }
 

@@ -88,6 +88,7 @@ class ControllerImpl : public StorageController {
   uint64_t prepare_epoch_ = 0;
   int busy_ = 0;
   bool looking_ = false;
+  bool looked_ = false;  // the facts are of this machine
   engine::Executor::TimerId watch_timer_ = 0, trim_timer_ = 0;
   std::vector<engine::Condition> last_conditions_;  // as they were told of
   StorageFacts last_facts_;

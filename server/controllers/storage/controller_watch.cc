@@ -36,9 +36,9 @@ std::string ContentName(const PartitionFacts& partition) {
 }  // namespace
 
 void ControllerImpl::Start() {
-  // Ignoring a failure: the facts stay empty, and the watch looks again.
-  auto facts = LookAt(*parts_.block, DataPath(), nullptr);
-  if (facts.ok()) facts_ = *std::move(facts);
+  // Not in this thread: a disk that is dying takes its time, and the node has to answer meanwhile.
+  // Ignoring a failure: the watch looks again.
+  Look([this](absl::Status) { Changed(); });
   Watch();
   ScheduleTrim(kFirstTrim);
 }
@@ -52,10 +52,12 @@ void ControllerImpl::Watch() {
         [block = parts_.block, data = DataPath(), before = facts_] {
           return LookAt(*block, data, &before);
         },
-        [this](absl::StatusOr<StorageFacts> facts) {
+        [this, epoch = epoch_](absl::StatusOr<StorageFacts> facts) {
           looking_ = false;
-          if (busy_ > 0 || !facts.ok()) return;  // what an Execute has seen is newer
+          if (busy_ > 0 || epoch != epoch_ || !facts.ok())
+            return;  // what an Execute has seen is newer
           facts_ = *std::move(facts);
+          looked_ = true;
           Changed();
         });
   });

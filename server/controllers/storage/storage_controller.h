@@ -31,7 +31,8 @@ struct StorageParts {
 
 class StorageController : public engine::Controller {
  public:
-  // Looks at the disks, in this thread, and begins to watch them. Before anything else is asked.
+  // Begins to look at the disks, and to watch them. Until they were seen a plan is Unavailable
+  // "disks-not-read".
   virtual void Start() = 0;
   virtual void OnServiceEvent(const host::ServiceEvent& event) = 0;
 };

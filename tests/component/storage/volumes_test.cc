@@ -139,6 +139,7 @@ TEST(VolumesOnADevice, MadeFoundAgainAndRemoved) {
     auto controller = MakeStorageController({executor, vfs, clock, random, platform},
                                             {.block = block, .tools = std::move(made)});
     controller->Start();
+    executor.RunUntilIdle();
     return controller;
   };
   auto config = [&](const std::string& names) {

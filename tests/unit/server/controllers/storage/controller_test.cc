@@ -85,6 +85,7 @@ class StorageControllerTest : public ::testing::Test {
                                          .platform = platform_},
                                         {.block = block_, .tools = std::move(tools)});
     controller_->Start();
+    executor_.RunUntilIdle();
   }
   // The power comes back.
   void Reboot() {
@@ -557,6 +558,17 @@ TEST_F(StorageControllerTest, AResetLeavesVolumesWithWhatTheyHold) {
   EXPECT_EQ(Names("/dev/sda"), "backup ");
   ASSERT_TRUE(Execute(kBackup).ok());
   EXPECT_NE(MountAt("/var/mnt/backup"), nullptr);
+}
+
+TEST_F(StorageControllerTest, ADiskThatDoesNotAnswerKeepsNobodyFromStarting) {
+  executor_.pool_full = true;
+  Restart();
+  EXPECT_EQ(api::Reason(Plan("", kBackup).status()), "disks-not-read");
+  const v1::MachineConfig none;
+  EXPECT_TRUE(controller_->Plan(nullptr, none).ok());
+  executor_.pool_full = false;
+  executor_.Advance(absl::Seconds(1));
+  EXPECT_TRUE(Plan("", kBackup).ok());
 }
 
 TEST_F(StorageControllerTest, TheNewestConfigurationWins) {
