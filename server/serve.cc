@@ -23,18 +23,17 @@
 #include "api/coded_status.h"
 #include "api/tls13.h"
 #include "server/controllers/network/endpoints.h"
-#include "server/controllers/network/network_controller.h"
 #include "server/engine/node.h"
 #include "server/engine/real_executor.h"
 #include "server/first_network.h"
 #include "server/host/clock.h"
 #include "server/host/fd.h"
 #include "server/host/platform.h"
-#include "server/host/resolve.h"
 #include "server/host/supervisor.h"
 #include "server/host/vfs.h"
 #include "server/k3s/k3s_controller.h"
 #include "server/metal.h"
+#include "server/metal_controllers.h"
 #include "server/rpc/server.h"
 #include "server/trust/identity.h"
 #include "server/trust/sealing_key.h"
@@ -48,7 +47,6 @@ constexpr rlim_t kDescriptors = 2048;
 constexpr size_t kMaxSeed = 4 << 20;
 constexpr char kMetalLock[] = "/run/noded.lock";
 constexpr absl::Duration kFeedEvery = absl::Seconds(10);
-constexpr absl::Duration kNetworkWithin = absl::Seconds(30);
 constexpr absl::Duration kAskAgain = absl::Seconds(1);
 constexpr absl::Duration kShutdownGrace = absl::Seconds(2);
 
@@ -199,9 +197,10 @@ void KeepMemoryToItself() {
 // Hands the supervisor's events to whoever wants them, and proves to it that the loop turns.
 class EventPump {
  public:
-  EventPump(engine::Executor& executor, host::Supervisor& supervisor, k3s::K3sController& k3s,
-            network::NetworkController* network, engine::Node& node)
-      : executor_(executor), supervisor_(supervisor), k3s_(k3s), network_(network), node_(node) {}
+  using Listener = std::function<void(const host::ServiceEvent&)>;
+  EventPump(engine::Executor& executor, host::Supervisor& supervisor, Listener listener,
+            engine::Node& node)
+      : executor_(executor), supervisor_(supervisor), listener_(std::move(listener)), node_(node) {}
 
   void Start() {
     executor_.WatchFd(supervisor_.event_fd(), [this] {
@@ -228,8 +227,7 @@ class EventPump {
     }
     for (const host::ServiceEvent& event : *events) {
       last_seq_ = std::max(last_seq_, event.seq);
-      k3s_.OnServiceEvent(event);
-      if (network_ != nullptr) network_->OnServiceEvent(event);
+      listener_(event);
     }
     if (!events->empty()) node_.OnServiceEvents();
   }
@@ -240,8 +238,7 @@ class EventPump {
 
   engine::Executor& executor_;
   host::Supervisor& supervisor_;
-  k3s::K3sController& k3s_;
-  network::NetworkController* network_;  // null where the network is somebody else's
+  Listener listener_;
   engine::Node& node_;
   uint64_t last_seq_ = 0;
   bool asking_again_ = false;
@@ -338,33 +335,19 @@ absl::Status Serve(const ServeOptions& options) {
                               .platform = *platform,
                               .supervisor = **supervisor,
                               .fetch_program = options.fetch_program});
-  // On metal alone: the network of a sandbox is somebody else's.
-  std::unique_ptr<host::Network> kernel_network;
-  std::unique_ptr<host::PacketFilter> packet_filter;
-  std::unique_ptr<host::Wireguard> wireguard;
-  std::unique_ptr<network::NetworkController> network;
+  std::unique_ptr<MetalControllers> machine;  // null in a sandbox
   std::vector<engine::Controller*> controllers;
   if (metal) {
-    absl::StatusOr<std::unique_ptr<host::Network>> opened = host::OpenNetwork();
-    if (!opened.ok()) return opened.status();
-    kernel_network = *std::move(opened);
-    absl::StatusOr<std::unique_ptr<host::PacketFilter>> filter = host::OpenPacketFilter();
-    if (!filter.ok()) return filter.status();
-    packet_filter = *std::move(filter);
-    absl::StatusOr<std::unique_ptr<host::Wireguard>> tunnels = host::OpenWireguard();
-    if (!tunnels.ok()) return tunnels.status();
-    wireguard = *std::move(tunnels);
-    network = network::MakeNetworkController({.executor = **executor,
-                                              .vfs = **vfs,
-                                              .random = host::RealRandom(),
-                                              .supervisor = **supervisor,
-                                              .network = *kernel_network,
-                                              .filter = *packet_filter,
-                                              .wireguard = *wireguard,
-                                              .resolve = &host::ResolveAddress,
-                                              .dhcp_program = kDhcpClient,
-                                              .dhcp_hook = options.dhcp_program});
-    controllers.push_back(network.get());
+    absl::StatusOr<std::unique_ptr<MetalControllers>> made =
+        MetalControllers::Make({.executor = **executor,
+                                .vfs = **vfs,
+                                .clock = host::RealClock(),
+                                .platform = *platform,
+                                .supervisor = **supervisor,
+                                .dhcp_hook = options.dhcp_program});
+    if (!made.ok()) return made.status();
+    machine = *std::move(made);
+    controllers = machine->all();
   }
   controllers.push_back(k3s.get());
   std::unique_ptr<rpc::Server> server;
@@ -407,13 +390,7 @@ absl::Status Serve(const ServeOptions& options) {
           },
   });
   if (absl::Status status = node->Start(); !status.ok()) return status;
-  if (network != nullptr) {
-    // With a config its Execute sets the network up. Where that is not reached, because a
-    // controller before it fails, a node that asks for addresses is better than one in the dark.
-    const bool configured = node->api_policy().configured;
-    (*executor)->After(configured ? kNetworkWithin : absl::ZeroDuration(),
-                       [&network] { network->Start(); });
-  }
+  if (machine != nullptr) machine->Start(**executor, node->api_policy().configured);
 
   std::string listen = ListenAddress(**vfs, options.listen);
   absl::StatusOr<std::unique_ptr<rpc::Server>> started =
@@ -439,7 +416,13 @@ absl::Status Serve(const ServeOptions& options) {
               server->endpoints().front().c_str(), identity->machine_id().c_str());
   std::fflush(stdout);
 
-  EventPump pump(**executor, **supervisor, *k3s, network.get(), *node);
+  EventPump pump(
+      **executor, **supervisor,
+      [&k3s, &machine](const host::ServiceEvent& event) {
+        if (machine != nullptr) machine->OnServiceEvent(event);
+        k3s->OnServiceEvent(event);
+      },
+      *node);
   pump.Start();
   BootHealth health(**executor, **supervisor, boot, [&controllers] {
     std::vector<engine::Condition> all;

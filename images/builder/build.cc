@@ -280,6 +280,9 @@ class Build {
          uki_},
         {"loader/loader.conf", std::string(kLoaderConfig)}};
     if (!o_.trust.empty()) esp.push_back({"basalt/trust.json", o_.trust});
+    if (o_.data_limit_mib > 0) {
+      esp.push_back({"basalt/data-limit", absl::StrCat(o_.data_limit_mib << 20, "\n")});
+    }
     uint64_t mebibytes = 0;
     for (const PartitionSize& p : recipe_.partitions)
       mebibytes += p.name == "ESP" ? p.mebibytes : 0;

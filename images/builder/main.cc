@@ -76,6 +76,8 @@ int main(int argc, char** argv) {
                     "Boots until the entry counts as failed; 0: not counted");
   build->add_option("--trust", files.trust,
                     "Trust policy (trust.json) that a new node starts from");
+  build->add_option("--data-limit", options.data_limit_mib,
+                    "MiB that DATA takes at most at the first boot; the rest is for volumes");
   build->add_option("--key", files.key,
                     "Private key that signs the manifest; its passphrase in $NODECTL_PASSPHRASE");
   check->add_option("directory", directory, "The unpacked root")->required();

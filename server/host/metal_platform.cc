@@ -19,7 +19,7 @@ class MetalPlatform : public Platform {
   bool k3s_confined() const override { return false; }
   bool owns_namespaces() const override { return true; }
   std::string Unimplemented(const std::string& section) const override {
-    if (section == "system" || section == "storage") {
+    if (section == "system") {
       return "this release of noded has nothing yet that carries it out";
     }
     if (section == "audit") return "this release of noded keeps no audit log";

@@ -16,3 +16,4 @@ basalt_fuzz(schema_fuzz SOURCES schema_fuzz.cc DEPS docs schema yaml
 basalt_fuzz(image_fuzz SOURCES image_fuzz.cc DEPS image_recipe image_formats image_boot basalt::absl
   CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/image)
 basalt_fuzz(network_fuzz SOURCES network_fuzz.cc DEPS network_spec host_network CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/network)
+basalt_fuzz(disk_fuzz SOURCES disk_fuzz.cc DEPS controller_storage host_block CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/disk)

@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include "server/init/boot/clock_floor.h"
+#include "server/init/boot/grow.h"
 #include "server/init/boot/links.h"
 #include "server/init/boot/modules.h"
 #include "server/init/boot/mounts.h"
@@ -50,8 +51,12 @@ BootReport Boot(Machine& machine, Watchdog& watchdog) {
   report.clock_raised = RaiseClock(machine);
   if (report.owns_kernel) {
     report.state = OpenVolume(machine, "STATE", "/state", MS_NOEXEC, 0700);
+    // Not without STATE: what it says of DATA's size would be lost on the way.
+    bool known = report.state.mounted();
+    if (known) failed += GrowPartition(machine, "DATA", DataLimit(machine)) != 0;
     // With exec: K3s runs what it extracts below its data directory.
     report.data = OpenVolume(machine, "DATA", "/data", 0, 0755);
+    if (known && report.data.mounted()) failed += GrowFileSystem(machine, "DATA") != 0;
   } else {
     report.state = Given(machine, "/state");
     report.data = Given(machine, "/data");

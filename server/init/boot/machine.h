@@ -53,6 +53,8 @@ class Machine {
   virtual int Mount(const char* source, const char* target, const char* type, unsigned long flags,
                     const char* options) = 0;
   virtual int Unmount(const char* target) = 0;
+  // The kernel's idea of a partition, in bytes; it may be mounted. Nothing is written.
+  virtual int ResizePartition(const char* disk, int number, uint64_t start, uint64_t size) = 0;
   virtual int LoadModule(const char* path) = 0;
   virtual int LinkUp(const char* interface) = 0;
   // What services may ask for, and what they get unasked: descriptors up to `files`, processes

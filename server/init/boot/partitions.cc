@@ -9,6 +9,7 @@ namespace basalt::init {
 namespace {
 
 constexpr char kBlock[] = "/sys/class/block";
+constexpr uint64_t kUnit = 512;   // of sizes in sysfs, whatever the disk's sectors are
 constexpr size_t kDiskSize = 24;  // "253:16\n"
 
 // A small file of sysfs as text. 0 or errno.
@@ -24,6 +25,17 @@ bool DiskOf(Machine& machine, const char* partition, char disk[kDiskSize]) {
   char path[128];
   snprintf(path, sizeof path, "%s/%s/../dev", kBlock, partition);
   return ReadText(machine, path, disk, kDiskSize) == 0 && disk[0] != 0;
+}
+
+// A number in a file of sysfs. 0 or errno.
+int ReadNumber(Machine& machine, const char* block, const char* file, uint64_t* number) {
+  char path[192];
+  char text[32];
+  snprintf(path, sizeof path, "%s/%s/%s", kBlock, block, file);
+  if (int error = ReadText(machine, path, text, sizeof text); error != 0) return error;
+  char* end = nullptr;
+  *number = strtoull(text, &end, 10);
+  return end != text ? 0 : EIO;
 }
 
 // The disk of the root file system: below its dm-verity device, or directly.
@@ -83,13 +95,37 @@ int FindPartition(Machine& machine, const char* name, Partition* partition) {
     found = blocks.name[i];
   }
   if (found == nullptr) return ENODEV;
-  char path[128];
-  char sectors[32];
-  snprintf(path, sizeof path, "%s/%s/size", kBlock, found);
-  if (int error = ReadText(machine, path, sectors, sizeof sectors); error != 0) return error;
-  partition->size = strtoull(sectors, nullptr, 10) * 512;
+  if (int error = ReadNumber(machine, found, "size", &partition->size); error != 0) return error;
+  partition->size *= kUnit;
   snprintf(partition->device, sizeof partition->device, "/dev/%s", found);
   return 0;
+}
+
+int LocationOf(Machine& machine, const Partition& partition, Location* place) {
+  const char* block = partition.device + strlen("/dev/");
+  uint64_t sector = 0;
+  uint64_t number = 0;
+  int error = ReadNumber(machine, block, "partition", &number);
+  if (error == 0) error = ReadNumber(machine, block, "start", &place->start);
+  if (error == 0) error = ReadNumber(machine, block, "../size", &place->disk_size);
+  if (error == 0) error = ReadNumber(machine, block, "../queue/logical_block_size", &sector);
+  if (error != 0) return error;
+  place->start *= kUnit;
+  place->disk_size *= kUnit;
+  place->sector = static_cast<uint32_t>(sector);
+  place->number = static_cast<int>(number);
+  char path[128];
+  char text[512];
+  snprintf(path, sizeof path, "%s/%s/../uevent", kBlock, block);
+  if ((error = ReadText(machine, path, text, sizeof text)) != 0) return error;
+  char* rest = nullptr;
+  for (char* line = strtok_r(text, "\n", &rest); line != nullptr;
+       line = strtok_r(nullptr, "\n", &rest)) {
+    if (strncmp(line, "DEVNAME=", 8) != 0) continue;
+    snprintf(place->disk, sizeof place->disk, "/dev/%.70s", line + 8);
+    return 0;
+  }
+  return ENODEV;
 }
 
 }  // namespace basalt::init

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <linux/blkpg.h>
 #include <linux/random.h>
 #include <net/if.h>
 #include <poll.h>
@@ -198,6 +199,17 @@ int RealMachine::Mount(const char* source, const char* target, const char* type,
 
 int RealMachine::Unmount(const char* target) {
   return umount2(target, UMOUNT_NOFOLLOW) == 0 ? 0 : errno;
+}
+
+int RealMachine::ResizePartition(const char* disk, int number, uint64_t start, uint64_t size) {
+  struct blkpg_partition partition = {};
+  partition.start = static_cast<long long>(start);
+  partition.length = static_cast<long long>(size);
+  partition.pno = number;
+  struct blkpg_ioctl_arg order = {
+      .op = BLKPG_RESIZE_PARTITION, .flags = 0, .datalen = sizeof partition, .data = &partition};
+  return WithFile(disk, O_RDONLY,
+                  [&](int fd) { return ioctl(fd, BLKPG, &order) == 0 ? 0 : errno; });
 }
 
 int RealMachine::LoadModule(const char* path) {

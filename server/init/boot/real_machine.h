@@ -27,6 +27,7 @@ class RealMachine : public Machine {
   int Mount(const char* source, const char* target, const char* type, unsigned long flags,
             const char* options) override;
   int Unmount(const char* target) override;
+  int ResizePartition(const char* disk, int number, uint64_t start, uint64_t size) override;
   int LoadModule(const char* path) override;
   int LinkUp(const char* interface) override;
   int SetLimits(uint64_t files) override;

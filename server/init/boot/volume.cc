@@ -132,7 +132,7 @@ VolumeReport OpenVolume(Machine& machine, const char* name, const char* target, 
     case Content::kUnfinished: {
       fresh = true;
       Report(machine, nullptr, 0, "%s: %s %s: formatting", name, p.device,
-             static_cast<Content>(content) == Content::kBlank ? "is empty" : "is half formatted");
+             static_cast<Content>(content) == Content::kBlank ? "is empty" : "is marked for it");
       int error = Format(machine, name, p, &code);
       if (error != 0 || code != 0) {
         return Refuse(machine, name, VolumeState::kFailed, error, "mke2fs %s: exit code %d",

@@ -17,6 +17,7 @@
 //            not on the image     mounted; the kernel replays the journal
 #pragma once
 
+#include "server/gpt/format_mark.h"
 #include "server/init/boot/machine.h"
 #include "server/init/boot/report.h"
 
@@ -46,8 +47,8 @@ struct VolumeReport {
 
 enum class Content { kBlank, kUnfinished, kExt4, kForeign };
 
-inline constexpr uint64_t kMarkDistance = 64 << 10;  // of the mark from the end
-inline constexpr char kFormatMark[] = "basalt: this partition is being formatted";
+using gpt::kFormatMark;
+using gpt::kMarkDistance;
 inline constexpr uint64_t kSmallestVolume = 16 << 20;
 
 // What lies on the device. -errno when it cannot be read, else a Content.

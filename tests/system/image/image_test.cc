@@ -46,12 +46,12 @@ std::string Read(const std::string& path) {
 }
 
 // Our programs, with the probe for PID 1.
-std::string Programs(const std::string& directory) {
+std::string Programs(const std::string& directory, bool probe) {
   fs::create_directories(directory);
   for (std::string name : {"noded", "noded-fetch", "noded-dhcp", "basalt-boot"}) {
     fs::create_symlink(absl::StrCat(PROGRAMS, "/", name), directory + "/" + name);
   }
-  fs::create_symlink(PROBE, directory + "/noded-init");
+  fs::create_symlink(probe ? PROBE : PROGRAMS "/noded-init", directory + "/noded-init");
   return directory;
 }
 
@@ -62,11 +62,11 @@ struct Image {
   }
 };
 
-Image Build(const std::string& scratch) {
+Image Build(const std::string& scratch, bool probe = true) {
   Image image{scratch + "/out"};
   RunTool({PROGRAMS "/image-builder", "build", "--profile", "vm-amd64", "--recipe", RECIPE,
-           "--cache", CACHE, "--programs", Programs(scratch + "/programs"), "--out", image.out,
-           "--image-version", "9.9.9", "--time", "1700000000"});
+           "--cache", CACHE, "--programs", Programs(scratch + "/programs", probe), "--out",
+           image.out, "--image-version", "9.9.9", "--time", "1700000000"});
   return image;
 }
 
@@ -114,6 +114,7 @@ class ImageTest : public ::testing::Test {
       Machine machine(disk, scratch_, restarts);
       bool there = machine.Await(texts, kPatience);
       bool silent = !absl::StrContains(machine.console(), "probe:") &&
+                    !absl::StrContains(machine.console(), "noded-init") &&
                     !absl::StrContains(machine.console(), "basalt boot");
       if (there || !silent || attempt == 2) {
         EXPECT_TRUE(there) << machine.console();
@@ -195,6 +196,27 @@ std::map<std::string, std::string> Digests(const std::string& directory) {
     digests[path.substr(directory.size())] = RunTool({"sha256sum", "--zero", path}).substr(0, 64);
   }
   return digests;
+}
+
+// With the real PID 1: an image on a disk that is larger than it, then on one that grew.
+TEST_F(ImageTest, DataGrowsWithItsDisk) {
+  Image image = Build(scratch_, /*probe=*/false);
+  std::string disk = scratch_ + "/disk.raw";
+  ASSERT_TRUE(image::MakeSparse(disk, fs::file_size(image.File(".raw"))).ok());
+  ASSERT_TRUE(image::CopySparse(image.File(".raw"), disk, 0).ok());
+  RunTool({"qemu-img", "resize", "-q", "-f", "raw", disk, "6G"});
+  std::string console = Console(disk, {"DATA: /dev/vda5 on /data", "DATA: cannot"});
+  EXPECT_THAT(console, HasSubstr("DATA: /dev/vda5 grew from 1024 to "));
+  EXPECT_THAT(console, HasSubstr("DATA: /dev/vda5 is marked for it: formatting"));
+  EXPECT_THAT(RunTool({"sfdisk", "--verify", disk}), HasSubstr("No errors detected"));
+  RunTool({"qemu-img", "resize", "-q", "-f", "raw", disk, "9G"});
+  console = Console(disk, {"DATA: its file system has", "DATA: resize2fs", "grow-failed"});
+  EXPECT_THAT(console, HasSubstr("to 6398 MiB [ok]"));
+  EXPECT_THAT(console, HasSubstr("DATA: its file system has 6397 MiB [ok]"));
+  EXPECT_THAT(RunTool({"sfdisk", "--verify", disk}), HasSubstr("No errors detected"));
+  // At rest nothing more is grown.
+  console = Console(disk, {"DATA: /dev/vda5 on /data"});
+  EXPECT_THAT(console, Not(HasSubstr("grew from")));
 }
 
 TEST_F(ImageTest, U10_TwoBuildsAreTheSameBitForBit) {

@@ -14,7 +14,7 @@
 #include "server/init/boot/places.h"
 #include "server/init/boot/seed.h"
 #include "server/init/boot/sysctls.h"
-#include "tests/unit/server/init/fake_machine.h"
+#include "tests/unit/server/init/image_disk.h"
 
 namespace basalt::init {
 namespace {
@@ -22,11 +22,8 @@ namespace {
 class BootTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    machine_.AddPartition("vda1", "ESP", 4096);
-    machine_.AddPartition("vda2", "SLOT-A", 4096);
-    machine_.AddPartition("vda4", "STATE", 32 << 20);
-    machine_.AddPartition("vda5", "DATA", 32 << 20);
-    machine_.BootFrom("vda2");
+    WriteImage(machine_, {{"ESP", 1}, {"SLOT-A", 1}, {"SLOT-B", 1}, {"STATE", 17}, {"DATA", 17}},
+               64);
     machine_.files[kModuleList] = "/lib/modules/a.ko\n/lib/modules/b.ko\n";
     machine_.files[kImageFile] = R"({"version":"1","buildTime":1700000000})";
     machine_.files["/sys/fs/cgroup/cgroup.controllers"] = "cpuset cpu io memory pids\n";
@@ -60,13 +57,13 @@ TEST_F(BootTest, TheStepsComeInTheOrderThatTheyNeed) {
                                     "mount efivarfs",
                                     "write /sys/fs/cgroup/cgroup.subtree_control",
                                     "mount /dev/vda4 /state",
+                                    "resize /dev/vda5",
                                     "mount /dev/vda5 /data",
                                     "mount /state/rancher /etc/rancher",
                                     "mount /data/var /var",
                                     "replace /state/random-seed",
                                     "replace /state/machine-id",
                                     "copy /esp/basalt/trust.json /run/trust.json",
-                                    "unmount /esp",
                                     "link lo",
                                     "link eth0",
                                     "mount  /"};
@@ -76,6 +73,7 @@ TEST_F(BootTest, TheStepsComeInTheOrderThatTheyNeed) {
     EXPECT_GT(at, last) << step;
     last = at;
   }
+  EXPECT_FALSE(machine_.IsMounted("/esp"));
   EXPECT_EQ(machine_.Find("link cni0"), -1);  // K3s made it, not the machine
   EXPECT_EQ(machine_.MountOf("/data")->flags & MS_NOEXEC, 0u);
   EXPECT_NE(machine_.MountOf("/state")->flags & MS_NOEXEC, 0u);
@@ -115,7 +113,7 @@ TEST_F(BootTest, I7_WhateverFailsTheRestIsDoneAndTheFailureSaid) {
 }
 
 TEST_F(BootTest, ABootWithoutStateGoesOnAndSaysWhy) {
-  machine_.files["/dev/vda4"][100] = 'x';
+  machine_.files["/dev/vda"][machine_.slices["/dev/vda4"].start + 100] = 'x';
   BootReport report = Run();
   EXPECT_EQ(report.state.state, VolumeState::kForeign);
   EXPECT_EQ(report.data.state, VolumeState::kFormatted);

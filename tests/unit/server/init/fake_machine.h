@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <functional>
 #include <map>
@@ -52,6 +53,11 @@ class FakeMachine : public Machine {
   }
   long Read(const char* path, uint64_t offset, void* data, size_t size) override {
     if (int error = Failure("read", path); error != 0) return -error;
+    if (auto slice = slices.find(path); slice != slices.end()) {
+      if (offset >= slice->second.size) return 0;
+      size = std::min<uint64_t>(size, slice->second.size - offset);
+      return Read(slice->second.disk.c_str(), slice->second.start + offset, data, size);
+    }
     auto file = files.find(path);
     if (file == files.end()) return -ENOENT;
     if (offset >= file->second.size()) return 0;
@@ -68,7 +74,14 @@ class FakeMachine : public Machine {
   }
   int WriteDurably(const char* path, uint64_t offset, const void* data, size_t size) override {
     if (int error = Failure("write", path); error != 0) return error;
+    if (writes_left == 0) return EIO;
+    --writes_left;
     done.push_back(std::string("write ") + path);
+    if (auto slice = slices.find(path); slice != slices.end()) {
+      files[slice->second.disk].replace(slice->second.start + offset, size,
+                                        static_cast<const char*>(data), size);
+      return 0;
+    }
     files[path].replace(offset, size, static_cast<const char*>(data), size);
     return 0;
   }
@@ -119,6 +132,18 @@ class FakeMachine : public Machine {
     auto same = [&](const Mounted& m) { return m.target == target; };
     mounts.erase(std::remove_if(mounts.begin(), mounts.end(), same), mounts.end());
     return 0;
+  }
+  int ResizePartition(const char* disk, int number, uint64_t start, uint64_t size) override {
+    if (int error = Failure("resize", disk); error != 0) return error;
+    for (auto& [path, slice] : slices) {
+      if (slice.disk != disk || slice.number != number) continue;
+      if (slice.start != start || start + size > files[disk].size()) return EINVAL;
+      slice.size = size;
+      files["/sys/class/block" + path.substr(4) + "/size"] = std::to_string(size / 512) + "\n";
+      done.push_back(std::string("resize ") + path + " " + std::to_string(size));
+      return 0;
+    }
+    return ENXIO;
   }
   int LoadModule(const char* path) override {
     if (int error = Failure("module", path); error != 0) return error;
@@ -203,12 +228,38 @@ class FakeMachine : public Machine {
     files[block + "/../dev"] = disk;
     files["/dev/" + device] = std::string(size, 0);
   }
+  // A disk as a whole, and a partition that is a part of its bytes, as the kernel saw it at boot.
+  void AddDisk(const std::string& name, size_t size) {
+    files["/dev/" + name] = std::string(size, 0);
+  }
+  void AddSlice(const std::string& disk, int number, const std::string& name, size_t start,
+                size_t size) {
+    std::string device = disk + std::to_string(number);
+    std::string block = "/sys/class/block/" + device;
+    AddPartition(device, name, 0);
+    files.erase("/dev/" + device);
+    files[block + "/size"] = std::to_string(size / 512) + "\n";
+    files[block + "/start"] = std::to_string(start / 512) + "\n";
+    files[block + "/partition"] = std::to_string(number) + "\n";
+    files[block + "/../size"] = std::to_string(files["/dev/" + disk].size() / 512) + "\n";
+    files[block + "/../uevent"] = "MAJOR=253\nDEVNAME=" + disk + "\nDEVTYPE=disk\n";
+    files[block + "/../queue/logical_block_size"] = "512\n";
+    slices["/dev/" + device] = {"/dev/" + disk, number, start, size};
+  }
   // The root comes from this partition's disk, through a device of the mapper.
   void BootFrom(const std::string& device) {
     root_major = 254;
     directories.insert("/sys/dev/block/254:0/slaves/" + device);
     files["/sys/dev/block/254:0/slaves/" + device + "/x"] = "";
   }
+
+  struct Slice {
+    std::string disk;
+    int number = 0;
+    uint64_t start = 0, size = 0;
+  };
+  std::map<std::string, Slice> slices;
+  size_t writes_left = SIZE_MAX;  // durable ones; then the power is gone
 
   bool owns_kernel = true;
   int64_t now = 1000000000;

@@ -1,4 +1,4 @@
-#include "server/k3s/one_shot.h"
+#include "server/engine/one_shot.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -7,7 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace basalt::k3s {
+namespace basalt::engine {
 namespace {
 
 bool Alive(host::ServiceState state) {
@@ -88,4 +88,4 @@ void OneShot::End(absl::StatusOr<OneShotResult> result) {
   done(std::move(result));
 }
 
-}  // namespace basalt::k3s
+}  // namespace basalt::engine

@@ -1,0 +1,51 @@
+// The controllers that a node has on a machine of its own, beside K3s, and what they ask the kernel
+// with. A sandbox has none of them: its network, disks and kernel are somebody else's. Loop thread,
+// but for its making.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "server/controllers/network/network_controller.h"
+#include "server/controllers/storage/storage_controller.h"
+#include "server/engine/controller.h"
+#include "server/engine/executor.h"
+#include "server/host/clock.h"
+#include "server/host/packet_filter.h"
+#include "server/host/platform.h"
+#include "server/host/supervisor.h"
+#include "server/host/vfs.h"
+#include "server/host/wireguard.h"
+
+namespace basalt {
+
+class MetalControllers {
+ public:
+  // What all of them are made of; outlives them.
+  struct Parts {
+    engine::Executor& executor;
+    host::Vfs& vfs;
+    host::Clock& clock;
+    host::Platform& platform;
+    host::Supervisor& supervisor;
+    std::string dhcp_hook;
+  };
+  static absl::StatusOr<std::unique_ptr<MetalControllers>> Make(const Parts& parts);
+
+  // In the order in which a config is carried out.
+  std::vector<engine::Controller*> all() const;
+  void OnServiceEvent(const host::ServiceEvent& event);
+  // When the node has begun to carry out its config, if it has one.
+  void Start(engine::Executor& executor, bool configured);
+
+ private:
+  std::unique_ptr<storage::StorageController> storage_;
+  std::unique_ptr<host::Network> kernel_network_;
+  std::unique_ptr<host::PacketFilter> packet_filter_;
+  std::unique_ptr<host::Wireguard> wireguard_;
+  std::unique_ptr<network::NetworkController> network_;
+};
+
+}  // namespace basalt
