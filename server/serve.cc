@@ -22,6 +22,8 @@
 #include "absl/strings/strip.h"
 #include "api/coded_status.h"
 #include "api/tls13.h"
+#include "server/controllers/system/chrony.h"
+#include "server/controllers/system/system_controller.h"
 #include "server/engine/node.h"
 #include "server/engine/real_executor.h"
 #include "server/first_network.h"
@@ -191,9 +193,10 @@ void KeepMemoryToItself() {
 // Hands the supervisor's events to whoever wants them, and proves to it that the loop turns.
 class EventPump {
  public:
+  // `system`: null where there is none.
   EventPump(engine::Executor& executor, host::Supervisor& supervisor, k3s::K3sController& k3s,
-            engine::Node& node)
-      : executor_(executor), supervisor_(supervisor), k3s_(k3s), node_(node) {}
+            system::SystemController* system, engine::Node& node)
+      : executor_(executor), supervisor_(supervisor), k3s_(k3s), system_(system), node_(node) {}
 
   void Start() {
     executor_.WatchFd(supervisor_.event_fd(), [this] {
@@ -221,6 +224,7 @@ class EventPump {
     for (const host::ServiceEvent& event : *events) {
       last_seq_ = std::max(last_seq_, event.seq);
       k3s_.OnServiceEvent(event);
+      if (system_ != nullptr) system_->OnServiceEvent(event);
     }
     if (!events->empty()) node_.OnServiceEvents();
   }
@@ -232,6 +236,7 @@ class EventPump {
   engine::Executor& executor_;
   host::Supervisor& supervisor_;
   k3s::K3sController& k3s_;
+  system::SystemController* system_;
   engine::Node& node_;
   uint64_t last_seq_ = 0;
   bool asking_again_ = false;
@@ -271,6 +276,7 @@ absl::Status Serve(const ServeOptions& options) {
                       "start noded below `unshare --mount --net`, or without the flag");
   }
   const bool metal = options.platform == "metal";
+  host::Clock& clock = metal ? host::KeptClock() : host::RealClock();
   if (absl::Status status = metal ? absl::OkStatus() : MakeRoot(options.root); !status.ok()) {
     return status;
   }
@@ -308,7 +314,7 @@ absl::Status Serve(const ServeOptions& options) {
   if (!seed.ok() && !(*vfs)->Exists("state/trust")) return seed.status();
   absl::StatusOr<trust::TrustStore> trust = trust::TrustStore::Load(**vfs, seed.ok() ? *seed : "");
   if (!trust.ok()) return trust.status();
-  absl::StatusOr<trust::Identity> identity = trust::Identity::Load(**vfs, host::RealClock());
+  absl::StatusOr<trust::Identity> identity = trust::Identity::Load(**vfs, clock);
   if (!identity.ok()) return identity.status();
 
   absl::StatusOr<trust::SealingKey> sealing = trust::SealingKey::Load(**vfs, *identity);
@@ -317,26 +323,44 @@ absl::Status Serve(const ServeOptions& options) {
   if (absl::Status status = api::ForceTls13(); !status.ok()) return status;
   absl::StatusOr<std::unique_ptr<engine::RealExecutor>> executor = engine::MakeRealExecutor();
   if (!executor.ok()) return executor.status();
-  std::unique_ptr<k3s::K3sController> k3s =
-      k3s::MakeK3sController({.executor = **executor,
-                              .vfs = **vfs,
-                              .clock = host::RealClock(),
-                              .random = host::RealRandom(),
-                              .platform = *platform,
-                              .supervisor = **supervisor,
-                              .fetch_program = options.fetch_program});
+  // On metal alone: the kernel and the clock of a sandbox are somebody else's.
+  std::unique_ptr<host::Kernel> kernel = host::MakeKernel("");
+  std::unique_ptr<system::SystemController> system;
+  if (metal) {
+    system = system::MakeSystemController({.executor = **executor,
+                                           .vfs = **vfs,
+                                           .clock = clock,
+                                           .wall_clock = host::RealWallClock(),
+                                           .kernel = *kernel,
+                                           .platform = *platform,
+                                           .supervisor = **supervisor,
+                                           .build_time = absl::FromUnixSeconds(BASALT_BUILD_TIME),
+                                           .time_program = system::kChronyd});
+  }
+  std::vector<engine::Controller*> controllers;
+  if (system != nullptr) controllers.push_back(system.get());
+  std::unique_ptr<k3s::K3sController> k3s = k3s::MakeK3sController(
+      {.executor = **executor,
+       .vfs = **vfs,
+       .clock = clock,
+       .random = host::RealRandom(),
+       .platform = *platform,
+       .supervisor = **supervisor,
+       .fetch_program = options.fetch_program,
+       .unsynced_allowed = [&system] { return system != nullptr && system->UnsyncedAllowed(); }});
+  controllers.push_back(k3s.get());
   std::unique_ptr<rpc::Server> server;
   std::unique_ptr<engine::Node> node = engine::MakeNode({
       .executor = **executor,
       .vfs = **vfs,
-      .clock = host::RealClock(),
+      .clock = clock,
       .random = host::RealRandom(),
       .platform = *platform,
       .supervisor = **supervisor,
       .identity = *identity,
       .sealing = *sealing,
       .trust = *trust,
-      .controllers = {k3s.get()},
+      .controllers = controllers,
       .version = BASALT_VERSION,
       .build_time = absl::FromUnixSeconds(BASALT_BUILD_TIME),
       // Before the server is up there is nothing to switch: it starts with the policy of that
@@ -385,9 +409,17 @@ absl::Status Serve(const ServeOptions& options) {
               server->endpoints().front().c_str(), identity->machine_id().c_str());
   std::fflush(stdout);
 
-  EventPump pump(**executor, **supervisor, *k3s, *node);
+  if (system != nullptr) system->Start();
+  EventPump pump(**executor, **supervisor, *k3s, system.get(), *node);
   pump.Start();
-  BootHealth health(**executor, **supervisor, boot, [&k3s] { return k3s->Observe(); });
+  BootHealth health(**executor, **supervisor, boot, [&controllers] {
+    std::vector<engine::Condition> all;
+    for (const engine::Controller* controller : controllers) {
+      for (engine::Condition& condition : controller->Observe())
+        all.push_back(std::move(condition));
+    }
+    return all;
+  });
   if (metal) health.Start();
   (*executor)->WatchFd(termination->get(), [&executor] { (*executor)->Stop(); });
   (*executor)->Run();
