@@ -27,6 +27,7 @@
 #include "server/engine/node.h"
 #include "server/engine/real_executor.h"
 #include "server/first_network.h"
+#include "server/host/addresses.h"
 #include "server/host/clock.h"
 #include "server/host/fd.h"
 #include "server/host/platform.h"
@@ -190,6 +191,29 @@ void KeepMemoryToItself() {
   setrlimit(RLIMIT_CORE, &none);  // ignoring a failure of either: they do not fail
 }
 
+// What the screen shows, from what everybody may read.
+system::ConsoleFacts ConsoleFactsOf(engine::Node& node, const host::Platform& platform,
+                                    const std::vector<std::string>& endpoints) {
+  auto get = [&node](const char* kind, const char* name) {
+    v1::GetRequest request;
+    request.set_kind(kind);
+    request.set_name(name);
+    return node.Get(request).value_or(v1::GetReply()).resource();
+  };
+  system::ConsoleFacts facts;
+  facts.machine = get("MachineStatus", "machine").machine_status();
+  facts.config = get("ConfigStatus", "config").config_status();
+  facts.clock = get("SystemStatus", "system").system_status().clock();
+  facts.serial = platform.hardware().serial;
+  const std::string& endpoint = endpoints.front();
+  const std::string port = endpoint.substr(endpoint.rfind(':'));
+  for (const std::string& address : host::OwnAddresses()) {
+    const bool v6 = address.find(':') != std::string::npos;
+    facts.addresses.push_back(absl::StrCat(v6 ? "[" : "", address, v6 ? "]" : "", port));
+  }
+  return facts;
+}
+
 // Hands the supervisor's events to whoever wants them, and proves to it that the loop turns.
 class EventPump {
  public:
@@ -325,6 +349,8 @@ absl::Status Serve(const ServeOptions& options) {
   if (!executor.ok()) return executor.status();
   // On metal alone: the kernel and the clock of a sandbox are somebody else's.
   std::unique_ptr<host::Kernel> kernel = host::MakeKernel("");
+  std::unique_ptr<host::Screen> screen = host::MakeScreen(
+      "/dev/tty1", host::SerialConsole((*vfs)->Read("sys/class/tty/console/active").value_or("")));
   std::unique_ptr<system::SystemController> system;
   if (metal) {
     system = system::MakeSystemController({.executor = **executor,
@@ -332,6 +358,7 @@ absl::Status Serve(const ServeOptions& options) {
                                            .clock = clock,
                                            .wall_clock = host::RealWallClock(),
                                            .kernel = *kernel,
+                                           .screen = *screen,
                                            .platform = *platform,
                                            .supervisor = **supervisor,
                                            .build_time = absl::FromUnixSeconds(BASALT_BUILD_TIME),
@@ -409,7 +436,9 @@ absl::Status Serve(const ServeOptions& options) {
               server->endpoints().front().c_str(), identity->machine_id().c_str());
   std::fflush(stdout);
 
-  if (system != nullptr) system->Start();
+  if (system != nullptr) {
+    system->Start([&] { return ConsoleFactsOf(*node, *platform, server->endpoints()); });
+  }
   EventPump pump(**executor, **supervisor, *k3s, system.get(), *node);
   pump.Start();
   BootHealth health(**executor, **supervisor, boot, [&controllers] {

@@ -15,7 +15,8 @@ ControllerImpl::ControllerImpl(const SystemDeps& deps)
     : deps_(deps),
       kernel_(deps.kernel, deps.vfs),
       time_(deps.clock, deps.wall_clock, deps.supervisor, deps.vfs, deps.build_time,
-            deps.time_program) {}
+            deps.time_program),
+      console_(deps.executor, deps.screen) {}
 
 ControllerImpl::~ControllerImpl() {
   if (timer_ != 0) deps_.executor.CancelTimer(timer_);
@@ -62,6 +63,7 @@ absl::Status ControllerImpl::Apply(const v1::MachineConfig* to) {
     signed_at = parsed;
   }
   status = time_.Apply(system.time(), system.ca_certificates_size() > 0, signed_at);
+  console_.Apply(system.has_console() ? &system.console() : nullptr);
   found_ = kernel_.Find({});
   return status;
 }
@@ -96,14 +98,15 @@ absl::Status ControllerImpl::ApplyAuthorities(const v1::System& to) {
 // What a config set goes with it in Execute; what it kept lies in memory.
 void ControllerImpl::Erase(engine::Done done) { done(absl::OkStatus()); }
 
-void ControllerImpl::Start() {
-  started_ = true;
+void ControllerImpl::Start(std::function<ConsoleFacts()> facts) {
+  facts_ = facts;
   if (!told_) {
     // Without a config the clock is kept all the same: a document that comes is judged by it.
     absl::Status status = Apply(nullptr);
     (void)status;  // ignoring: each look tries again what can be had
   }
   Look();
+  console_.Start(std::move(facts));
 }
 
 void ControllerImpl::Look() {
@@ -112,10 +115,31 @@ void ControllerImpl::Look() {
   kernel_.Look();
   found_ = kernel_.Find({});
   Publish();
+  Maintain();
   timer_ = deps_.executor.After(time_.settled() ? kLookAtRest : kLookUnsettled, [this] {
     timer_ = 0;
     Look();
   });
+}
+
+std::optional<Window> ControllerImpl::MaintenanceWindow() const {
+  absl::TimeZone zone;
+  if (!config_ || !time_.Synchronised() ||
+      !LoadZone(config_->system().maintenance().time_zone(), &zone)) {
+    return std::nullopt;
+  }
+  return NextWindow(config_->system().maintenance(), zone, deps_.clock.Now());
+}
+
+// A staged config waits for a boot. Not twice in one window: what a boot did not bring in force the
+// next one will not either.
+void ControllerImpl::Maintain() {
+  const std::optional<Window> window = MaintenanceWindow();
+  const absl::Time now = deps_.clock.Now();
+  if (!window || !window->Holds(now) || deps_.clock.SinceBoot() <= now - window->begin) return;
+  if (!facts_ || facts_().config.staged_digest().empty()) return;
+  // Ignoring a failure: the next look asks again.
+  deps_.platform.Reboot().IgnoreError();
 }
 
 void ControllerImpl::OnServiceEvent(const host::ServiceEvent& event) {
@@ -164,6 +188,9 @@ std::vector<v1::Resource> ControllerImpl::Resources() const {
   v1::SystemStatus& status = *resource.mutable_system_status();
   status.set_host_name(deps_.kernel.HostName());
   time_.Describe(&status);
+  if (const std::optional<Window> window = MaintenanceWindow()) {
+    status.set_maintenance(system::Describe(*window, deps_.clock.Now()));
+  }
   int held = 0;
   int known = 0;
   for (v1::KernelSetting& setting : HardeningReport(kernel_.wanted(), found_)) {

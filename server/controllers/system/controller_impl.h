@@ -7,9 +7,11 @@
 #include <string>
 #include <vector>
 
+#include "server/controllers/system/console.h"
 #include "server/controllers/system/kernel_state.h"
 #include "server/controllers/system/system_controller.h"
 #include "server/controllers/system/time_keeper.h"
+#include "server/controllers/system/windows.h"
 
 namespace basalt::system {
 
@@ -38,7 +40,7 @@ class ControllerImpl : public SystemController {
   std::vector<v1::Resource> Resources() const override;
   void CollectGarbage(const std::vector<const v1::MachineConfig*>&) override {}
 
-  void Start() override;
+  void Start(std::function<ConsoleFacts()> facts) override;
   void OnServiceEvent(const host::ServiceEvent& event) override;
   bool UnsyncedAllowed() const override { return time_.UnsyncedAllowed(); }
 
@@ -47,15 +49,18 @@ class ControllerImpl : public SystemController {
   absl::Status ApplyHostName(const v1::MachineConfig* to);
   absl::Status ApplyAuthorities(const v1::System& to);
   void Look();
+  void Maintain();
+  std::optional<Window> MaintenanceWindow() const;  // while the time is known
   void Publish();  // says so when something is otherwise than it was said to be
 
   SystemDeps deps_;
   KernelState kernel_;
   TimeKeeper time_;
+  ConsoleKeeper console_;
   std::function<void()> on_change_;
+  std::function<ConsoleFacts()> facts_;
   std::optional<v1::MachineConfig> config_;  // what Execute was last told
   bool told_ = false;                        // Execute was called, with or without a config
-  bool started_ = false;
   engine::Executor::TimerId timer_ = 0;
   FoundSettings found_;  // as of the last look
   std::vector<engine::Condition> last_conditions_;

@@ -8,6 +8,7 @@
 #include "absl/strings/str_split.h"
 #include "google/protobuf/util/message_differencer.h"
 #include "server/controllers/system/chrony.h"
+#include "server/controllers/system/windows.h"
 
 namespace basalt::system {
 namespace {
@@ -39,8 +40,6 @@ constexpr Refusal kRefusals[] = {
      "noded-init arms the first watchdog with a minute, and takes no orders for it yet"},
     {"logs.retention", "nothing is kept on disk yet: the last 256 KiB of each service, in memory"},
     {"logs.sinks", "this release of noded sends its logs nowhere"},
-    {"maintenance", "this release of noded never reboots by itself"},
-    {"console", "this release of noded shows nothing on the screen but its log"},
 };
 
 // The message of `path`'s last name, and its field: "kernel.arguments" of System.
@@ -135,6 +134,40 @@ void PlanProxy(const v1::Proxy& from, const v1::System& to, bool had, Controller
                          to.proxy().has_https() ? to.proxy().https() : to.proxy().http()));
 }
 
+void PlanConsole(const v1::System& from, const v1::System& to, ControllerPlan* plan) {
+  auto on = [](const v1::System& system) {
+    return !system.console().has_status() || system.console().status();
+  };
+  if (on(from) != on(to)) {
+    Add(plan, on(to) ? "show the node on the screen" : "show nothing on the screen");
+  }
+  const std::string blank = to.console().blank_after();
+  if (blank == from.console().blank_after()) return;
+  Add(plan, blank.empty()
+                ? "leave the screen on"
+                : absl::StrCat("turn the screen off when nothing has changed for ", blank));
+}
+
+void PlanMaintenance(const v1::Maintenance& from, const v1::Maintenance& to, ControllerPlan* plan) {
+  if (MessageDifferencer::Equals(from, to)) return;
+  absl::TimeZone unused;
+  if (!LoadZone(to.time_zone(), &unused)) {
+    plan->steps.push_back(
+        {.controller = kName,
+         .description = "apply system.maintenance.timeZone",
+         .effect = v1::EFFECT_LIVE,
+         .unimplemented = "system.maintenance.timeZone: the image has no table of time zones: give "
+                          "the times in UTC"});
+    return;
+  }
+  if (to.windows().empty()) return Add(plan, "never reboot by itself");
+  std::vector<std::string> windows;
+  for (const v1::MaintenanceWindow& window : to.windows()) {
+    windows.push_back(absl::StrCat(window.name(), " ", window.from(), " to ", window.to()));
+  }
+  Add(plan, absl::StrCat("reboot for a staged config only inside ", absl::StrJoin(windows, ", ")));
+}
+
 }  // namespace
 
 absl::StatusOr<ControllerPlan> PlanSystem(const v1::MachineConfig* from,
@@ -151,6 +184,8 @@ absl::StatusOr<ControllerPlan> PlanSystem(const v1::MachineConfig* from,
   PlanTime(from, next.time(), last.time(), &plan);
   PlanAuthorities(last, next, &plan);
   PlanProxy(last.proxy(), next, last.has_proxy(), &plan);
+  PlanConsole(last, next, &plan);
+  PlanMaintenance(last.maintenance(), next.maintenance(), &plan);
   return plan;
 }
 

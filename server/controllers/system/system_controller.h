@@ -2,15 +2,18 @@
 // server/controllers/system/README.md.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
 #include "absl/time/time.h"
+#include "server/controllers/system/console_page.h"
 #include "server/engine/controller.h"
 #include "server/engine/executor.h"
 #include "server/host/clock.h"
 #include "server/host/kernel.h"
 #include "server/host/platform.h"
+#include "server/host/screen.h"
 #include "server/host/supervisor.h"
 #include "server/host/vfs.h"
 #include "server/host/wall_clock.h"
@@ -23,7 +26,8 @@ struct SystemDeps {
   host::Clock& clock;
   host::WallClock& wall_clock;
   host::Kernel& kernel;
-  const host::Platform& platform;
+  host::Screen& screen;
+  host::Platform& platform;  // is asked to reboot inside a maintenance window
   host::Supervisor& supervisor;
   absl::Time build_time;
   std::string time_program;  // absolute path of chronyd
@@ -31,9 +35,9 @@ struct SystemDeps {
 
 class SystemController : public engine::Controller {
  public:
-  // Keeps the clock also while there is no config, and looks for drift. After the node has started:
-  // then it knows whom the config asks for the time.
-  virtual void Start() = 0;
+  // Keeps the clock also while there is no config, looks for drift, and shows `facts` on the
+  // screen. After the node has started: then it knows what the config asks for.
+  virtual void Start(std::function<ConsoleFacts()> facts) = 0;
   virtual void OnServiceEvent(const host::ServiceEvent& event) = 0;
   // May K3s start although the clock is not synchronised? It was allowed, and has waited for it.
   virtual bool UnsyncedAllowed() const = 0;

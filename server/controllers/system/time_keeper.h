@@ -53,8 +53,9 @@ class TimeKeeper {
   bool settled() const;  // there is nothing to wait for
   void Describe(v1::SystemStatus* status) const;
 
- private:
   bool Synchronised() const;
+
+ private:
   bool Unlikely() const;
   std::optional<host::ServiceStatus> Service() const;
   absl::Status Start();

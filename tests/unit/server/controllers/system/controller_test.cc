@@ -53,7 +53,7 @@ TEST_F(SystemTest, AValueThatTheKernelRefusesIsAConditionThatRevertsAnApply) {
 
 TEST_F(SystemTest, ASettingThatSomebodyElseChangesIsSetAgainButNotForEver) {
   ASSERT_TRUE(Execute(Config("  kernel: {sysctls: {vm.swappiness: 10}}\n")).ok());
-  controller_->Start();
+  Start();
   for (int i = 0; i < KernelState::kInsist; ++i) {
     kernel_.sysctls["vm.swappiness"] = "99";
     Pass(ControllerImpl::kLookAtRest);
@@ -67,7 +67,7 @@ TEST_F(SystemTest, ASettingThatSomebodyElseChangesIsSetAgainButNotForEver) {
 
 TEST_F(SystemTest, ASettingOfAnInterfaceIsSetWhenTheInterfaceComes) {
   ASSERT_TRUE(Execute(Config("  kernel: {sysctls: {net.ipv4.conf.br0.rp_filter: 1}}\n")).ok());
-  controller_->Start();
+  Start();
   EXPECT_TRUE(ConditionOf("KernelConfigured").holds);
   kernel_.sysctls["net.ipv4.conf.br0.rp_filter"] = "0";
   Pass(ControllerImpl::kLookAtRest);
@@ -136,7 +136,7 @@ TEST_F(SystemTest, WithoutTheImagesAuthoritiesThoseOfAConfigAreNotTaken) {
 
 TEST_F(SystemTest, AtRestNothingIsSaidAndNothingIsWritten) {
   ASSERT_TRUE(Execute(Config("  kernel: {sysctls: {vm.swappiness: 10}}\n")).ok());
-  controller_->Start();
+  Start();
   wall_clock_.Keep(clock_.Now());
   Pass(absl::Minutes(5));
   const int said = changes_;
@@ -157,7 +157,7 @@ TEST_F(SystemTest, TheHardeningReportIsAResource) {
 }
 
 TEST_F(SystemTest, NoConditionIsAskedForWithoutAConfig) {
-  controller_->Start();
+  Start();
   EXPECT_THAT(controller_->Observe(), IsEmpty());
 }
 

@@ -114,7 +114,7 @@ TEST_F(PlanTest, NoFieldOfTheSectionIsIgnoredInSilence) {
       {"logs", "  logs: {retention: {maxSize: 64Mi}}\n"},
       {"maintenance",
        "  maintenance: {windows: [{name: nights, from: \"02:00\", to: \"05:00\"}]}\n"},
-      {"console", "  console: {status: true}\n"},
+      {"console", "  console: {status: false}\n"},
   };
   const auto* section = v1::System::descriptor();
   for (int i = 0; i < section->field_count(); ++i) {

@@ -44,6 +44,21 @@ class FakePlatform : public host::Platform {
   host::Hardware hardware_;
 };
 
+class FakeScreen : public host::Screen {
+ public:
+  absl::Status Show(absl::string_view page) override {
+    pages.emplace_back(page);
+    return status;
+  }
+  absl::Status BlankAfter(absl::Duration time) override {
+    blank = time;
+    return status;
+  }
+  absl::Status status;
+  std::vector<std::string> pages;
+  absl::Duration blank = absl::InfiniteDuration();
+};
+
 // `system`: the lines below `system:`, each indented by two.
 inline v1::MachineConfig Config(const std::string& system, const std::string& name = "n1",
                                 const std::string& signed_at = "2026-11-24T05:00:00Z") {
@@ -81,6 +96,7 @@ class SystemTest : public ::testing::Test {
                                         .clock = clock_,
                                         .wall_clock = wall_clock_,
                                         .kernel = kernel_,
+                                        .screen = screen_,
                                         .platform = platform_,
                                         .supervisor = supervisor_,
                                         .build_time = clock_.Now() - absl::Hours(24 * 30),
@@ -95,6 +111,10 @@ class SystemTest : public ::testing::Test {
         }
       });
     };
+  }
+  void Start() {
+    controller_->Start([this] { return console_; });
+    executor_.RunUntilIdle();
   }
   absl::Status Execute(const v1::MachineConfig& config) { return Execute(&config); }
   absl::Status Execute(const v1::MachineConfig* config) {
@@ -123,7 +143,9 @@ class SystemTest : public ::testing::Test {
   testing::FakeSupervisor supervisor_{clock_};
   testing::FakeVfs vfs_;
   FakePlatform platform_;
+  FakeScreen screen_;
   std::unique_ptr<SystemController> controller_;
+  ConsoleFacts console_;
   uint64_t seen_ = 0;
   int changes_ = 0;
 };

@@ -56,19 +56,19 @@ TEST(Chrony, ServersThatProveWhoTheyAreAreAskedSo) {
 }
 
 TEST_F(TimeTest, TheClockIsKeptBeforeThereIsAConfigToo) {
-  controller_->Start();
+  Start();
   EXPECT_EQ(StateOf(kTimeService), "running");
   EXPECT_THAT(File(kChronyConfig), HasSubstr("0.pool.ntp.org"));
 }
 
 TEST_F(TimeTest, T4_K3sWaitsForAClockThatIsSynchronisedAndStatusSaysForWhom) {
   ASSERT_TRUE(Execute(Config(kTwo)).ok());
-  controller_->Start();
+  Start();
   EXPECT_FALSE(controller_->UnsyncedAllowed());
   EXPECT_THAT(ConditionOf("TimeSynced").message,
               HasSubstr("waiting for an answer of a.example.org, b.example.org (NTS)"));
   EXPECT_EQ(ConditionOf("TimeSynced").code, "time-unsynced");
-  Pass(absl::Hours(3));
+  Pass(absl::Minutes(10));
   EXPECT_FALSE(controller_->UnsyncedAllowed());
   EXPECT_THAT(ConditionOf("TimeSynced").message, HasSubstr("no time server has answered in 2m"));
   wall_clock_.Keep(clock_.Now());
@@ -81,7 +81,7 @@ TEST_F(TimeTest, T4_K3sWaitsForAClockThatIsSynchronisedAndStatusSaysForWhom) {
 TEST_F(TimeTest, T4_AllowUnsyncedLetsK3sStartAfterItsTimeoutAndNotBefore) {
   const v1::MachineConfig config = Config("  time: {allowUnsynced: true, bootTimeout: 5m}\n");
   ASSERT_TRUE(Execute(config).ok());
-  controller_->Start();
+  Start();
   EXPECT_FALSE(controller_->UnsyncedAllowed());
   Pass(absl::Minutes(5));
   EXPECT_TRUE(controller_->UnsyncedAllowed());
@@ -101,7 +101,7 @@ TEST_F(TimeTest, T1_TheClockIsNotBeforeTheNewestAcceptedDocument) {
 
 TEST_F(TimeTest, T3_ATimeTwentyYearsAheadIsNotBelievedAndTheServersAreAskedAgain) {
   ASSERT_TRUE(Execute(Config(kTwo)).ok());
-  controller_->Start();
+  Start();
   const absl::Time truth = clock_.Now();
   wall_clock_.Keep(truth + absl::Hours(24 * 7305));
   EXPECT_EQ(Status().clock(), "unlikely");
@@ -139,7 +139,7 @@ TEST_F(TimeTest, T5_NoDateIsSpecial) {
 
 TEST_F(TimeTest, OtherServersHaveToAnswerBeforeTheClockCountsAgain) {
   ASSERT_TRUE(Execute(Config(kTwo)).ok());
-  controller_->Start();
+  Start();
   wall_clock_.Keep(clock_.Now());
   ASSERT_TRUE(ConditionOf("TimeSynced").holds);
   ASSERT_TRUE(Execute(Config("  time: {servers: [{address: c.example.org}]}\n")).ok());
@@ -154,7 +154,7 @@ TEST_F(TimeTest, ANewNodedLeavesTheKeeperAlone) {
   wall_clock_.Keep(clock_.Now());
   Restart();
   ASSERT_TRUE(Execute(Config(kTwo)).ok());
-  controller_->Start();
+  Start();
   EXPECT_EQ(supervisor_.started().size(), 1u);
   EXPECT_TRUE(ConditionOf("TimeSynced").holds);
 }
@@ -164,7 +164,7 @@ TEST_F(TimeTest, AKeeperThatCannotBeStartedIsSaidAndTriedAgain) {
   ASSERT_TRUE(Execute(Config(kTwo)).ok());
   EXPECT_EQ(ConditionOf("TimeSynced").code, "time-service-failed");
   EXPECT_THAT(ConditionOf("TimeSynced").message, HasSubstr("no memory"));
-  controller_->Start();
+  Start();
   Pass(absl::Seconds(2));
   EXPECT_EQ(StateOf(kTimeService), "running");
   EXPECT_EQ(ConditionOf("TimeSynced").code, "time-unsynced");
