@@ -76,12 +76,8 @@ std::string RenderPage(const ConsoleFacts& facts) {
   addresses.resize(std::min(addresses.size(), kMostAddresses));
   Line(&page, "address", addresses.empty() ? "none yet" : absl::StrJoin(addresses, " "));
   if (!facts.serial.empty()) Line(&page, "serial", facts.serial, 1);
-  // In groups, so that a person finds the place again.
-  std::vector<std::string> groups;
-  for (size_t at = 0; at < machine.machine_id().size(); at += 8) {
-    groups.push_back(machine.machine_id().substr(at, 8));
-  }
-  Line(&page, "fingerprint", absl::StrJoin(groups, " "));
+  // In one piece: it is copied from a serial console.
+  Line(&page, "fingerprint", machine.machine_id());
   Line(&page, "in words", Words(machine.machine_id(), kWordsShown));
   if (!facts.clock.empty()) Line(&page, "clock", facts.clock, 1);
   size_t shown = 0;

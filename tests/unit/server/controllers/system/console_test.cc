@@ -42,8 +42,7 @@ TEST(Console, ThePageSaysWhoWhereAndHow) {
             "  state       running, generation 20261124060000\n"
             "  address     192.0.2.20:6050 [2001:db8::20]:6050\n"
             "  serial      C02ABC\n"
-            "  fingerprint 7f000001 aaaaaaaa aaaaaaaa aaaaaaaa aaaaaaaa aaaaaaaa aaaaaaaa\n"
-            "              aaaaaaaa\n"
+            "  fingerprint 7f000001aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n"
             "  in words    lusab babad popop popop popop popop popop popop\n"
             "  clock       synchronised\n"
             "  basalt      0.1.0 amd64\n");
