@@ -361,6 +361,7 @@ absl::Status Serve(const ServeOptions& options) {
                                            .screen = *screen,
                                            .platform = *platform,
                                            .supervisor = **supervisor,
+                                           .has_watchdog = boot.watchdog,
                                            .build_time = absl::FromUnixSeconds(BASALT_BUILD_TIME),
                                            .time_program = system::kChronyd});
   }

@@ -3,9 +3,17 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "machineconfig/base/digest.h"
+#include "machineconfig/format/net.h"
 
 namespace basalt::system {
+namespace {
+
+constexpr size_t kMostLeased = 8;  // of all leases
+
+}  // namespace
 
 std::vector<std::string> TimeSources::Names() const {
   std::vector<std::string> names;
@@ -23,12 +31,24 @@ TimeSources SourcesOf(const v1::TimeSync& time, const std::vector<std::string>& 
     for (int i = 0; i < 4; ++i) rest.push_back(absl::StrCat(i, ".pool.ntp.org"));
   }
   for (const std::string& address : rest) {
+    if (sources.servers.size() == kMostLeased) break;
     v1::TimeServer& server = sources.servers.emplace_back();
     server.set_address(address);
   }
   sources.authenticated = std::any_of(sources.servers.begin(), sources.servers.end(),
                                       [](const v1::TimeServer& server) { return server.nts(); });
   return sources;
+}
+
+std::vector<std::string> LeasedServers(absl::string_view lease) {
+  std::vector<std::string> servers;
+  for (absl::string_view line : absl::StrSplit(lease, '\n')) {
+    if (!absl::ConsumePrefix(&line, "time ")) continue;
+    for (absl::string_view word : absl::StrSplit(line, ' ', absl::SkipEmpty())) {
+      if (servers.size() < kMostLeased && format::ParseIp(word).ok()) servers.emplace_back(word);
+    }
+  }
+  return servers;
 }
 
 std::string RenderChrony(const TimeSources& sources, const std::string& run_directory,

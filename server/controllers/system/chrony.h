@@ -27,6 +27,10 @@ struct TimeSources {
 // Of the config, else `dhcp` (addresses that a lease named), else the pool's.
 TimeSources SourcesOf(const v1::TimeSync& time, const std::vector<std::string>& dhcp);
 
+// What a lease, as noded-dhcp keeps it, names: addresses of its line `time`. Whoever
+// answered first on the link chose them.
+std::vector<std::string> LeasedServers(absl::string_view lease);
+
 // Absolute paths of this node: its own directory of volatile files, and the authorities that it
 // trusts.
 std::string RenderChrony(const TimeSources& sources, const std::string& run_directory,

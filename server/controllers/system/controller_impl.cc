@@ -28,6 +28,7 @@ absl::StatusOr<engine::ControllerPlan> ControllerImpl::Plan(const v1::MachineCon
   if (from != nullptr) configs.push_back(&from->system().kernel());
   KernelFacts facts = kernel_.Facts(configs);
   facts.memory = deps_.platform.hardware().memory_total;
+  facts.watchdog = deps_.has_watchdog;
   return PlanSystem(from, to, facts);
 }
 
@@ -63,6 +64,7 @@ absl::Status ControllerImpl::Apply(const v1::MachineConfig* to) {
     signed_at = parsed;
   }
   status = time_.Apply(system.time(), system.ca_certificates_size() > 0, signed_at);
+  ApplyWatchdog(system);
   console_.Apply(system.has_console() ? &system.console() : nullptr);
   found_ = kernel_.Find({});
   return status;
@@ -93,6 +95,23 @@ absl::Status ControllerImpl::ApplyAuthorities(const v1::System& to) {
     return status;
   }
   return deps_.vfs.ReplaceVolatile(fetch::kAuthorities, text, 0644);
+}
+
+void ControllerImpl::ApplyWatchdog(const v1::System& to) {
+  watchdog_fault_.reset();
+  if (!deps_.has_watchdog) {
+    if (to.has_watchdog()) watchdog_fault_ = {"no-watchdog", "this machine has no watchdog"};
+    return;
+  }
+  const absl::Duration timeout = WatchdogTimeout(to);
+  absl::StatusOr<absl::Duration> really = deps_.supervisor.SetWatchdog(timeout);
+  if (!really.ok()) {
+    watchdog_fault_ = {"watchdog-failed", std::string(really.status().message())};
+  } else if (*really != timeout && to.has_watchdog()) {
+    watchdog_fault_ = {"watchdog-differs",
+                       absl::StrCat("the device waits ", absl::FormatDuration(*really),
+                                    " and takes no other time")};
+  }
 }
 
 // What a config set goes with it in Execute; what it kept lies in memory.
@@ -158,15 +177,20 @@ void ControllerImpl::Publish() {
 std::vector<engine::Condition> ControllerImpl::Observe() const {
   if (!config_) return {};
   std::vector<engine::Condition> out;
+  std::vector<Fault> faults = kernel_.faults();
+  if (watchdog_fault_) {
+    faults.push_back(
+        {watchdog_fault_->code, absl::StrCat("system.watchdog: ", watchdog_fault_->message)});
+  }
   engine::Condition& kernel = out.emplace_back();
   kernel.type = "KernelConfigured";
-  kernel.holds = kernel_.faults().empty();
+  kernel.holds = faults.empty();
   kernel.reason = kernel.holds ? "AsConfigured" : "NotAsConfigured";
   if (!kernel.holds) {
-    kernel.code = kernel_.faults().front().code;
-    kernel.message = kernel_.faults().front().message;
-    if (kernel_.faults().size() > 1) {
-      absl::StrAppend(&kernel.message, "; and ", kernel_.faults().size() - 1, " more");
+    kernel.code = faults.front().code;
+    kernel.message = faults.front().message;
+    if (faults.size() > 1) {
+      absl::StrAppend(&kernel.message, "; and ", faults.size() - 1, " more");
     }
     // The kernel has said no: time changes nothing.
     kernel.hopeless = true;

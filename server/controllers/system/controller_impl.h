@@ -48,6 +48,7 @@ class ControllerImpl : public SystemController {
   absl::Status Apply(const v1::MachineConfig* to);
   absl::Status ApplyHostName(const v1::MachineConfig* to);
   absl::Status ApplyAuthorities(const v1::System& to);
+  void ApplyWatchdog(const v1::System& to);
   void Look();
   void Maintain();
   std::optional<Window> MaintenanceWindow() const;  // while the time is known
@@ -60,7 +61,8 @@ class ControllerImpl : public SystemController {
   std::function<void()> on_change_;
   std::function<ConsoleFacts()> facts_;
   std::optional<v1::MachineConfig> config_;  // what Execute was last told
-  bool told_ = false;                        // Execute was called, with or without a config
+  std::optional<Fault> watchdog_fault_;
+  bool told_ = false;  // Execute was called, with or without a config
   engine::Executor::TimerId timer_ = 0;
   FoundSettings found_;  // as of the last look
   std::vector<engine::Condition> last_conditions_;

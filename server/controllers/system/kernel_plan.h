@@ -22,6 +22,7 @@ struct KernelFacts {
   std::map<std::string, host::ModuleState> modules;  // by ModuleId
   std::map<std::string, std::string> given;          // ModuleId → what noded loaded it with
   int64_t memory = 0;                                // bytes
+  bool watchdog = true;                              // noded-init has opened one
 };
 
 // Appends steps and warnings. FailedPrecondition, each with its field: "module-missing",

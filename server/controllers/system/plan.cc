@@ -6,7 +6,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "api/coded_status.h"
 #include "google/protobuf/util/message_differencer.h"
+#include "machineconfig/format/time.h"
 #include "server/controllers/system/chrony.h"
 #include "server/controllers/system/windows.h"
 
@@ -36,8 +38,7 @@ constexpr Refusal kRefusals[] = {
      "image that says it (`argument` lines)"},
     {"firmware", "the image has no boot files of a board that could be told"},
     {"udevRules", "the image has no udevd, and devices have the kernel's own names"},
-    {"watchdog",
-     "noded-init arms the first watchdog with a minute, and takes no orders for it yet"},
+    {"watchdog.also", "noded-init looks at noded alone yet, not at a gateway or at K3s"},
     {"logs.retention", "nothing is kept on disk yet: the last 256 KiB of each service, in memory"},
     {"logs.sinks", "this release of noded sends its logs nowhere"},
 };
@@ -96,9 +97,12 @@ void PlanHostName(const v1::MachineConfig* from, const v1::MachineConfig& to,
 
 void PlanTime(const v1::MachineConfig* from, const v1::TimeSync& to, const v1::TimeSync& last,
               ControllerPlan* plan) {
-  const std::string asked = absl::StrJoin(SourcesOf(to, {}).Names(), ", ");
-  if (from == nullptr || asked != absl::StrJoin(SourcesOf(last, {}).Names(), ", ")) {
-    Add(plan, absl::StrCat("ask for the time: ", asked));
+  auto asked = [](const v1::TimeSync& time) {
+    return time.servers().empty() ? "those that DHCP names, else 0. to 3.pool.ntp.org"
+                                  : absl::StrJoin(SourcesOf(time, {}).Names(), ", ");
+  };
+  if (from == nullptr || asked(to) != asked(last)) {
+    Add(plan, absl::StrCat("ask for the time: ", asked(to)));
   }
   if (to.allow_unsynced() == last.allow_unsynced() &&
       (to.boot_timeout() == last.boot_timeout() || !to.allow_unsynced())) {
@@ -148,6 +152,29 @@ void PlanConsole(const v1::System& from, const v1::System& to, ControllerPlan* p
                 : absl::StrCat("turn the screen off when nothing has changed for ", blank));
 }
 
+absl::Status PlanWatchdog(const v1::System& from, const v1::System& to, const KernelFacts& facts,
+                          ControllerPlan* plan) {
+  if (to.has_watchdog() && !facts.watchdog) {
+    return api::Coded(absl::StatusCode::kFailedPrecondition, "no-watchdog",
+                      "system.watchdog: this machine has no watchdog", "remove the section");
+  }
+  const std::string device = to.watchdog().device();
+  if (!device.empty() && device != "/dev/watchdog" && device != "/dev/watchdog0") {
+    plan->steps.push_back(
+        {.controller = kName,
+         .description = "apply system.watchdog.device",
+         .effect = v1::EFFECT_LIVE,
+         .unimplemented = "system.watchdog.device: noded-init keeps the first one, which cannot be "
+                          "closed without a reset"});
+  }
+  const absl::Duration timeout = WatchdogTimeout(to);
+  if (timeout != WatchdogTimeout(from)) {
+    Add(plan, absl::StrCat("reset the machine when nobody has fed its watchdog for ",
+                           absl::FormatDuration(timeout)));
+  }
+  return absl::OkStatus();
+}
+
 void PlanMaintenance(const v1::Maintenance& from, const v1::Maintenance& to, ControllerPlan* plan) {
   if (MessageDifferencer::Equals(from, to)) return;
   absl::TimeZone unused;
@@ -170,6 +197,10 @@ void PlanMaintenance(const v1::Maintenance& from, const v1::Maintenance& to, Con
 
 }  // namespace
 
+absl::Duration WatchdogTimeout(const v1::System& system) {
+  return format::ParseDuration(system.watchdog().timeout()).value_or(absl::Minutes(1));
+}
+
 absl::StatusOr<ControllerPlan> PlanSystem(const v1::MachineConfig* from,
                                           const v1::MachineConfig& to, const KernelFacts& facts) {
   ControllerPlan plan;
@@ -185,6 +216,7 @@ absl::StatusOr<ControllerPlan> PlanSystem(const v1::MachineConfig* from,
   PlanAuthorities(last, next, &plan);
   PlanProxy(last.proxy(), next, last.has_proxy(), &plan);
   PlanConsole(last, next, &plan);
+  if (absl::Status status = PlanWatchdog(last, next, facts, &plan); !status.ok()) return status;
   PlanMaintenance(last.maintenance(), next.maintenance(), &plan);
   return plan;
 }

@@ -29,6 +29,7 @@ struct SystemDeps {
   host::Screen& screen;
   host::Platform& platform;  // is asked to reboot inside a maintenance window
   host::Supervisor& supervisor;
+  bool has_watchdog = false;  // noded-init has opened one
   absl::Time build_time;
   std::string time_program;  // absolute path of chronyd
 };

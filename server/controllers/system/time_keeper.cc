@@ -16,6 +16,7 @@ namespace basalt::system {
 namespace {
 
 constexpr char kRunDirectory[] = "/run/chrony";
+constexpr char kLeases[] = "run/dhcp";  // of noded-dhcp: a file for each
 
 bool Runs(host::ServiceState state) {
   return state == host::ServiceState::kStarting || state == host::ServiceState::kRunning ||
@@ -31,28 +32,38 @@ absl::Status TimeKeeper::Apply(const v1::TimeSync& time, bool own_authorities,
   allow_unsynced_ = time.allow_unsynced();
   // Validated; without a section the default of the schema.
   boot_timeout_ = format::ParseDuration(time.boot_timeout()).value_or(absl::Minutes(2));
-  sources_ = SourcesOf(time, {});
-  const std::string authorities =
-      vfs_.Absolute(own_authorities ? fetch::kAuthorities : fetch::kImageAuthorities);
-  config_ = RenderChrony(sources_, kRunDirectory, authorities);
+  wanted_ = time;
+  authorities_ = vfs_.Absolute(own_authorities ? fetch::kAuthorities : fetch::kImageAuthorities);
   lied_to_ = false;
   start_after_ = absl::ZeroDuration();
   // A document of that time was accepted: it is not earlier now.
   if (!Synchronised() && clock_.Now() < floor_) {
     if (absl::Status status = wall_clock_.Set(floor_); !status.ok()) return status;
   }
-  const absl::StatusOr<std::string> written = vfs_.Read(kChronyConfig);
-  if (!written.ok() || *written != config_) {
-    if (absl::Status status = vfs_.ReplaceVolatile(kChronyConfig, config_, 0644); !status.ok()) {
-      return status;
-    }
-  }
+  if (absl::Status status = Choose(); !status.ok()) return status;
   Look();
   return absl::OkStatus();
 }
 
+absl::Status TimeKeeper::Choose() {
+  std::vector<std::string> leased;
+  if (wanted_.servers().empty()) {
+    for (const std::string& name : vfs_.List(kLeases).value_or(std::vector<std::string>{})) {
+      const std::string lease = vfs_.Read(absl::StrCat(kLeases, "/", name)).value_or("");
+      for (std::string& server : LeasedServers(lease)) leased.push_back(std::move(server));
+    }
+  }
+  sources_ = SourcesOf(wanted_, leased);
+  config_ = RenderChrony(sources_, kRunDirectory, authorities_);
+  const absl::StatusOr<std::string> written = vfs_.Read(kChronyConfig);
+  return written.ok() && *written == config_ ? absl::OkStatus()
+                                             : vfs_.ReplaceVolatile(kChronyConfig, config_, 0644);
+}
+
 void TimeKeeper::Look() {
-  if (config_.empty()) return;  // nobody has said yet whom to ask
+  if (authorities_.empty()) return;  // nobody has said yet whom to ask
+  // A lease may have come, or gone. Ignoring a failure: each look tries again.
+  Choose().IgnoreError();
   std::optional<host::ServiceStatus> service = Service();
   if (Unlikely() && start_after_ <= clock_.SinceBoot()) {
     // Setting it back while chronyd runs would only be answered with the same lie.

@@ -57,6 +57,8 @@ class TimeKeeper {
 
  private:
   bool Unlikely() const;
+  // Whom to ask, written down when it is somebody else than before.
+  absl::Status Choose();
   std::optional<host::ServiceStatus> Service() const;
   absl::Status Start();
 
@@ -68,6 +70,8 @@ class TimeKeeper {
   const std::string program_;
 
   absl::Time floor_;
+  v1::TimeSync wanted_;
+  std::string authorities_;
   TimeSources sources_;
   std::string config_;
   bool allow_unsynced_ = false;

@@ -134,6 +134,13 @@ TEST_F(SystemTest, WithoutTheImagesAuthoritiesThoseOfAConfigAreNotTaken) {
   EXPECT_FALSE(prepared.ok());
 }
 
+TEST_F(SystemTest, TheWatchdogWaitsAsTheConfigSaysAndAMinuteElse) {
+  ASSERT_TRUE(Execute(Config("  watchdog: {timeout: 30s}\n")).ok());
+  ASSERT_TRUE(Execute(Config("")).ok());
+  EXPECT_THAT(supervisor_.watchdogs, ElementsAre(absl::Seconds(30), absl::Minutes(1)));
+  EXPECT_TRUE(ConditionOf("KernelConfigured").holds);
+}
+
 TEST_F(SystemTest, AtRestNothingIsSaidAndNothingIsWritten) {
   ASSERT_TRUE(Execute(Config("  kernel: {sysctls: {vm.swappiness: 10}}\n")).ok());
   Start();

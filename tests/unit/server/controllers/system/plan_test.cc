@@ -35,8 +35,9 @@ class PlanTest : public SystemTest {
 };
 
 TEST_F(PlanTest, AFirstConfigNamesTheMachine) {
-  EXPECT_THAT(Plan(nullptr, base_),
-              ElementsAre("call the machine n1", HasSubstr("ask for the time: 0.pool.ntp.org")));
+  EXPECT_THAT(
+      Plan(nullptr, base_),
+      ElementsAre("call the machine n1", HasSubstr("ask for the time: those that DHCP names")));
   EXPECT_THAT(Plan(&base_, base_), IsEmpty());
 }
 
@@ -108,7 +109,7 @@ TEST_F(PlanTest, NoFieldOfTheSectionIsIgnoredInSilence) {
       {"udevRules",
        "  udevRules: [{name: zigbee, rules: 'SUBSYSTEM==\"tty\", SYMLINK+=\"zigbee\"'}]\n"},
       {"time", "  time: {servers: [{address: time.example.org, nts: true}]}\n"},
-      {"watchdog", "  watchdog: {timeout: 1m}\n"},
+      {"watchdog", "  watchdog: {timeout: 2m}\n"},
       {"caCertificates", ""},  // proven below and in controller_test.cc
       {"proxy", "  proxy: {https: \"http://proxy.example.org:3128\"}\n"},
       {"logs", "  logs: {retention: {maxSize: 64Mi}}\n"},
@@ -124,6 +125,18 @@ TEST_F(PlanTest, NoFieldOfTheSectionIsIgnoredInSilence) {
     if (sample->second.empty()) continue;
     EXPECT_THAT(Plan(&base_, Config(sample->second)), ::testing::Not(IsEmpty())) << name;
   }
+}
+
+TEST_F(PlanTest, TheFirstWatchdogIsTakenWhatElseIsSaidOfItIsRefused) {
+  EXPECT_THAT(Plan(&base_, Config("  watchdog: {timeout: 30s}\n")),
+              ElementsAre("reset the machine when nobody has fed its watchdog for 30s"));
+  EXPECT_THAT(Plan(&base_, Config("  watchdog: {device: /dev/watchdog1}\n")),
+              ElementsAre(HasSubstr("no: system.watchdog.device: ")));
+  EXPECT_THAT(Plan(&base_, Config("  watchdog: {also: [gateway]}\n")),
+              ElementsAre(HasSubstr("no: system.watchdog.also: ")));
+  supervisor_.boot.watchdog = false;
+  Restart();
+  EXPECT_EQ(api::Reason(Refused(Config("  watchdog: {timeout: 30s}\n"))), "no-watchdog");
 }
 
 TEST_F(PlanTest, WhatIsRefusedNamesTheFieldAndTheReason) {

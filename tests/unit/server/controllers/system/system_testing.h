@@ -87,6 +87,7 @@ class SystemTest : public ::testing::Test {
     kernel_.modules["overlay"] = {.loaded = true, .on_image = true, .users = 4};
     EXPECT_TRUE(vfs_.MakeDirs("etc/ssl/certs").ok());
     EXPECT_TRUE(vfs_.ReplaceVolatile(fetch::kImageAuthorities, "IMAGE\n").ok());
+    supervisor_.pid1 = supervisor_.boot.watchdog = true;
     Restart();
   }
   // A new noded: what the old one knew is gone, what it wrote and what runs is not.
@@ -99,6 +100,7 @@ class SystemTest : public ::testing::Test {
                                         .screen = screen_,
                                         .platform = platform_,
                                         .supervisor = supervisor_,
+                                        .has_watchdog = supervisor_.boot.watchdog,
                                         .build_time = clock_.Now() - absl::Hours(24 * 30),
                                         .time_program = "/dev/null"});
     controller_->SetOnChange([this] { ++changes_; });

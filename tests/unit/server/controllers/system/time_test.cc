@@ -149,6 +149,22 @@ TEST_F(TimeTest, OtherServersHaveToAnswerBeforeTheClockCountsAgain) {
   EXPECT_FALSE(ConditionOf("TimeSynced").holds);  // the gate waits, and goes back at its deadline
 }
 
+TEST_F(TimeTest, ServersOfALeaseAreAskedWhereTheConfigNamesNone) {
+  ASSERT_TRUE(Execute(Config("")).ok());
+  Start();
+  ASSERT_TRUE(vfs_.MakeDirs("run/dhcp").ok());
+  ASSERT_TRUE(vfs_.ReplaceVolatile("run/dhcp/eth0.lease",
+                                   "interface eth0\nservers 192.0.2.1\ntime 192.0.2.7 evil;x "
+                                   "2001:db8::7\n")
+                  .ok());
+  Pass(absl::Seconds(4));
+  EXPECT_THAT(File(kChronyConfig),
+              HasSubstr("\nserver 192.0.2.7 iburst\nserver 2001:db8::7 iburst\nauthselect"));
+  EXPECT_EQ(supervisor_.started().size(), 2u);
+  ASSERT_TRUE(Execute(Config(kTwo)).ok());
+  EXPECT_THAT(File(kChronyConfig), Not(HasSubstr("192.0.2.7")));
+}
+
 TEST_F(TimeTest, ANewNodedLeavesTheKeeperAlone) {
   ASSERT_TRUE(Execute(Config(kTwo)).ok());
   wall_clock_.Keep(clock_.Now());
