@@ -23,6 +23,14 @@ void Add(ControllerPlan* plan, std::string what, v1::Effect effect = v1::EFFECT_
       {.controller = kName, .description = std::move(what), .effect = effect, .unimplemented = {}});
 }
 
+// The step is called as the field, so that the answer to an apply names it.
+void Refuse(ControllerPlan* plan, absl::string_view path, absl::string_view why) {
+  plan->steps.push_back({.controller = absl::StrCat(kName, ".", path),
+                         .description = "apply what it says",
+                         .effect = v1::EFFECT_LIVE,
+                         .unimplemented = std::string(why)});
+}
+
 // Fields that nothing carries out here, each with what stands in the way. A line goes when the
 // field is done.
 struct Refusal {
@@ -81,11 +89,7 @@ void PlanRefusals(const v1::System& from, const v1::System& to, ControllerPlan* 
     const google::protobuf::FieldDescriptor* field = nullptr;
     const google::protobuf::Message* message = Walk(to, refusal.path, &field);
     if (message == nullptr || !Says(*message, field) || SameField(from, to, refusal.path)) continue;
-    plan->steps.push_back(
-        {.controller = kName,
-         .description = absl::StrCat("apply system.", refusal.path),
-         .effect = v1::EFFECT_LIVE,
-         .unimplemented = absl::StrCat("system.", refusal.path, ": ", refusal.why)});
+    Refuse(plan, refusal.path, refusal.why);
   }
 }
 
@@ -160,12 +164,8 @@ absl::Status PlanWatchdog(const v1::System& from, const v1::System& to, const Ke
   }
   const std::string device = to.watchdog().device();
   if (!device.empty() && device != "/dev/watchdog" && device != "/dev/watchdog0") {
-    plan->steps.push_back(
-        {.controller = kName,
-         .description = "apply system.watchdog.device",
-         .effect = v1::EFFECT_LIVE,
-         .unimplemented = "system.watchdog.device: noded-init keeps the first one, which cannot be "
-                          "closed without a reset"});
+    Refuse(plan, "watchdog.device",
+           "noded-init keeps the first one, which cannot be closed without a reset");
   }
   const absl::Duration timeout = WatchdogTimeout(to);
   if (timeout != WatchdogTimeout(from)) {
@@ -179,12 +179,8 @@ void PlanMaintenance(const v1::Maintenance& from, const v1::Maintenance& to, Con
   if (MessageDifferencer::Equals(from, to)) return;
   absl::TimeZone unused;
   if (!LoadZone(to.time_zone(), &unused)) {
-    plan->steps.push_back(
-        {.controller = kName,
-         .description = "apply system.maintenance.timeZone",
-         .effect = v1::EFFECT_LIVE,
-         .unimplemented = "system.maintenance.timeZone: the image has no table of time zones: give "
-                          "the times in UTC"});
+    Refuse(plan, "maintenance.timeZone",
+           "the image has no table of time zones: give the times in UTC");
     return;
   }
   if (to.windows().empty()) return Add(plan, "never reboot by itself");

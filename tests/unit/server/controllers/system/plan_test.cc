@@ -16,7 +16,9 @@ using ::testing::IsEmpty;
 std::vector<std::string> Words(const engine::ControllerPlan& plan) {
   std::vector<std::string> words;
   for (const engine::PlanStep& step : plan.steps) {
-    words.push_back(step.unimplemented.empty() ? step.description : "no: " + step.unimplemented);
+    words.push_back(step.unimplemented.empty()
+                        ? step.description
+                        : absl::StrCat("no: ", step.controller, ": ", step.unimplemented));
   }
   return words;
 }
