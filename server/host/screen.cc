@@ -78,16 +78,14 @@ std::string SerialConsole(absl::string_view active) {
 
 std::string Plain(absl::string_view text) {
   std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const auto c = static_cast<unsigned char>(text[i]);
-    // U+0080 to U+009F are controls too.
-    const bool second =
-        c == 0xC2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA0;
-    if (c < 0x20 || c == 0x7F || second) {
+  for (const char byte : text) {
+    const auto c = static_cast<unsigned char>(byte);
+    if (c < 0x20 || c == 0x7F) {
       out.push_back(' ');
-      i += second;
-    } else {
-      out.push_back(static_cast<char>(c));
+    } else if (c < 0x80) {
+      out.push_back(byte);
+    } else if (c >= 0xC0) {
+      out.push_back('?');  // the first of a character's bytes; the rest is left out
     }
   }
   return out;

@@ -28,7 +28,8 @@ std::unique_ptr<Screen> MakeScreen(const std::string& terminal, const std::strin
 // /sys/class/tty/console/active ("tty0 ttyS0"); "" when there is none. Pure.
 std::string SerialConsole(absl::string_view active);
 
-// Without what a terminal would obey: control characters become blanks, of text in UTF-8.
+// Without what a terminal would obey. Control characters become blanks, and what is beyond ASCII
+// `?`: a serial terminal may take a byte of it for the beginning of an order.
 std::string Plain(absl::string_view text);
 
 }  // namespace basalt::host

@@ -50,7 +50,7 @@ void Screen(absl::string_view text) {
   int lines = 0;
   for (absl::string_view line : absl::StrSplit(page, '\n')) {
     Must(line.size() <= 80);
-    for (const char c : line) Must(static_cast<unsigned char>(c) >= 0x20 && c != 0x7F);
+    for (const char c : line) Must(c >= 0x20 && c < 0x7F);
     ++lines;
   }
   Must(lines <= 28);

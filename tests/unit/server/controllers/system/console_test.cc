@@ -85,6 +85,12 @@ TEST(Console, P6_NothingThatATerminalWouldObeyAndNoLineTooLong) {
   EXPECT_LE(lines, 25);
 }
 
+TEST(Console, P6_OnlyAsciiReachesATerminal) {
+  EXPECT_EQ(host::Plain("na\xc3\xafve \xe2\x80\xa6 \x9b"
+                        "2J \xc2\xc2 x\tend"),
+            "na?ve ? 2J ?? x end");
+}
+
 TEST(Console, TheSerialPortIsTheLastConsoleThatIsNoScreen) {
   EXPECT_EQ(host::SerialConsole("tty0 ttyS0\n"), "/dev/ttyS0");
   EXPECT_EQ(host::SerialConsole("ttyAMA0 tty0"), "/dev/ttyAMA0");
