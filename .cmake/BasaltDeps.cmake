@@ -24,7 +24,6 @@ foreach(name grpc protobuf absl crypto yaml curl json mnl cli)
 endforeach()
 
 target_link_libraries(basalt_dep_crypto INTERFACE OpenSSL::SSL OpenSSL::Crypto)
-target_link_libraries(basalt_dep_curl INTERFACE CURL::libcurl)
 target_link_libraries(basalt_dep_json INTERFACE nlohmann_json::nlohmann_json)
 # Debian has no archive of libmnl: both recipes link the shared one (28 KiB).
 pkg_check_modules(BASALT_MNL REQUIRED IMPORTED_TARGET libmnl)
@@ -50,6 +49,20 @@ if(BASALT_LINK STREQUAL "static")
   target_link_libraries(basalt_dep_absl INTERFACE -Wl,--start-group ${_absl_archives} -Wl,--end-group Threads::Threads)
   target_link_libraries(basalt_dep_protobuf INTERFACE ${_pb} basalt_dep_absl ZLIB::ZLIB Threads::Threads)
   target_link_libraries(basalt_dep_grpc INTERFACE ${_all} OpenSSL::SSL OpenSSL::Crypto ZLIB::ZLIB Threads::Threads ${CMAKE_DL_LIBS})
+  # With stand-ins for what of it is never used (server/fetch/left_out.cc); where the archive wants
+  # more than those, the shared one.
+  _basalt_archive(_curl curl)
+  set(_curl_libraries ${_curl} -lidn2 OpenSSL::SSL OpenSSL::Crypto ZLIB::ZLIB)
+  file(WRITE ${PROJECT_BINARY_DIR}/curl_links.cc
+    "#include <curl/curl.h>\nint main() { curl_global_init(CURL_GLOBAL_DEFAULT); curl_easy_perform(curl_easy_init()); }\n")
+  try_compile(BASALT_CURL_ARCHIVE ${PROJECT_BINARY_DIR}/curl_links
+    SOURCES ${PROJECT_BINARY_DIR}/curl_links.cc ${PROJECT_SOURCE_DIR}/server/fetch/left_out.cc
+    LINK_LIBRARIES ${_curl_libraries} Threads::Threads)
+  if(BASALT_CURL_ARCHIVE)
+    target_link_libraries(basalt_dep_curl INTERFACE ${_curl_libraries})
+  else()
+    message(STATUS "libcurl's archive wants other libraries than the known ones: linking the shared one")
+  endif()
   _basalt_archive(_yaml yaml-cpp)
   target_link_libraries(basalt_dep_yaml INTERFACE ${_yaml})
 else()
@@ -61,6 +74,10 @@ else()
   target_link_libraries(basalt_dep_protobuf INTERFACE protobuf::libprotobuf)
   target_link_libraries(basalt_dep_grpc INTERFACE gRPC::grpc++ protobuf::libprotobuf basalt_dep_absl)
   target_link_libraries(basalt_dep_yaml INTERFACE yaml-cpp)
+endif()
+
+if(NOT BASALT_CURL_ARCHIVE)
+  target_link_libraries(basalt_dep_curl INTERFACE CURL::libcurl)
 endif()
 
 if(BASALT_TESTS)

@@ -1,6 +1,11 @@
 #include "server/metal_controllers.h"
 
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/controllers/system/chrony.h"
 #include "server/first_network.h"
+#include "server/host/addresses.h"
 #include "server/host/block.h"
 #include "server/host/network.h"
 #include "server/host/resolve.h"
@@ -9,11 +14,51 @@ namespace basalt {
 namespace {
 
 constexpr absl::Duration kNetworkWithin = absl::Seconds(30);
+constexpr char kScreen[] = "/dev/tty1";
+
+// What the screen shows, from what everybody may read.
+system::ConsoleFacts ConsoleFactsOf(engine::Node& node, const host::Platform& platform,
+                                    const std::vector<std::string>& endpoints) {
+  auto get = [&node](const char* kind, const char* name) {
+    v1::GetRequest request;
+    request.set_kind(kind);
+    request.set_name(name);
+    return node.Get(request).value_or(v1::GetReply()).resource();
+  };
+  system::ConsoleFacts facts;
+  facts.machine = get("MachineStatus", "machine").machine_status();
+  facts.config = get("ConfigStatus", "config").config_status();
+  facts.clock = get("SystemStatus", "system").system_status().clock();
+  facts.serial = platform.hardware().serial;
+  const std::string& endpoint = endpoints.front();
+  const std::string port = endpoint.substr(endpoint.rfind(':'));
+  for (const std::string& address : host::OwnAddresses()) {
+    const bool v6 = address.find(':') != std::string::npos;
+    facts.addresses.push_back(absl::StrCat(v6 ? "[" : "", address, v6 ? "]" : "", port));
+  }
+  return facts;
+}
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<MetalControllers>> MetalControllers::Make(const Parts& parts) {
   auto out = std::make_unique<MetalControllers>();
+  out->platform_ = &parts.platform;
+  out->kernel_ = host::MakeKernel("");
+  out->screen_ = host::MakeScreen(
+      kScreen, host::SerialConsole(parts.vfs.Read("sys/class/tty/console/active").value_or("")));
+  out->system_ =
+      system::MakeSystemController({.executor = parts.executor,
+                                    .vfs = parts.vfs,
+                                    .clock = parts.clock,
+                                    .wall_clock = host::RealWallClock(),
+                                    .kernel = *out->kernel_,
+                                    .screen = *out->screen_,
+                                    .platform = parts.platform,
+                                    .supervisor = parts.supervisor,
+                                    .has_watchdog = parts.has_watchdog,
+                                    .build_time = absl::FromUnixSeconds(BASALT_BUILD_TIME),
+                                    .time_program = system::kChronyd});
   out->storage_ = storage::MakeStorageController(
       {.executor = parts.executor,
        .vfs = parts.vfs,
@@ -46,12 +91,22 @@ absl::StatusOr<std::unique_ptr<MetalControllers>> MetalControllers::Make(const P
 }
 
 std::vector<engine::Controller*> MetalControllers::all() const {
-  return {storage_.get(), network_.get()};
+  return {system_.get(), network_.get(), storage_.get()};
 }
 
 void MetalControllers::OnServiceEvent(const host::ServiceEvent& event) {
+  system_->OnServiceEvent(event);
   storage_->OnServiceEvent(event);
   network_->OnServiceEvent(event);
+}
+
+bool MetalControllers::UnsyncedAllowed() const { return system_->UnsyncedAllowed(); }
+
+void MetalControllers::ShowConsole(engine::Node& node,
+                                   std::function<std::vector<std::string>()> endpoints) {
+  system_->Start([this, &node, endpoints = std::move(endpoints)] {
+    return ConsoleFactsOf(node, *platform_, endpoints());
+  });
 }
 
 void MetalControllers::Start(engine::Executor& executor, bool configured) {

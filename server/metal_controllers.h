@@ -3,6 +3,7 @@
 // but for its making.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,11 +11,15 @@
 #include "absl/status/statusor.h"
 #include "server/controllers/network/network_controller.h"
 #include "server/controllers/storage/storage_controller.h"
+#include "server/controllers/system/system_controller.h"
 #include "server/engine/controller.h"
 #include "server/engine/executor.h"
+#include "server/engine/node.h"
 #include "server/host/clock.h"
+#include "server/host/kernel.h"
 #include "server/host/packet_filter.h"
 #include "server/host/platform.h"
+#include "server/host/screen.h"
 #include "server/host/supervisor.h"
 #include "server/host/vfs.h"
 #include "server/host/wireguard.h"
@@ -30,17 +35,28 @@ class MetalControllers {
     host::Clock& clock;
     host::Platform& platform;
     host::Supervisor& supervisor;
+    bool has_watchdog = false;  // PID 1 has one
     std::string dhcp_hook;
   };
   static absl::StatusOr<std::unique_ptr<MetalControllers>> Make(const Parts& parts);
 
-  // In the order in which a config is carried out.
+  // In the order in which a config is carried out: the network before the disks, so that a disk
+  // that fails does not take away the way to the node.
   std::vector<engine::Controller*> all() const;
   void OnServiceEvent(const host::ServiceEvent& event);
   // When the node has begun to carry out its config, if it has one.
   void Start(engine::Executor& executor, bool configured);
 
+  // For K3s: that the clock may be anybody's guess.
+  bool UnsyncedAllowed() const;
+  // From now on the screen shows what the node says of itself.
+  void ShowConsole(engine::Node& node, std::function<std::vector<std::string>()> endpoints);
+
  private:
+  const host::Platform* platform_ = nullptr;
+  std::unique_ptr<host::Kernel> kernel_;
+  std::unique_ptr<host::Screen> screen_;
+  std::unique_ptr<system::SystemController> system_;
   std::unique_ptr<storage::StorageController> storage_;
   std::unique_ptr<host::Network> kernel_network_;
   std::unique_ptr<host::PacketFilter> packet_filter_;

@@ -278,6 +278,7 @@ absl::Status Serve(const ServeOptions& options) {
                       "start noded below `unshare --mount --net`, or without the flag");
   }
   const bool metal = options.platform == "metal";
+  host::Clock& clock = metal ? host::KeptClock() : host::RealClock();
   if (absl::Status status = metal ? absl::OkStatus() : MakeRoot(options.root); !status.ok()) {
     return status;
   }
@@ -318,7 +319,7 @@ absl::Status Serve(const ServeOptions& options) {
   if (!seed.ok() && !(*vfs)->Exists("state/trust")) return seed.status();
   absl::StatusOr<trust::TrustStore> trust = trust::TrustStore::Load(**vfs, seed.ok() ? *seed : "");
   if (!trust.ok()) return trust.status();
-  absl::StatusOr<trust::Identity> identity = trust::Identity::Load(**vfs, host::RealClock());
+  absl::StatusOr<trust::Identity> identity = trust::Identity::Load(**vfs, clock);
   if (!identity.ok()) return identity.status();
 
   absl::StatusOr<trust::SealingKey> sealing = trust::SealingKey::Load(**vfs, *identity);
@@ -327,34 +328,38 @@ absl::Status Serve(const ServeOptions& options) {
   if (absl::Status status = api::ForceTls13(); !status.ok()) return status;
   absl::StatusOr<std::unique_ptr<engine::RealExecutor>> executor = engine::MakeRealExecutor();
   if (!executor.ok()) return executor.status();
-  std::unique_ptr<k3s::K3sController> k3s =
-      k3s::MakeK3sController({.executor = **executor,
-                              .vfs = **vfs,
-                              .clock = host::RealClock(),
-                              .random = host::RealRandom(),
-                              .platform = *platform,
-                              .supervisor = **supervisor,
-                              .fetch_program = options.fetch_program});
   std::unique_ptr<MetalControllers> machine;  // null in a sandbox
   std::vector<engine::Controller*> controllers;
   if (metal) {
     absl::StatusOr<std::unique_ptr<MetalControllers>> made =
         MetalControllers::Make({.executor = **executor,
                                 .vfs = **vfs,
-                                .clock = host::RealClock(),
+                                .clock = clock,
                                 .platform = *platform,
                                 .supervisor = **supervisor,
+                                .has_watchdog = boot.watchdog,
                                 .dhcp_hook = options.dhcp_program});
     if (!made.ok()) return made.status();
     machine = *std::move(made);
     controllers = machine->all();
   }
+  std::unique_ptr<k3s::K3sController> k3s =
+      k3s::MakeK3sController({.executor = **executor,
+                              .vfs = **vfs,
+                              .clock = clock,
+                              .random = host::RealRandom(),
+                              .platform = *platform,
+                              .supervisor = **supervisor,
+                              .fetch_program = options.fetch_program,
+                              .unsynced_allowed = [&machine] {
+                                return machine != nullptr && machine->UnsyncedAllowed();
+                              }});
   controllers.push_back(k3s.get());
   std::unique_ptr<rpc::Server> server;
   std::unique_ptr<engine::Node> node = engine::MakeNode({
       .executor = **executor,
       .vfs = **vfs,
-      .clock = host::RealClock(),
+      .clock = clock,
       .random = host::RealRandom(),
       .platform = *platform,
       .supervisor = **supervisor,
@@ -416,6 +421,7 @@ absl::Status Serve(const ServeOptions& options) {
               server->endpoints().front().c_str(), identity->machine_id().c_str());
   std::fflush(stdout);
 
+  if (machine != nullptr) machine->ShowConsole(*node, [&server] { return server->endpoints(); });
   EventPump pump(
       **executor, **supervisor,
       [&k3s, &machine](const host::ServiceEvent& event) {

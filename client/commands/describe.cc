@@ -120,6 +120,20 @@ void K3s(Page& page, const v1::K3sStatus& k3s) {
   for (const std::string& line : k3s.last_lines()) page.Line("Said", line);
 }
 
+void System(Page& page, const v1::SystemStatus& system) {
+  page.Title("System");
+  page.Line("Host name", system.host_name());
+  page.Line("Clock", absl::StrCat(system.clock(), system.clock_authenticated() ? ", by NTS" : ""));
+  page.Line("Asked", absl::StrJoin(system.time_servers(), ", "));
+  page.Line("Hardened", absl::StrCat(system.hardened(), " settings of the image's baseline"));
+  for (const v1::KernelSetting& setting : system.hardening()) {
+    if (setting.verdict() != "by-config" && setting.verdict() != "changed") continue;
+    page.Line(setting.verdict() == "changed" ? "Changed" : "By config",
+              absl::StrCat(setting.name(), " is ", setting.found(), ", not ", setting.wanted()));
+  }
+  page.Line("Maintenance", system.maintenance());
+}
+
 ordered_json Tree(const google::protobuf::Message& message) {
   return ordered_json::parse(ToJson(message), nullptr, false);
 }
@@ -146,6 +160,7 @@ void Print(Io& io, const Known& known) {
     if (resource.has_machine_status()) Machine(io, page, resource.machine_status());
     if (resource.has_config_status()) Config(page, resource.config_status());
     if (resource.has_k3s_status()) K3s(page, resource.k3s_status());
+    if (resource.has_system_status()) System(page, resource.system_status());
     if (!resource.has_service()) continue;
     const v1::Service& service = resource.service();
     services.rows.push_back({"", resource.name(), service.state(), Number(service.pid()),

@@ -115,6 +115,9 @@ class Supervisor {
   // This boot is good: the boot loader may keep it. May be repeated. FailedPrecondition
   // "entry-not-blessed": what was counted is not what runs, or the ESP could not be written.
   virtual absl::Status Healthy() = 0;
+  // How long the watchdog of the machine waits for noded-init, which pets it while noded feeds;
+  // what the device makes of it comes back. NotFound "no-watchdog".
+  virtual absl::StatusOr<absl::Duration> SetWatchdog(absl::Duration timeout) = 0;
   // Begins the orderly end of the machine and returns: services, noded, everything.
   virtual absl::Status EndMachine(bool reboot) = 0;
 };

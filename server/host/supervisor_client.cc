@@ -255,6 +255,19 @@ class Client : public Supervisor {
                       absl::StrCat("the boot entry stays as it is: ", strerror(reply->error)));
   }
 
+  absl::StatusOr<absl::Duration> SetWatchdog(absl::Duration timeout) override {
+    init::WatchdogBody body = {.timeout_ns = absl::ToInt64Nanoseconds(timeout)};
+    auto reply = channel_->Call(Op::kWatchdog, Bytes(body));
+    if (!reply.ok()) return reply.status();
+    if (reply->error == ENODEV) {
+      return api::Coded(absl::StatusCode::kNotFound, "no-watchdog", "this machine has no watchdog");
+    }
+    if (reply->error != 0) return FromErrno(reply->error, "watchdog");
+    if (reply->body.size() != sizeof body) return Malformed();
+    memcpy(&body, reply->body.data(), sizeof body);
+    return absl::Nanoseconds(body.timeout_ns);
+  }
+
   absl::Status EndMachine(bool reboot) override {
     auto reply = channel_->Call(Op::kEnd, Bytes(init::EndBody{.reboot = reboot, .reserved = 0}));
     return reply.ok() ? FromErrno(reply->error, "end") : reply.status();

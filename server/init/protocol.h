@@ -45,6 +45,8 @@ enum class Op : uint16_t {
   kHealthy = 8,  // this boot is good: the loader may keep it. 0 also when it does not count boots
   kEnd = 9,      // EndBody: the orderly end of the machine begins
   kBoot = 10,    // -> BootReply
+  kWatchdog =
+      14,  // WatchdogBody -> WatchdogBody: what the device really waits. ENODEV: there is none
   kWake = 0x100,
 };
 inline constexpr uint16_t kReply = 0x8000;
@@ -166,6 +168,13 @@ struct BootReply {
   char entry_reason[kBootReasonSize];
 };
 
+struct WatchdogBody {
+  int64_t timeout_ns;
+};
+inline constexpr int64_t kShortestWatchdog = 4000000000;  // noded-init may be busy for a second
+inline constexpr int64_t kLongestWatchdog = 3600000000000;
+
+static_assert(sizeof(WatchdogBody) == 8);
 static_assert(sizeof(EndBody) == 8 && sizeof(BootReply) == 24 + 3 * kBootReasonSize);
 static_assert(sizeof(Header) == 16 && sizeof(ReplyHead) == 8 && sizeof(HelloBody) == 8);
 static_assert(sizeof(HelloReply) == 24 && sizeof(StartBody) == 416 && sizeof(StartReply) == 8);

@@ -34,6 +34,7 @@ NodeFacts ControllerImpl::Facts() const {
   facts.address = deps_.platform.k3s_address();
   facts.confined = deps_.platform.k3s_confined();
   facts.addresses = parts_.files->Addresses();
+  facts.hardened_kernel = deps_.platform.hardened_kernel();
   facts.resolv_conf = parts_.files->ResolvConf();
   return facts;
 }
@@ -97,7 +98,7 @@ void ControllerImpl::Execute(const v1::MachineConfig* to, engine::Done when_done
   if (!wanted.ok()) return done(wanted.status());
   if (absl::Status status = deps_.vfs.MakeDirs("data/store"); !status.ok()) return done(status);
   EnsureAll(
-      {wanted->begin(), wanted->end()}, Proxies(to->k3s()), nullptr,
+      {wanted->begin(), wanted->end()}, Outside(*to), nullptr,
       Guarded(epoch, done, [this, epoch, role_changed, rendered = std::move(*rendered), done] {
         if (!role_changed) return Run(epoch, rendered, done);
         // Pods of the old role belong to another control plane.
@@ -297,7 +298,8 @@ void ControllerImpl::AwaitClock(uint64_t epoch) {
 }
 
 void ControllerImpl::Launch(uint64_t epoch, Next next) {
-  if (!deps_.clock.Synced()) {
+  const bool allowed = deps_.unsynced_allowed != nullptr && deps_.unsynced_allowed();
+  if (!deps_.clock.Synced() && !allowed) {
     AwaitClock(epoch);
     return next(absl::OkStatus());
   }
@@ -358,7 +360,7 @@ absl::Status ControllerImpl::Restart() {
         Next run = Guarded(epoch, done, [this, epoch, done] { Run(epoch, rendered_, done); });
         // A download for the next config is not given up for this one.
         if (file.ok() || preparing_) return run(file.status());
-        EnsureAll({wanted.begin(), wanted.end()}, Proxies(config_->k3s()), nullptr, run);
+        EnsureAll({wanted.begin(), wanted.end()}, Outside(*config_), nullptr, run);
       });
   return absl::OkStatus();
 }

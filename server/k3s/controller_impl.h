@@ -52,9 +52,9 @@ class ControllerImpl : public K3sController {
 
   // It has not ended for good: its ports and files are its own still.
   static bool Alive(host::ServiceState state);
-  // The environment of a download: what the config gives K3s for its own, and what noded was
-  // started with. curl reads the lower-case names.
-  static std::vector<std::string> Proxies(const v1::K3s& k3s);
+  // The environment of a download: what the config says of the way outside (`system`, and what it
+  // gives K3s for its own), and what noded was started with. curl reads the lower-case names.
+  std::vector<std::string> Outside(const v1::MachineConfig& config) const;
   NodeFacts Facts() const;
   ProbeTarget Target() const;
   std::optional<host::ServiceStatus> FindService() const;

@@ -7,6 +7,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "api/coded_status.h"
+#include "server/fetch/outside.h"
 #include "server/k3s/blocking.h"
 #include "server/k3s/controller_impl.h"
 #include "server/k3s/guards.h"
@@ -19,12 +20,16 @@ bool ControllerImpl::Alive(host::ServiceState state) {
          state == host::ServiceState::kBackingOff || state == host::ServiceState::kStopping;
 }
 
-std::vector<std::string> ControllerImpl::Proxies(const v1::K3s& k3s) {
+std::vector<std::string> ControllerImpl::Outside(const v1::MachineConfig& config) const {
   std::map<std::string, std::string> found;
   for (const char* name : {"http_proxy", "https_proxy", "no_proxy", "all_proxy", "SSL_CERT_FILE"}) {
     if (const char* value = getenv(name); value != nullptr) found[name] = value;
   }
-  for (const v1::EnvVar& variable : k3s.env()) {
+  for (const auto& [name, value] :
+       fetch::OutsideEnvironment(config.system(), deps_.platform.paths().root)) {
+    found[name == "SSL_CERT_FILE" ? name : absl::AsciiStrToLower(name)] = value;
+  }
+  for (const v1::EnvVar& variable : config.k3s().env()) {
     std::string lower = absl::AsciiStrToLower(variable.name());
     if (lower == "http_proxy" || lower == "https_proxy" || lower == "no_proxy" ||
         lower == "all_proxy") {
@@ -119,7 +124,7 @@ void ControllerImpl::Prepare(const v1::MachineConfig& to, engine::OnProgress pro
     done(std::move(status));
   };
   CheckDisk(to, [this, epoch, ended, version = to.k3s().version(), progress = std::move(progress),
-                 proxies = Proxies(to.k3s()), wanted = *std::move(wanted)](absl::Status status) {
+                 proxies = Outside(to), wanted = *std::move(wanted)](absl::Status status) {
     if (!status.ok() || epoch != prepare_epoch_) return ended(std::move(status));
     EnsureAll({wanted.begin(), wanted.end()}, proxies, progress,
               [this, epoch, ended, version,

@@ -2,6 +2,7 @@
 // server/k3s/README.md.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -23,6 +24,8 @@ struct K3sDeps {
   const host::Platform& platform;
   host::Supervisor& supervisor;
   std::string fetch_program;  // absolute path of noded-fetch
+  // May K3s start although the clock is not synchronised? Empty: no.
+  std::function<bool()> unsynced_allowed = {};
 };
 
 class K3sController : public engine::Controller {

@@ -26,8 +26,10 @@ bool Same(const T& a, const T& b) {
   return MessageDifferencer::Equals(a, b);
 }
 
-// The top-level names below `k3s` that differ and need a restart.
-std::string Changed(const v1::K3s& from, const v1::K3s& to) {
+// The top-level names below `k3s` that differ and need a restart, and what of `system` does.
+std::string Changed(const v1::MachineConfig& from_config, const v1::MachineConfig& to_config) {
+  const v1::K3s& from = from_config.k3s();
+  const v1::K3s& to = to_config.k3s();
   static const std::set<std::string> live = {"manifests", "health", "overrides"};
   std::vector<std::string> names;
   MessageDifferencer differ;
@@ -50,6 +52,13 @@ std::string Changed(const v1::K3s& from, const v1::K3s& to) {
       b.mutable_node()->clear_labels();
     }
     if (!Same(a, b)) names.push_back(std::string(field->json_name()));
+  }
+  v1::System a, b;
+  *a.mutable_ca_certificates() = from_config.system().ca_certificates();
+  *b.mutable_ca_certificates() = to_config.system().ca_certificates();
+  if (!Same(a, b)) names.push_back("system.caCertificates");
+  if (!Same(from_config.system().proxy(), to_config.system().proxy())) {
+    names.push_back("system.proxy");
   }
   return absl::StrJoin(names, ", ");
 }
@@ -153,7 +162,8 @@ absl::StatusOr<engine::ControllerPlan> PlanK3s(const v1::MachineConfig* from,
         "the name servers of this machine are of no use to pods, so K3s gives them 8.8.8.8: "
         "k3s.config.resolv-conf names another file");
   }
-  if (next.has_hardening() && !(had && from->k3s().has_hardening())) {
+  // Where the image has set them, validation has refused a config that says otherwise.
+  if (next.has_hardening() && !facts.hardened_kernel && !(had && from->k3s().has_hardening())) {
     const std::string missing = KernelDefaults(to.system().kernel());
     if (!missing.empty()) {
       plan.warnings.push_back(
@@ -167,7 +177,7 @@ absl::StatusOr<engine::ControllerPlan> PlanK3s(const v1::MachineConfig* from,
   } else if (!before.ok() || before->tag != rendered->tag) {
     const v1::K3s& last = from->k3s();
     std::string what =
-        absl::StrCat("restart K3s; pods keep running (changed: ", Changed(last, next), ")");
+        absl::StrCat("restart K3s; pods keep running (changed: ", Changed(*from, to), ")");
     if (last.role() != next.role()) {
       what = absl::StrCat("stop the K3s ", RoleName(last), " and start K3s as ", RoleName(next));
     } else if (new_binary) {

@@ -11,6 +11,7 @@
 #include "machineconfig/format/k3s_version.h"
 #include "machineconfig/format/net.h"
 #include "machineconfig/schema/k3s_keys.h"
+#include "server/fetch/outside.h"
 #include "server/k3s/component_args.h"
 #include "server/k3s/registries.h"
 #include "server/k3s/yaml_text.h"
@@ -209,8 +210,9 @@ void DropUnknown(const v1::K3s& k3s, FlatYaml* yaml) {
   }
 }
 
-std::string Tag(const v1::K3s& k3s, const std::string& binary, FlatYaml yaml,
+std::string Tag(const v1::MachineConfig& config, const std::string& binary, FlatYaml yaml,
                 const Rendered& rendered) {
+  const v1::K3s& k3s = config.k3s();
   yaml.Erase("node-label");
   // Which file the machine uses may change under a running K3s: no reason to restart it.
   if (k3s.config().count("resolv-conf") == 0) yaml.Erase("resolv-conf");
@@ -228,6 +230,10 @@ std::string Tag(const v1::K3s& k3s, const std::string& binary, FlatYaml yaml,
     part(file.content);
   }
   for (const auto& [name, digest] : rendered.images) part(absl::StrCat(name, "=", digest));
+  // K3s reads whom to trust when it starts.
+  for (const v1::CaCertificate& authority : config.system().ca_certificates()) {
+    part(authority.certificate());
+  }
   return hash.Finish().Hex();
 }
 
@@ -333,11 +339,14 @@ absl::StatusOr<Rendered> Render(const v1::MachineConfig& to, const NodeFacts& fa
     if (!artifact.ok()) return artifact.status();
     out.images[ImageFileName(image, **artifact)] = (*artifact)->sha256();
   }
+  for (const auto& [name, value] : fetch::OutsideEnvironment(to.system(), facts.root)) {
+    out.env.push_back(absl::StrCat(name, "=", value));
+  }
   KeepLast(out.env);
   std::sort(out.env.begin(), out.env.end());
   DropUnknown(k3s, &yaml);
   out.config_yaml = yaml.Text();
-  out.tag = Tag(k3s, (*binary)->sha256(), yaml, out);
+  out.tag = Tag(to, (*binary)->sha256(), yaml, out);
   out.files.push_back({kConfigPath, out.config_yaml});
   out.config_digest = Sha256(out.config_yaml).Hex();
   return out;

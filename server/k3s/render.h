@@ -42,6 +42,7 @@ struct NodeFacts {
   std::string address;                 // platform.k3s_address()
   bool confined = false;               // platform.k3s_confined()
   std::vector<std::string> addresses;  // of the machine, for k3s.node.ipSubnet
+  bool hardened_kernel = false;        // platform.hardened_kernel()
   std::string resolv_conf;             // the one that pods can use; "" when there is none
 };
 

@@ -4,6 +4,7 @@ basalt_fuzz(x509_fuzz SOURCES x509_fuzz.cc DEPS rpc sign CORPUS ${CMAKE_CURRENT_
 basalt_fuzz(state_fuzz SOURCES state_fuzz.cc DEPS engine_state trust fake_vfs
   CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/state)
 basalt_fuzz(k3s_fuzz SOURCES k3s_fuzz.cc DEPS k3s fetch_protocol CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/k3s)
+basalt_fuzz(system_fuzz SOURCES system_fuzz.cc DEPS controller_system CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/system)
 basalt_fuzz(client_fuzz SOURCES client_fuzz.cc DEPS client_context merge
   CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/client)
 basalt_fuzz(secret_edit_fuzz SOURCES secret_edit_fuzz.cc DEPS client_documents

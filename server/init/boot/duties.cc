@@ -17,6 +17,8 @@ int MachineDuties::Healthy() {
   return error;
 }
 
+int MachineDuties::SetWatchdog(int64_t* timeout_ns) { return watchdog_.SetTimeout(timeout_ns); }
+
 void MachineDuties::Tell(BootReply* reply) const {
   *reply = {};
   reply->owns_kernel = boot_.owns_kernel;

@@ -20,6 +20,7 @@ class MachineDuties : public Duties {
   void Start();  // boots
 
   int Healthy() override;
+  int SetWatchdog(int64_t* timeout_ns) override;
   void Tell(BootReply* reply) const override;
   const char* OnTime(int64_t sign_ns) override;
   int64_t NextDeadline(int64_t sign_ns) const override;

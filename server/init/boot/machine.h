@@ -73,6 +73,7 @@ class Machine {
 
   // The watchdog device, asked to wait `*timeout_ns`; what it really waits comes back.
   virtual int OpenWatchdog(int64_t* timeout_ns) = 0;
+  virtual int SetWatchdog(int64_t* timeout_ns) = 0;  // of the open one, as when it was opened
   virtual int PetWatchdog() = 0;
 
   virtual int SignalAll(int signal) = 0;

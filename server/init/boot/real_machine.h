@@ -36,6 +36,7 @@ class RealMachine : public Machine {
   int Run(const char* const* argv, int64_t limit_ns, Exited* exited) override;
   int Apart(int (*work)(Machine& machine), int64_t limit_ns) override;
   int OpenWatchdog(int64_t* timeout_ns) override;
+  int SetWatchdog(int64_t* timeout_ns) override;
   int PetWatchdog() override;
   int SignalAll(int signal) override;
   bool AwaitNoChildren(int64_t limit_ns) override;

@@ -107,14 +107,20 @@ int RealMachine::Apart(int (*work)(Machine& machine), int64_t limit_ns) {
 int RealMachine::OpenWatchdog(int64_t* timeout_ns) {
   int fd = open("/dev/watchdog", O_WRONLY | O_CLOEXEC);
   if (fd < 0) return errno;
+  watchdog_ = fd;  // never closed: that would stop it
+  return SetWatchdog(timeout_ns);
+}
+
+int RealMachine::SetWatchdog(int64_t* timeout_ns) {
+  if (watchdog_ < 0) return ENODEV;
   // A device that cannot be set goes on with the time that it has.
   int seconds = static_cast<int>(*timeout_ns / kSecond);
-  if (ioctl(fd, WDIOC_SETTIMEOUT, &seconds) != 0 && ioctl(fd, WDIOC_GETTIMEOUT, &seconds) != 0) {
+  if (ioctl(watchdog_, WDIOC_SETTIMEOUT, &seconds) != 0 &&
+      ioctl(watchdog_, WDIOC_GETTIMEOUT, &seconds) != 0) {
     seconds = 10;  // it does not say: often enough for every device
   }
   if (seconds < 4) seconds = 4;
   *timeout_ns = seconds * kSecond;
-  watchdog_ = fd;  // never closed: that would stop it
   return 0;
 }
 

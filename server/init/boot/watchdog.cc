@@ -1,5 +1,7 @@
 #include "server/init/boot/watchdog.h"
 
+#include <cerrno>
+
 #include "server/init/boot/report.h"
 
 namespace basalt::init {
@@ -19,6 +21,17 @@ void Watchdog::Open() {
   machine_.PetWatchdog();
   Report(machine_, nullptr, 0, "watchdog: resets after %lld s",
          static_cast<long long>(timeout / 1000000000));
+}
+
+int Watchdog::SetTimeout(int64_t* timeout_ns) {
+  if (!armed_) return ENODEV;
+  if (int error = machine_.SetWatchdog(timeout_ns); error != 0) return error;
+  period_ns_ = *timeout_ns / 4;
+  machine_.PetWatchdog();  // a shorter time has begun already
+  next_ns_ = machine_.Now() + period_ns_;
+  Report(machine_, nullptr, 0, "watchdog: resets after %lld s",
+         static_cast<long long>(*timeout_ns / 1000000000));
+  return 0;
 }
 
 void Watchdog::OnTime(int64_t sign_ns) {

@@ -25,6 +25,8 @@ class Watchdog {
   explicit Watchdog(Machine& machine) : machine_(machine) {}
 
   void Open();  // and pets it. Says what there is
+  // What the device really waits comes back; it is petted as often as that wants. 0 or errno.
+  int SetTimeout(int64_t* timeout_ns);
   // `sign_ns`: when noded last said something, 0 never yet. Pets when it is time to.
   void OnTime(int64_t sign_ns);
   int64_t NextDeadline(int64_t sign_ns) const;

@@ -119,6 +119,7 @@ void Channel::Handle() {
     case Op::kHealthy:
     case Op::kEnd:
     case Op::kBoot:
+    case Op::kWatchdog:
       return OfPid1(op, body, size);
     case Op::kHello:
     case Op::kWake:
@@ -128,7 +129,10 @@ void Channel::Handle() {
 }
 
 void Channel::OfPid1(Op op, const char* body, size_t size) {
-  if (size != (op == Op::kEnd ? sizeof(EndBody) : 0)) return Reply(EPROTO, 0, 0);
+  const size_t wanted = op == Op::kEnd        ? sizeof(EndBody)
+                        : op == Op::kWatchdog ? sizeof(WatchdogBody)
+                                              : 0;
+  if (size != wanted) return Reply(EPROTO, 0, 0);
   if (duties_ == nullptr) return Reply(EOPNOTSUPP, 0, 0);
   if (op == Op::kHealthy) return Reply(duties_->Healthy(), 0, 0);
   if (op == Op::kBoot) {
@@ -136,6 +140,16 @@ void Channel::OfPid1(Op op, const char* body, size_t size) {
     duties_->Tell(&boot);
     memcpy(reply_.body, &boot, sizeof boot);
     return Reply(0, 0, sizeof boot);
+  }
+  if (op == Op::kWatchdog) {
+    WatchdogBody watchdog;
+    memcpy(&watchdog, body, sizeof watchdog);
+    if (watchdog.timeout_ns < kShortestWatchdog || watchdog.timeout_ns > kLongestWatchdog) {
+      return Reply(EINVAL, 0, 0);
+    }
+    int error = duties_->SetWatchdog(&watchdog.timeout_ns);
+    memcpy(reply_.body, &watchdog, sizeof watchdog);
+    return Reply(error, 0, error == 0 ? sizeof watchdog : 0);
   }
   EndBody end;
   memcpy(&end, body, sizeof end);

@@ -12,6 +12,8 @@ class Duties {
  public:
   // noded says that this boot is good. 0 or errno; may be repeated.
   virtual int Healthy() = 0;
+  // How long the watchdog device waits; what it really does comes back. 0 or errno.
+  virtual int SetWatchdog(int64_t* timeout_ns) = 0;
   virtual void Tell(BootReply* reply) const = 0;
   // `sign_ns`: when noded last said something, 0 never yet. nullptr, or why the machine has to
   // restart now.

@@ -127,6 +127,15 @@ absl::Status FakeSupervisor::Healthy() {
   return healthy_result;
 }
 
+absl::StatusOr<absl::Duration> FakeSupervisor::SetWatchdog(absl::Duration timeout) {
+  if (!pid1) return NotPid1();
+  if (!boot.watchdog) {
+    return api::Coded(absl::StatusCode::kNotFound, "no-watchdog", "this machine has no watchdog");
+  }
+  watchdogs.push_back(timeout);
+  return timeout;
+}
+
 absl::Status FakeSupervisor::EndMachine(bool reboot) {
   if (!pid1) return NotPid1();
   ends.push_back(reboot);

@@ -46,6 +46,7 @@ class FakeSupervisor : public host::Supervisor {
   absl::Status Feed() override;
   absl::StatusOr<host::BootStatus> Boot() override;
   absl::Status Healthy() override;
+  absl::StatusOr<absl::Duration> SetWatchdog(absl::Duration timeout) override;
   absl::Status EndMachine(bool reboot) override;
 
   // --- What a process would do. Each is a broken test (abort) when the service does not run. ---
@@ -72,9 +73,10 @@ class FakeSupervisor : public host::Supervisor {
   std::function<void()> on_event;
   bool pid1 = false;  // noded-init is PID 1, and found this:
   host::BootStatus boot;
-  absl::Status healthy_result;  // of Healthy()
-  int healthy = 0;              // calls
-  std::vector<bool> ends;       // orders to end: is it a reboot?
+  absl::Status healthy_result;            // of Healthy()
+  int healthy = 0;                        // calls
+  std::vector<absl::Duration> watchdogs;  // what its device was told to wait
+  std::vector<bool> ends;                 // orders to end: is it a reboot?
   bool obeys_stop = true;
   std::string written_after_output;  // each service writes this as soon as its output was read
 

@@ -94,6 +94,22 @@ TEST_F(Pid1Test, I6_TheWatchdogIsPettedWhileNodedFeeds) {
   EXPECT_FALSE(program_->done());
 }
 
+TEST_F(Pid1Test, TheWatchdogWaitsAsLongAsNodedSaysAndIsPettedAccordingly) {
+  Begin();
+  ASSERT_EQ(Ask(Request(Op::kWatchdog, WatchdogBody{.timeout_ns = 20 * kSecond})), 0);
+  EXPECT_EQ(machine_.done.back(), "watchdog 20");
+  const size_t before = machine_.pets.size();
+  for (int i = 0; i < 4; ++i) {
+    Pass(5 * kSecond);
+    EXPECT_EQ(Ask(Request(Op::kFeed)), 0);
+  }
+  EXPECT_GE(machine_.pets.size(), before + 4);
+  for (int64_t bad : {int64_t{0}, int64_t{-1}, 3 * kSecond, int64_t{1} << 62}) {
+    EXPECT_EQ(Ask(Request(Op::kWatchdog, WatchdogBody{.timeout_ns = bad})), EINVAL);
+  }
+  EXPECT_EQ(Ask(Request(Op::kWatchdog)), EPROTO);
+}
+
 TEST_F(Pid1Test, I6_ANodedThatHangsIsReplacedAndThenTheMachineRestarts) {
   Begin();
   Pass(61 * kSecond);
@@ -270,6 +286,7 @@ TEST_F(Pid1Test, ItsOpsWantTheirExactSizeAndPid1) {
   ASSERT_EQ(Ask(Request(Op::kHello, HelloBody{.pid = 1})), 0);
   for (Op op : {Op::kHealthy, Op::kBoot}) EXPECT_EQ(Ask(Request(op)), EOPNOTSUPP);
   EXPECT_EQ(Ask(Request(Op::kEnd, EndBody{.reboot = 1})), EOPNOTSUPP);
+  EXPECT_EQ(Ask(Request(Op::kWatchdog, WatchdogBody{.timeout_ns = 20 * kSecond})), EOPNOTSUPP);
   EXPECT_FALSE(Ending());
 }
 

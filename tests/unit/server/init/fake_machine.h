@@ -178,6 +178,11 @@ class FakeMachine : public Machine {
     done.push_back("watchdog");
     return 0;
   }
+  int SetWatchdog(int64_t* timeout_ns) override {
+    if (watchdog_ns != 0) *timeout_ns = watchdog_ns;
+    done.push_back("watchdog " + std::to_string(*timeout_ns / 1000000000));
+    return 0;
+  }
   int PetWatchdog() override {
     pets.push_back(now);
     return 0;

@@ -1,5 +1,6 @@
 // The controller's order of steps, with fakes and a stepped clock.
 #include <fcntl.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -46,7 +47,8 @@ class FakePlatform : public host::Platform {
 class FakeStore : public ArtifactStore {
  public:
   void Ensure(const std::string& what, const v1::Artifact& artifact,
-              const std::vector<std::string>&, engine::OnProgress, engine::Done done) override {
+              const std::vector<std::string>& env, engine::OnProgress, engine::Done done) override {
+    environment = env;
     ensured.push_back(artifact.sha256());
     done(ensure);
   }
@@ -62,7 +64,7 @@ class FakeStore : public ArtifactStore {
   void KeepOnly(std::set<std::string> digests) override { kept = std::move(digests); }
 
   absl::Status ensure, open;
-  std::vector<std::string> ensured;
+  std::vector<std::string> ensured, environment;
   std::set<std::string> kept;
 };
 
@@ -195,7 +197,8 @@ class ControllerTest : public ::testing::Test {
                                      .random = random_,
                                      .platform = platform_,
                                      .supervisor = supervisor_,
-                                     .fetch_program = ""},
+                                     .fetch_program = "",
+                                     .unsynced_allowed = [this] { return unsynced_allowed_; }},
                                     std::move(parts));
   }
   void Pump() {
@@ -237,6 +240,7 @@ class ControllerTest : public ::testing::Test {
   FakeSupervisor supervisor_{clock_};
   std::shared_ptr<FakeProbe> probe_ = std::make_shared<FakeProbe>();
   std::shared_ptr<FakeFiles> files_ = std::make_shared<FakeFiles>();
+  bool unsynced_allowed_ = false;
   FakeStore* store_ = nullptr;
   FakeSweep* rules_ = nullptr;
   FakeReleaseCheck* release_ = nullptr;
@@ -487,6 +491,29 @@ TEST_F(ControllerTest, WaitsForAClockThatIsRight) {
   clock_.synced = true;
   executor_.Advance(absl::Seconds(10));
   EXPECT_EQ(supervisor_.started().size(), 1u);
+}
+
+TEST_F(ControllerTest, T4_StartsWithAClockThatIsNotRightOnlyWhenThatIsAllowed) {
+  clock_.synced = false;
+  v1::MachineConfig config = ServerConfig();
+  EXPECT_TRUE(Execute(&config).ok());
+  executor_.Advance(absl::Minutes(10));
+  EXPECT_TRUE(supervisor_.started().empty());
+  EXPECT_EQ(controller_->Observe()[0].reason, "TimeUnverified");
+  unsynced_allowed_ = true;
+  executor_.Advance(absl::Seconds(10));
+  EXPECT_EQ(supervisor_.started().size(), 1u);
+}
+
+TEST_F(ControllerTest, DownloadsReachTheOutsideAsTheSystemSectionSays) {
+  v1::MachineConfig config = ServerConfig();
+  config.mutable_system()->mutable_proxy()->set_https("http://proxy.example.org:3128");
+  config.mutable_system()->add_ca_certificates()->set_certificate("PEM");
+  EXPECT_TRUE(Prepare(config).ok());
+  EXPECT_THAT(store_->environment,
+              ::testing::IsSupersetOf({"https_proxy=http://proxy.example.org:3128",
+                                       "no_proxy=localhost,127.0.0.0/8,::1",
+                                       "SSL_CERT_FILE=/n/run/etc/ssl/certs/ca-certificates.crt"}));
 }
 
 TEST_F(ControllerTest, ARestartNeverStopsWhatCannotBeStartedAgain) {

@@ -37,6 +37,27 @@ TEST(K3sPlan, NothingChangedNothingPlanned) {
   EXPECT_THAT(Steps(&config, config), ElementsAre());
 }
 
+TEST(K3sPlan, ARestartForTheSystemSectionNamesIt) {
+  v1::MachineConfig from = ServerConfig();
+  v1::MachineConfig to = from;
+  to.mutable_system()->mutable_proxy()->set_https("http://proxy.example.org:3128");
+  EXPECT_THAT(Steps(&from, to),
+              ElementsAre("restart K3s; pods keep running (changed: system.proxy)"));
+  from = to;
+  to.mutable_system()->add_ca_certificates()->set_certificate("PEM");
+  EXPECT_THAT(Steps(&from, to),
+              ElementsAre("restart K3s; pods keep running (changed: system.caCertificates)"));
+}
+
+TEST(K3sPlan, WhereTheImageHardensTheKernelNobodyHasToSaySo) {
+  v1::MachineConfig to = ServerConfig();
+  to.mutable_k3s()->mutable_hardening()->set_profile("cis");
+  NodeFacts facts = Facts();
+  EXPECT_EQ(PlanK3s(nullptr, to, facts, kBig)->warnings.size(), 2u);
+  facts.hardened_kernel = true;
+  EXPECT_EQ(PlanK3s(nullptr, to, facts, kBig)->warnings.size(), 1u);  // of resolv.conf
+}
+
 TEST(K3sPlan, K6_LiveChangesAreLive) {
   v1::MachineConfig from = ServerConfig(), to = ServerConfig();
   (*from.mutable_k3s()->mutable_node()->mutable_labels())["old"] = "1";

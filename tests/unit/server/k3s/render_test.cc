@@ -1,5 +1,6 @@
 #include "server/k3s/render.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "absl/strings/match.h"
@@ -158,6 +159,25 @@ TEST(Render, AddressIsTakenFromTheSubnetOrRefused) {
       absl::StrContains(Render(config, facts)->config_yaml, "\"node-ip\": \"192.168.1.20\""));
   config.mutable_k3s()->mutable_node()->set_ip_subnet("172.16.0.0/12");
   EXPECT_EQ(api::Reason(Render(config, facts).status()), "no-node-ip");
+}
+
+TEST(Render, K3sReachesTheOutsideAsTheSystemSectionSaysAndStartsAnewWhenThatChanges) {
+  v1::MachineConfig config = ServerConfig();
+  const std::string before = Render(config, Facts())->tag;
+  config.mutable_system()->mutable_proxy()->set_https("http://proxy.example.org:3128");
+  config.mutable_system()->mutable_proxy()->add_no_proxy("192.168.1.0/24");
+  const Rendered proxied = *Render(config, Facts());
+  EXPECT_THAT(proxied.env,
+              ::testing::IsSupersetOf({"HTTPS_PROXY=http://proxy.example.org:3128",
+                                       "NO_PROXY=localhost,127.0.0.0/8,::1,192.168.1.0/24"}));
+  EXPECT_NE(proxied.tag, before);
+  v1::CaCertificate& authority = *config.mutable_system()->add_ca_certificates();
+  authority.set_certificate("ONE");
+  const Rendered trusting = *Render(config, Facts());
+  EXPECT_THAT(trusting.env,
+              ::testing::Contains("SSL_CERT_FILE=/n/run/etc/ssl/certs/ca-certificates.crt"));
+  authority.set_certificate("TWO");
+  EXPECT_NE(Render(config, Facts())->tag, trusting.tag);
 }
 
 TEST(Render, MissingArchitectureIsNamed) {

@@ -1,0 +1,1 @@
+basalt_test(host_kernel_test SOURCES kernel_conformance_test.cc DEPS host_kernel host_clock)
