@@ -7,7 +7,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "api/coded_status.h"
-#include "server/k3s/blocking.h"
+#include "server/engine/blocking.h"
 #include "server/k3s/controller_impl.h"
 #include "server/k3s/guards.h"
 #include "server/k3s/plan.h"

@@ -9,12 +9,11 @@
 #include "absl/time/time.h"
 #include "server/engine/executor.h"
 
-namespace basalt::k3s {
+namespace basalt::engine {
 
 inline constexpr absl::Duration kPoolRetry = absl::Milliseconds(200);
 
-inline void Submit(engine::Executor& executor, std::function<void()> work,
-                   std::function<void()> done) {
+inline void Submit(Executor& executor, std::function<void()> work, std::function<void()> done) {
   if (executor.RunBlocking(work, done)) return;
   executor.After(kPoolRetry, [&executor, work = std::move(work), done = std::move(done)] {
     Submit(executor, work, done);
@@ -23,11 +22,11 @@ inline void Submit(engine::Executor& executor, std::function<void()> work,
 
 // Runs `work` on the pool and hands its result to `done` on the loop.
 template <typename T>
-void OnPool(engine::Executor& executor, std::function<T()> work, std::function<void(T)> done) {
+void OnPool(Executor& executor, std::function<T()> work, std::function<void(T)> done) {
   auto result = std::make_shared<std::unique_ptr<T>>();
   Submit(
       executor, [work = std::move(work), result] { *result = std::make_unique<T>(work()); },
       [done = std::move(done), result] { done(std::move(**result)); });
 }
 
-}  // namespace basalt::k3s
+}  // namespace basalt::engine
