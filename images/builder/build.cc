@@ -18,6 +18,7 @@
 #include "images/builder/root.h"
 #include "images/builder/statement.h"
 #include "machineconfig/sign/document.h"
+#include "machineconfig/sign/image_manifest.h"
 
 namespace basalt::image {
 namespace {
@@ -257,6 +258,8 @@ class Build {
     manifest_.sbom = {Name(".spdx.json"), sbom.size(), Sha256(sbom)};
     if (absl::Status s = WriteWhole(Out(".spdx.json"), sbom); !s.ok()) return s;
     std::string manifest = FormatManifest(recipe_, info_, manifest_);
+    // What a node could not read, it could not boot: a version with a plus, for one.
+    if (auto read = sign::ParseImageManifest(manifest); !read.ok()) return read.status();
     result_.manifest = Out(".image.yaml");
     if (absl::Status s = WriteWhole(result_.manifest, manifest); !s.ok()) return s;
     if (o_.key == nullptr)
