@@ -36,6 +36,7 @@
 #include "server/trust/identity.h"
 #include "server/trust/sealing_key.h"
 #include "server/trust/trust_store.h"
+#include "server/update/image_controller.h"
 
 namespace basalt {
 namespace {
@@ -191,9 +192,10 @@ void KeepMemoryToItself() {
 // Hands the supervisor's events to whoever wants them, and proves to it that the loop turns.
 class EventPump {
  public:
+  // `image`: null where there is none.
   EventPump(engine::Executor& executor, host::Supervisor& supervisor, k3s::K3sController& k3s,
-            engine::Node& node)
-      : executor_(executor), supervisor_(supervisor), k3s_(k3s), node_(node) {}
+            update::ImageController* image, engine::Node& node)
+      : executor_(executor), supervisor_(supervisor), k3s_(k3s), image_(image), node_(node) {}
 
   void Start() {
     executor_.WatchFd(supervisor_.event_fd(), [this] {
@@ -220,6 +222,7 @@ class EventPump {
     }
     for (const host::ServiceEvent& event : *events) {
       last_seq_ = std::max(last_seq_, event.seq);
+      if (image_ != nullptr) image_->OnServiceEvent(event);
       k3s_.OnServiceEvent(event);
     }
     if (!events->empty()) node_.OnServiceEvents();
@@ -232,6 +235,7 @@ class EventPump {
   engine::Executor& executor_;
   host::Supervisor& supervisor_;
   k3s::K3sController& k3s_;
+  update::ImageController* image_;
   engine::Node& node_;
   uint64_t last_seq_ = 0;
   bool asking_again_ = false;
@@ -325,6 +329,17 @@ absl::Status Serve(const ServeOptions& options) {
                               .platform = *platform,
                               .supervisor = **supervisor,
                               .fetch_program = options.fetch_program});
+  // On metal alone: a sandbox boots from nothing. First of all: what boots decides what the rest
+  // is.
+  std::unique_ptr<update::ImageController> image;
+  std::vector<engine::Controller*> controllers = {k3s.get()};
+  if (metal) {
+    image = update::MakeRealImageController(
+        **executor, **vfs, host::RealClock(), **supervisor, platform->hardware().architecture,
+        options.fetch_program, [&trust]() -> const v1::TrustPolicy& { return trust->policy(); });
+    image->Load();
+    controllers.insert(controllers.begin(), image.get());
+  }
   std::unique_ptr<rpc::Server> server;
   std::unique_ptr<engine::Node> node = engine::MakeNode({
       .executor = **executor,
@@ -336,7 +351,7 @@ absl::Status Serve(const ServeOptions& options) {
       .identity = *identity,
       .sealing = *sealing,
       .trust = *trust,
-      .controllers = {k3s.get()},
+      .controllers = controllers,
       .version = BASALT_VERSION,
       .build_time = absl::FromUnixSeconds(BASALT_BUILD_TIME),
       // Before the server is up there is nothing to switch: it starts with the policy of that
@@ -358,6 +373,11 @@ absl::Status Serve(const ServeOptions& options) {
                               absl::StrCat("no service `", service, "`"),
                               "`nodectl get service` lists them");
           },
+      .roll_back_image = metal ? std::function<void(const v1::Action&, engine::Done)>(
+                                     [&image](const v1::Action& action, engine::Done done) {
+                                       image->RollBack(action, std::move(done));
+                                     })
+                               : nullptr,
   });
   if (absl::Status status = node->Start(); !status.ok()) return status;
 
@@ -385,9 +405,12 @@ absl::Status Serve(const ServeOptions& options) {
               server->endpoints().front().c_str(), identity->machine_id().c_str());
   std::fflush(stdout);
 
-  EventPump pump(**executor, **supervisor, *k3s, *node);
+  EventPump pump(**executor, **supervisor, *k3s, image.get(), *node);
   pump.Start();
-  BootHealth health(**executor, **supervisor, boot, [&k3s] { return k3s->Observe(); });
+  // That another image than the config's runs is no fault of the one that does.
+  BootHealth health(**executor, **supervisor, boot, [&k3s, &image] {
+    return image == nullptr ? k3s->Observe() : image->TrialConditions(k3s->Observe());
+  });
   if (metal) health.Start();
   (*executor)->WatchFd(termination->get(), [&executor] { (*executor)->Stop(); });
   (*executor)->Run();

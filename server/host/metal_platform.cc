@@ -19,6 +19,7 @@ class MetalPlatform : public Platform {
   bool k3s_confined() const override { return false; }
   bool owns_namespaces() const override { return true; }
   std::string Unimplemented(const std::string& section) const override {
+    // "system.image": the controller of the image says itself when it cannot.
     if (section == "system" || section == "network" || section == "storage") {
       return "this release of noded has nothing yet that carries it out";
     }

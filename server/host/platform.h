@@ -47,7 +47,8 @@ class Platform {
   // True: the mount and network namespace are this node's alone, so that a full stop may clear
   // what K3s leaves anywhere in them. False: other nodes, or a person's own K3s, may be there.
   virtual bool owns_namespaces() const = 0;
-  // "" when the platform can apply changes below this top-level section; else why not.
+  // "" when the platform can apply changes below this top-level section, or below "system.image";
+  // else why not.
   virtual std::string Unimplemented(const std::string& section) const = 0;
   virtual absl::Status Reboot() = 0;  // Unimplemented in the sandbox
 };

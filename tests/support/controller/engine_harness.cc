@@ -37,7 +37,7 @@ EngineHarness::EngineHarness(const std::string& policy_lines)
   v1::TrustChain chain;
   *chain.add_policies() = SignText(v1::DOCUMENT_TYPE_TRUST_POLICY, policy, root_key);
   seed_ = sign::ChainToJson(chain);
-  platform_ = host::MakeSandbox({.root = "/fake", .k3s_address = "127.0.0.1"});
+  platform = host::MakeSandbox({.root = "/fake", .k3s_address = "127.0.0.1"});
   operator_caller.authenticated = true;
   operator_caller.name = "alice";
   operator_caller.peer = "127.0.0.1:1000";
@@ -89,27 +89,30 @@ absl::Status EngineHarness::Make(engine::Executor& on) {
   auto sealing = trust::SealingKey::Load(vfs, *identity_);
   if (!sealing.ok()) return sealing.status();
   sealing_.emplace(*std::move(sealing));
-  node = engine::MakeNode(
-      {.executor = on,
-       .vfs = vfs,
-       .clock = clock,
-       .random = random,
-       .platform = *platform_,
-       .supervisor = *supervisor,
-       .identity = *identity_,
-       .sealing = *sealing_,
-       .trust = *trust_,
-       .controllers = {controller.get()},
-       .version = "0.1.0",
-       .build_time = clock.Now() - absl::Hours(24),
-       .set_api_policy =
-           [this](const engine::ApiPolicy& policy) {
-             policies.push_back(policy);
-             return absl::OkStatus();
-           },
-       .endpoints = [] { return std::vector<std::string>{"127.0.0.1:1"}; },
-       .kubeconfig = [](absl::Duration) -> absl::StatusOr<std::string> { return "k"; },
-       .restart_service = [](const std::string&) { return absl::OkStatus(); }});
+  engine::NodeDeps deps = {
+      .executor = on,
+      .vfs = vfs,
+      .clock = clock,
+      .random = random,
+      .platform = *platform,
+      .supervisor = *supervisor,
+      .identity = *identity_,
+      .sealing = *sealing_,
+      .trust = *trust_,
+      .controllers = {controller.get()},
+      .version = "0.1.0",
+      .build_time = clock.Now() - absl::Hours(24),
+      .set_api_policy =
+          [this](const engine::ApiPolicy& policy) {
+            policies.push_back(policy);
+            return absl::OkStatus();
+          },
+      .endpoints = [] { return std::vector<std::string>{"127.0.0.1:1"}; },
+      .kubeconfig = [](absl::Duration) -> absl::StatusOr<std::string> { return "k"; },
+      .restart_service = [](const std::string&) { return absl::OkStatus(); },
+      .roll_back_image = nullptr};
+  adjust(deps);
+  node = engine::MakeNode(std::move(deps));
   return absl::OkStatus();
 }
 
@@ -120,8 +123,8 @@ std::string EngineHarness::Yaml(const ConfigOptions& options) {
       "  epoch: 1\n  generation: ",
       options.generation,
       "\n  signedAt: ", absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", clock.Now(), absl::UTCTimeZone()),
-      "\n", options.extra_metadata, "target:\n  machineId: ", machine, "\n",
-      options.sections, options.api.empty() ? "" : absl::StrCat("api:\n", options.api),
+      "\n", options.extra_metadata, "target:\n  machineId: ", machine, "\n", options.sections,
+      options.api.empty() ? "" : absl::StrCat("api:\n", options.api),
       "k3s:\n  role: server\n  version: ", options.version,
       "\n  artifacts:\n    amd64:\n      urls: [\"https://example.com/k3s\"]\n      sha256: ",
       std::string(64, 'a'), "\n  token: ", options.token, "\n");
