@@ -23,7 +23,8 @@ std::vector<CompletionVerb> Tree(const CLI::App& app, const std::string& prefix 
     if (verb.words == "completion") verb.arguments = {"bash", "zsh", "fish"};
     if (verb.words == "logs") verb.arguments = {"k3s"};
     if (verb.words == "get") {
-      verb.arguments = {"machinestatus", "configstatus", "generation", "service", "k3sstatus"};
+      verb.arguments = {"machinestatus", "configstatus", "generation", "service",
+                        "k3sstatus",     "image",        "slot"};
     }
     std::vector<CompletionVerb> below = Tree(*sub, verb.words + " ");
     out.push_back(std::move(verb));
