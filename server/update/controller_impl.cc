@@ -259,7 +259,7 @@ void ControllerImpl::OnServiceEvent(const host::ServiceEvent& event) {
 // PID 1 calls an entry good behind our back: as long as one is on trial it is looked at again.
 void ControllerImpl::Refresh() {
   const BootEntry* own = view_ ? view_->OfRoot(running_root()) : nullptr;
-  if (own != nullptr && own->name.good()) return;
+  if ((own != nullptr && own->name.good()) || refresh_ != 0) return;
   refresh_ = deps_.executor.After(kRefreshEvery, [this] {
     refresh_ = 0;
     engine::OnPool<absl::StatusOr<BootView>>(

@@ -2,11 +2,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <iterator>
 
 #include "absl/strings/str_cat.h"
 #include "api/coded_status.h"
+#include "tests/unit/server/fetch/scripted_server.h"
 #include "tests/unit/server/update/upgrade_world.h"
 
 namespace basalt::testing {
@@ -317,6 +321,60 @@ TEST_F(UpgradeTest, U3_ATruncatedAndAnOversizedSlotAreRefusedAndBounded) {
   EXPECT_THAT(w_.Apply(2, section)->last().error_code(), ::testing::StartsWith("artifact-"));
   std::filesystem::resize_file(w_.web() + "/basalt-1.1.0.slot", next_.slot.size() + 1);
   EXPECT_EQ(w_.Apply(3, section)->last().error_code(), "artifact-too-large");
+  EXPECT_EQ(w_.disk.changes(), 0);
+}
+
+// The files of the world over HTTP; what is asked of the slot is the test's to answer.
+class SlotServer {
+ public:
+  using Slot = std::function<void(const ScriptedServer::Connection&, const std::string& bytes)>;
+  SlotServer(const std::string& web, Slot slot)
+      : server_([web, slot = std::move(slot)](const ScriptedServer::Connection& connection) {
+          const size_t from = connection.request.find('/');
+          const std::string name =
+              connection.request.substr(from, connection.request.find(' ', from) - from);
+          std::ifstream in(web + name, std::ios::binary);
+          const std::string bytes(std::istreambuf_iterator<char>(in), {});
+          if (name.ends_with(".slot")) return slot(connection, bytes);
+          connection.Send(Answer("200 OK", bytes));
+        }) {}
+  std::string Url() const { return server_.Url("/basalt-1.1.0.image.json"); }
+
+ private:
+  ScriptedServer server_;
+};
+
+TEST_F(UpgradeTest, U3_ASlotThatIsCutOffIsContinued) {
+  const std::string section = w_.Publish(next_);
+  std::atomic<int64_t> continued_at = -1;
+  SlotServer server(w_.web(), [&](const ScriptedServer::Connection& c, const std::string& bytes) {
+    const int64_t start = c.RangeStart();
+    if (start < 0) {
+      c.Send(absl::StrCat("HTTP/1.1 200 OK\r\nContent-Length: ", bytes.size(), "\r\n\r\n",
+                          bytes.substr(0, bytes.size() / 2)));
+      return;
+    }
+    continued_at = start;
+    c.Send(Answer("206 Partial Content", bytes.substr(static_cast<size_t>(start)),
+                  absl::StrCat("Content-Range: bytes ", start, "-", bytes.size() - 1, "/",
+                               bytes.size(), "\r\n")));
+  });
+  std::shared_ptr<RecordingWatcher> apply =
+      w_.Apply(2, w_.Section(section.substr(section.find("sha256:"), 71), {server.Url()}));
+  EXPECT_EQ(apply->last().state(), v1::APPLY_STATE_REBOOTING) << apply->last().message();
+  EXPECT_EQ(continued_at, static_cast<int64_t>(next_.slot.size() / 2));
+}
+
+TEST_F(UpgradeTest, U3_AStreamWithoutAnEndIsCutAtTheSizeOfTheSlot) {
+  const std::string section = w_.Publish(next_);
+  std::atomic<int64_t> sent = 0;
+  SlotServer server(w_.web(), [&](const ScriptedServer::Connection& c, const std::string&) {
+    c.Send("HTTP/1.1 200 OK\r\n\r\n");
+    for (int i = 0; i < 64; ++i, sent += 4096) c.Send(std::string(4096, 'x'));
+  });
+  std::shared_ptr<RecordingWatcher> apply =
+      w_.Apply(2, w_.Section(section.substr(section.find("sha256:"), 71), {server.Url()}));
+  EXPECT_EQ(apply->last().error_code(), "artifact-too-large") << apply->last().message();
   EXPECT_EQ(w_.disk.changes(), 0);
 }
 
