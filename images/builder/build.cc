@@ -158,10 +158,10 @@ class Build {
     std::string uuid = absl::StrCat(hex.substr(0, 8), "-", hex.substr(8, 4), "-", hex.substr(12, 4),
                                     "-", hex.substr(16, 4), "-", hex.substr(20));
     // Clusters of 256 KiB take 0.45 MB less than those of 64 KiB; beyond that there is nothing to
-    // gain.
-    auto made = tools_.Run({"mkfs.erofs", "--quiet", "-zlz4hc", "-C262144", "-Eztailpacking", "-U",
-                            uuid, absl::StrCat("-T", absl::ToUnixSeconds(o_.time)), "--all-root",
-                            file, work_ + "/root"});
+    // gain. Level 12 takes another 0.09 MB for some seconds; a node reads it as fast.
+    auto made = tools_.Run({"mkfs.erofs", "--quiet", "-zlz4hc,12", "-C262144", "-Eztailpacking",
+                            "-U", uuid, absl::StrCat("-T", absl::ToUnixSeconds(o_.time)),
+                            "--all-root", file, work_ + "/root"});
     if (!made.ok()) return made.status();
     absl::StatusOr<std::string> bytes = ReadWhole(file);
     if (!bytes.ok()) return bytes.status();
