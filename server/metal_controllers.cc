@@ -44,6 +44,10 @@ system::ConsoleFacts ConsoleFactsOf(engine::Node& node, const host::Platform& pl
 absl::StatusOr<std::unique_ptr<MetalControllers>> MetalControllers::Make(const Parts& parts) {
   auto out = std::make_unique<MetalControllers>();
   out->platform_ = &parts.platform;
+  out->image_ = update::MakeRealImageController(
+      parts.executor, parts.vfs, parts.clock, parts.supervisor,
+      parts.platform.hardware().architecture, parts.fetch_program, parts.policy);
+  out->image_->Load();
   out->kernel_ = host::MakeKernel("");
   out->screen_ = host::MakeScreen(
       kScreen, host::SerialConsole(parts.vfs.Read("sys/class/tty/console/active").value_or("")));
@@ -91,13 +95,30 @@ absl::StatusOr<std::unique_ptr<MetalControllers>> MetalControllers::Make(const P
 }
 
 std::vector<engine::Controller*> MetalControllers::all() const {
-  return {system_.get(), network_.get(), storage_.get()};
+  return {image_.get(), system_.get(), network_.get(), storage_.get()};
 }
 
 void MetalControllers::OnServiceEvent(const host::ServiceEvent& event) {
+  image_->OnServiceEvent(event);
   system_->OnServiceEvent(event);
   storage_->OnServiceEvent(event);
   network_->OnServiceEvent(event);
+}
+
+std::vector<engine::Condition> MetalControllers::TrialConditions(
+    const engine::Controller& k3s) const {
+  std::vector<engine::Condition> others;
+  for (const engine::Controller* controller : std::initializer_list<const engine::Controller*>{
+           system_.get(), network_.get(), storage_.get(), &k3s}) {
+    for (engine::Condition& condition : controller->Observe()) {
+      others.push_back(std::move(condition));
+    }
+  }
+  return image_->TrialConditions(std::move(others));
+}
+
+void MetalControllers::RollBackImage(const v1::Action& action, engine::Done done) {
+  image_->RollBack(action, std::move(done));
 }
 
 bool MetalControllers::UnsyncedAllowed() const { return system_->UnsyncedAllowed(); }

@@ -23,6 +23,7 @@
 #include "server/host/supervisor.h"
 #include "server/host/vfs.h"
 #include "server/host/wireguard.h"
+#include "server/update/image_controller.h"
 
 namespace basalt {
 
@@ -37,16 +38,23 @@ class MetalControllers {
     host::Supervisor& supervisor;
     bool has_watchdog = false;  // PID 1 has one
     std::string dhcp_hook;
+    std::string fetch_program;
+    std::function<const v1::TrustPolicy&()> policy;
   };
   static absl::StatusOr<std::unique_ptr<MetalControllers>> Make(const Parts& parts);
 
-  // In the order in which a config is carried out: the network before the disks, so that a disk
-  // that fails does not take away the way to the node.
+  // In the order in which a config is carried out: what boots decides what the rest is; the network
+  // before the disks, so that a disk that fails does not take away the way to the node.
   std::vector<engine::Controller*> all() const;
   void OnServiceEvent(const host::ServiceEvent& event);
   // When the node has begun to carry out its config, if it has one.
   void Start(engine::Executor& executor, bool configured);
 
+  // What a boot on trial waits for: that another image than the config's runs is no fault of the
+  // one that does.
+  std::vector<engine::Condition> TrialConditions(const engine::Controller& k3s) const;
+  // An order: see ImageController.
+  void RollBackImage(const v1::Action& action, engine::Done done);
   // For K3s: that the clock may be anybody's guess.
   bool UnsyncedAllowed() const;
   // From now on the screen shows what the node says of itself.
@@ -54,6 +62,7 @@ class MetalControllers {
 
  private:
   const host::Platform* platform_ = nullptr;
+  std::unique_ptr<update::ImageController> image_;
   std::unique_ptr<host::Kernel> kernel_;
   std::unique_ptr<host::Screen> screen_;
   std::unique_ptr<system::SystemController> system_;

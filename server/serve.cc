@@ -331,14 +331,16 @@ absl::Status Serve(const ServeOptions& options) {
   std::unique_ptr<MetalControllers> machine;  // null in a sandbox
   std::vector<engine::Controller*> controllers;
   if (metal) {
-    absl::StatusOr<std::unique_ptr<MetalControllers>> made =
-        MetalControllers::Make({.executor = **executor,
-                                .vfs = **vfs,
-                                .clock = clock,
-                                .platform = *platform,
-                                .supervisor = **supervisor,
-                                .has_watchdog = boot.watchdog,
-                                .dhcp_hook = options.dhcp_program});
+    absl::StatusOr<std::unique_ptr<MetalControllers>> made = MetalControllers::Make(
+        {.executor = **executor,
+         .vfs = **vfs,
+         .clock = clock,
+         .platform = *platform,
+         .supervisor = **supervisor,
+         .has_watchdog = boot.watchdog,
+         .dhcp_hook = options.dhcp_program,
+         .fetch_program = options.fetch_program,
+         .policy = [&trust]() -> const v1::TrustPolicy& { return trust->policy(); }});
     if (!made.ok()) return made.status();
     machine = *std::move(made);
     controllers = machine->all();
@@ -393,6 +395,11 @@ absl::Status Serve(const ServeOptions& options) {
                               absl::StrCat("no service `", service, "`"),
                               "`nodectl get service` lists them");
           },
+      .roll_back_image = metal ? std::function<void(const v1::Action&, engine::Done)>(
+                                     [&machine](const v1::Action& action, engine::Done done) {
+                                       machine->RollBackImage(action, std::move(done));
+                                     })
+                               : nullptr,
   });
   if (absl::Status status = node->Start(); !status.ok()) return status;
   if (machine != nullptr) machine->Start(**executor, node->api_policy().configured);
@@ -430,13 +437,8 @@ absl::Status Serve(const ServeOptions& options) {
       },
       *node);
   pump.Start();
-  BootHealth health(**executor, **supervisor, boot, [&controllers] {
-    std::vector<engine::Condition> all;
-    for (const engine::Controller* controller : controllers) {
-      for (engine::Condition& condition : controller->Observe())
-        all.push_back(std::move(condition));
-    }
-    return all;
+  BootHealth health(**executor, **supervisor, boot, [&k3s, &machine] {
+    return machine == nullptr ? k3s->Observe() : machine->TrialConditions(*k3s);
   });
   if (metal) health.Start();
   (*executor)->WatchFd(termination->get(), [&executor] { (*executor)->Stop(); });

@@ -10,7 +10,7 @@ struct Words {
   GetOptions get;
   LogsOptions logs;
   KubeconfigOptions kubeconfig;
-  ResetOptions reset;
+  OrderOptions reset;
 };
 
 }  // namespace
@@ -34,8 +34,10 @@ void AddNodeVerbs(Parser& p) {
              "  nodectl get service -n n1\n  nodectl get k3sstatus k3s -n n1 -o json\n"
              "  nodectl get generation -n n1 -o name",
              [&w](Session& s) { return RunGet(s, w.get); });
-  v->add_option("kind", w.get.kind,
-                "machinestatus, configstatus, generation, service, k3sstatus, systemstatus")
+  v->add_option(
+       "kind", w.get.kind,
+       "machinestatus, configstatus, generation, service, k3sstatus, systemstatus, link, disk, "
+       "volumestatus, image, slot")
       ->required();
   v->add_option("name", w.get.name, "One of them");
   p.Node(v, w.get.node);

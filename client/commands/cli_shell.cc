@@ -23,8 +23,9 @@ std::vector<CompletionVerb> Tree(const CLI::App& app, const std::string& prefix 
     if (verb.words == "completion") verb.arguments = {"bash", "zsh", "fish"};
     if (verb.words == "logs") verb.arguments = {"k3s"};
     if (verb.words == "get") {
-      verb.arguments = {"machinestatus", "configstatus", "generation",
-                        "service",       "k3sstatus",    "systemstatus"};
+      verb.arguments = {"machinestatus", "configstatus", "generation", "service",
+                        "k3sstatus",     "systemstatus", "link",       "disk",
+                        "volumestatus",  "image",        "slot"};
     }
     std::vector<CompletionVerb> below = Tree(*sub, verb.words + " ");
     out.push_back(std::move(verb));

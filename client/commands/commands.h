@@ -283,7 +283,8 @@ struct TrustApplyOptions {
 };
 absl::StatusOr<int> RunTrustApply(Session& session, const TrustApplyOptions& options);
 
-struct ResetOptions {
+// Shared by what orders a machine instead of configuring it.
+struct OrderOptions {
   std::string node;
   SigningOptions signing;
   std::string reason;
@@ -291,7 +292,19 @@ struct ResetOptions {
   std::string file;  // an order that was signed before
   bool yes = false;
 };
-absl::StatusOr<int> RunReset(Session& session, const ResetOptions& options);
+absl::StatusOr<int> RunReset(Session& session, const OrderOptions& options);
+
+struct UpgradeOptions {
+  std::string image;              // the signed manifest: a file, a URL, or its digest
+  std::vector<std::string> urls;  // where nodes fetch it; default: the URL that `image` is
+  std::string file;               // the source; of rollback an order that was signed before
+  bool rollback = false;
+  std::string version;           // of rollback: only to this one
+  bool allow_downgrade = false;  // of rollback: also below the epoch that the node ran
+  std::string to;                // of rollback: the signed order goes there and not to the node
+  ApplyOptions apply;
+};
+absl::StatusOr<int> RunUpgrade(Session& session, const UpgradeOptions& options);
 
 absl::StatusOr<int> RunVersion(Session& session);
 

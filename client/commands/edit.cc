@@ -57,41 +57,6 @@ std::string ErrorLines(const absl::Status& status) {
   return Ours(lines);
 }
 
-// Where the source of a node may be: the config knows its name, the node shows no secrets.
-absl::StatusOr<std::string> SourceOfNode(Session& session, const std::string& node) {
-  absl::StatusOr<const Context*> context = session.context();
-  if (!context.ok()) return context.status();
-  const std::string home = DirectoryOf((*context)->path);
-  std::vector<std::string> found, looked = {".", "nodes", home, JoinPath(home, "nodes")};
-  for (const std::string& directory : looked) {
-    if (!IsDirectory(directory)) continue;
-    absl::StatusOr<std::vector<std::string>> names = ListFiles(directory);
-    if (!names.ok()) continue;
-    for (const std::string& name : *names) {
-      if (!absl::EndsWith(name, ".yaml") && !absl::EndsWith(name, ".yml")) continue;
-      const std::string path = directory == "." ? name : JoinPath(directory, name);
-      absl::StatusOr<std::string> text = ReadFile(path);
-      v1::MachineConfig config;
-      if (!text.ok() || yaml::PeekHeader(*text).kind != "MachineConfig") continue;
-      yaml::Decode(*text, path, config);
-      bool known = false;
-      for (const std::string& other : found)
-        known = known || AbsolutePath(other) == AbsolutePath(path);
-      if (config.metadata().name() == node && !known) found.push_back(path);
-    }
-  }
-  if (found.size() == 1) return found[0];
-  return api::Coded(
-      found.empty() ? absl::StatusCode::kNotFound : absl::StatusCode::kInvalidArgument,
-      found.empty() ? "no-source" : "which-source",
-      found.empty()
-          ? absl::StrCat("no source of ", node, " is in ", absl::StrJoin(looked, ", "))
-          : absl::StrCat("several sources are of ", node, ": ", absl::StrJoin(found, ", ")),
-      found.empty()
-          ? "-f FILE: what a node runs it shows without its secrets, and so it is no source"
-          : "-f FILE");
-}
-
 class Editing {
  public:
   Editing(Session& session, const EditOptions& options, std::string file)
@@ -231,6 +196,41 @@ class Editing {
 };
 
 }  // namespace
+
+// Where the source of a node may be: the config knows its name, the node shows no secrets.
+absl::StatusOr<std::string> SourceOfNode(Session& session, const std::string& node) {
+  absl::StatusOr<const Context*> context = session.context();
+  if (!context.ok()) return context.status();
+  const std::string home = DirectoryOf((*context)->path);
+  std::vector<std::string> found, looked = {".", "nodes", home, JoinPath(home, "nodes")};
+  for (const std::string& directory : looked) {
+    if (!IsDirectory(directory)) continue;
+    absl::StatusOr<std::vector<std::string>> names = ListFiles(directory);
+    if (!names.ok()) continue;
+    for (const std::string& name : *names) {
+      if (!absl::EndsWith(name, ".yaml") && !absl::EndsWith(name, ".yml")) continue;
+      const std::string path = directory == "." ? name : JoinPath(directory, name);
+      absl::StatusOr<std::string> text = ReadFile(path);
+      v1::MachineConfig config;
+      if (!text.ok() || yaml::PeekHeader(*text).kind != "MachineConfig") continue;
+      yaml::Decode(*text, path, config);
+      bool known = false;
+      for (const std::string& other : found)
+        known = known || AbsolutePath(other) == AbsolutePath(path);
+      if (config.metadata().name() == node && !known) found.push_back(path);
+    }
+  }
+  if (found.size() == 1) return found[0];
+  return api::Coded(
+      found.empty() ? absl::StatusCode::kNotFound : absl::StatusCode::kInvalidArgument,
+      found.empty() ? "no-source" : "which-source",
+      found.empty()
+          ? absl::StrCat("no source of ", node, " is in ", absl::StrJoin(looked, ", "))
+          : absl::StrCat("several sources are of ", node, ": ", absl::StrJoin(found, ", ")),
+      found.empty()
+          ? "-f FILE: what a node runs it shows without its secrets, and so it is no source"
+          : "-f FILE");
+}
 
 absl::StatusOr<int> RunEdit(Session& session, const EditOptions& options) {
   std::string file = options.file;

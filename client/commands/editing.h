@@ -22,6 +22,10 @@ struct PatchOptions {
 };
 absl::StatusOr<int> RunPatch(Session& session, const PatchOptions& options);
 
+// The file that says what `node` is: here, in nodes/, or beside the context. Reasons: no-source,
+// which-source.
+absl::StatusOr<std::string> SourceOfNode(Session& session, const std::string& node);
+
 struct EditOptions {
   std::string file;  // empty: the source of apply.node
   bool decrypt = false;

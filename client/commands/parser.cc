@@ -22,6 +22,7 @@ Parser::Parser() : app_("nodectl: signs machine configs and delivers them to nod
   AddEditingVerbs(*this);
   AddSecretVerbs(*this);
   AddApplyVerbs(*this);
+  AddUpgradeVerbs(*this);
   AddNodeVerbs(*this);
   AddShellVerbs(*this);
 }

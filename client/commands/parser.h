@@ -77,6 +77,7 @@ void AddDocumentVerbs(Parser& p);
 void AddEditingVerbs(Parser& p);
 void AddSecretVerbs(Parser& p);
 void AddApplyVerbs(Parser& p);
+void AddUpgradeVerbs(Parser& p);
 void AddNodeVerbs(Parser& p);
 void AddShellVerbs(Parser& p);
 

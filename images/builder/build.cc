@@ -18,6 +18,7 @@
 #include "images/builder/root.h"
 #include "images/builder/statement.h"
 #include "machineconfig/sign/document.h"
+#include "machineconfig/sign/image_manifest.h"
 
 namespace basalt::image {
 namespace {
@@ -157,10 +158,10 @@ class Build {
     std::string uuid = absl::StrCat(hex.substr(0, 8), "-", hex.substr(8, 4), "-", hex.substr(12, 4),
                                     "-", hex.substr(16, 4), "-", hex.substr(20));
     // Clusters of 256 KiB take 0.45 MB less than those of 64 KiB; beyond that there is nothing to
-    // gain.
-    auto made = tools_.Run({"mkfs.erofs", "--quiet", "-zlz4hc", "-C262144", "-Eztailpacking", "-U",
-                            uuid, absl::StrCat("-T", absl::ToUnixSeconds(o_.time)), "--all-root",
-                            file, work_ + "/root"});
+    // gain. Level 12 takes another 0.09 MB for some seconds; a node reads it as fast.
+    auto made = tools_.Run({"mkfs.erofs", "--quiet", "-zlz4hc,12", "-C262144", "-Eztailpacking",
+                            "-U", uuid, absl::StrCat("-T", absl::ToUnixSeconds(o_.time)),
+                            "--all-root", file, work_ + "/root"});
     if (!made.ok()) return made.status();
     absl::StatusOr<std::string> bytes = ReadWhole(file);
     if (!bytes.ok()) return bytes.status();
@@ -257,6 +258,8 @@ class Build {
     manifest_.sbom = {Name(".spdx.json"), sbom.size(), Sha256(sbom)};
     if (absl::Status s = WriteWhole(Out(".spdx.json"), sbom); !s.ok()) return s;
     std::string manifest = FormatManifest(recipe_, info_, manifest_);
+    // What a node could not read, it could not boot: a version with a plus, for one.
+    if (auto read = sign::ParseImageManifest(manifest); !read.ok()) return read.status();
     result_.manifest = Out(".image.yaml");
     if (absl::Status s = WriteWhole(result_.manifest, manifest); !s.ok()) return s;
     if (o_.key == nullptr)

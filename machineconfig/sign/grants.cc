@@ -240,6 +240,26 @@ absl::Status AuthorizeAction(const v1::TrustPolicy& policy, const std::vector<Si
   return TooFew(*ring, able, absl::StrCat("action `", action.verb(), "`"), signers);
 }
 
+absl::Status AuthorizeImage(const v1::TrustPolicy& policy, const std::vector<Signer>& signers,
+                            const v1::MachineConfig& node) {
+  auto ring = KeyRing::Of(policy);
+  if (!ring.ok()) return ring.status();
+  const std::vector<const v1::Grant*> all = GrantsFor(policy, "image");
+  bool met = false;
+  for (const v1::Grant* grant : all) {
+    if (!Met(*ring, *grant, signers)) continue;
+    if (HoldsLabels(*grant, node)) return absl::OkStatus();
+    met = true;
+  }
+  if (met) {
+    return Denied("label-scope",
+                  absl::StrCat("the grants for images of ", Names(signers),
+                               " are for nodes with other labels"),
+                  "have the image signed by keys whose grant covers this node", signers);
+  }
+  return TooFew(*ring, all, "images", signers);
+}
+
 bool SignedByRoot(const v1::TrustPolicy& policy, const std::vector<Signer>& signers) {
   auto ring = KeyRing::Of(policy);
   return ring.ok() && Met(*ring, policy.root(), signers);

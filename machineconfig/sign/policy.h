@@ -44,6 +44,10 @@ absl::Status AuthorizeConfig(const v1::TrustPolicy& policy, const std::vector<Si
                              const v1::MachineConfig* from, const v1::MachineConfig& to);
 absl::Status AuthorizeAction(const v1::TrustPolicy& policy, const std::vector<Signer>& signers,
                              const v1::Action& action);
+// May these signers say what a node boots? One grant for images whose threshold is met, and whose
+// labels, if it has any, `node` has.
+absl::Status AuthorizeImage(const v1::TrustPolicy& policy, const std::vector<Signer>& signers,
+                            const v1::MachineConfig& node);
 bool SignedByRoot(const v1::TrustPolicy& policy, const std::vector<Signer>& signers);
 
 // What a node knows of itself when it judges a document.

@@ -13,6 +13,7 @@
 #include "machineconfig/schema/secrets.h"
 #include "machineconfig/validate/validate.h"
 #include "server/engine/config_secrets.h"
+#include "server/engine/ledger.h"
 
 namespace basalt::engine {
 namespace {
@@ -31,7 +32,13 @@ v1::ChangeKind Kind(diff::ChangeKind kind) {
   return v1::CHANGE_KIND_UNSPECIFIED;
 }
 
+// The image has a controller of its own, and a name of its own for platforms and plans.
+constexpr absl::string_view kImage = "system.image";
+
 std::string SectionOf(const diff::Change& change) {
+  if (change.path == kImage || absl::StartsWith(change.path, "system.image.")) {
+    return std::string(kImage);
+  }
   return change.path.substr(0, change.path.find_first_of(".["));
 }
 
@@ -160,9 +167,16 @@ absl::StatusOr<Admitted> Admit(const NodeState& state, const ControllerSet& cont
   status = sign::CheckDestructive(changes, from, to);
   if (!status.ok()) return status;
   if (state.journal.ledger().barred_digest() == digest.Hex()) {
-    return api::Coded(absl::StatusCode::kFailedPrecondition, "barred-digest",
-                      "this document was applied before and the node was not healthy with it",
-                      "correct it and sign it as a new generation");
+    // Whoever waited for it over a reboot asks again, and hears here how it ended.
+    const stored::Entry* ended = FindEntry(state.journal.ledger(), digest.Hex());
+    const std::string why =
+        ended == nullptr || ended->result_code().empty()
+            ? ""
+            : absl::StrCat(": ", ended->result(), " [", ended->result_code(), "]");
+    return api::Coded(
+        absl::StatusCode::kFailedPrecondition, "barred-digest",
+        absl::StrCat("this document was applied before and the node was not healthy with it", why),
+        "correct it and sign it as a new generation");
   }
 
   Admitted out;

@@ -135,7 +135,7 @@ void ApplyMachine::AfterExecute(absl::Status status) {
   if (status.ok() && p.touches_api) {
     status = state_.deps.set_api_policy(PolicyOf(p.target->config.get()));
   }
-  if (status.ok() && p.plan.effect() == v1::EFFECT_REBOOT) {
+  if (status.ok() && (p.plan.effect() == v1::EFFECT_REBOOT || controllers_.WantsReboot())) {
     status = Move(ApplyEventKind::kReboot);
     if (status.ok()) {
       EmitState("rebooting");

@@ -64,6 +64,13 @@ void ApplyMachine::Revert() {
 
 void ApplyMachine::AfterRevert(absl::Status status) {
   Pending& p = *pending_;
+  if (status.ok() && controllers_.WantsReboot()) {
+    // Still reverting, and the next boot goes on from there: it finds nothing left to do.
+    EmitState("going back: the machine restarts");
+    publish_();
+    status = state_.deps.platform.Reboot();
+    if (status.ok()) return;
+  }
   p.reverting_now = false;
   if (status.ok()) {
     status = Move(ApplyEventKind::kOk);
@@ -285,7 +292,8 @@ void ApplyMachine::Resume(const stored::InFlight& was) {
                now.state == v1::APPLY_STATE_AWAITING_CONFIRM ||
                now.state == v1::APPLY_STATE_REBOOTING) {
       if (!status.ok()) {
-        Fail(status, /*bars=*/false);
+        // What does not stand the boot that it asked for has failed the gate.
+        Fail(status, /*bars=*/now.state == v1::APPLY_STATE_REBOOTING);
         return;
       }
       now.gate_open = now.state == v1::APPLY_STATE_VERIFYING;

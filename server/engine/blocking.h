@@ -13,8 +13,7 @@ namespace basalt::engine {
 
 inline constexpr absl::Duration kPoolRetry = absl::Milliseconds(200);
 
-inline void Submit(Executor& executor, std::function<void()> work,
-                   std::function<void()> done) {
+inline void Submit(Executor& executor, std::function<void()> work, std::function<void()> done) {
   if (executor.RunBlocking(work, done)) return;
   executor.After(kPoolRetry, [&executor, work = std::move(work), done = std::move(done)] {
     Submit(executor, work, done);

@@ -65,6 +65,10 @@ class Controller {
   // too.
   virtual void Execute(const v1::MachineConfig* to, Done done) = 0;
 
+  // What the last Execute did takes effect with the next boot only: the way back restarts the
+  // machine then, and goes on after it.
+  virtual bool WantsReboot() const { return false; }
+
   // After an Execute without a config: removes what it keeps on disk, for a reset. May be repeated
   // after a crash.
   virtual void Erase(Done done) = 0;

@@ -102,6 +102,11 @@ void ControllerSet::ExecuteFrom(size_t index) {
   });
 }
 
+bool ControllerSet::WantsReboot() const {
+  return std::any_of(controllers_.begin(), controllers_.end(),
+                     [](const Controller* controller) { return controller->WantsReboot(); });
+}
+
 void ControllerSet::Erase(Done done) { EraseFrom(0, std::move(done)); }
 
 void ControllerSet::EraseFrom(size_t index, Done done) {

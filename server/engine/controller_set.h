@@ -28,6 +28,8 @@ class ControllerSet {
   // controller that fails.
   void Execute(ConfigPtr to, Done done);
 
+  bool WantsReboot() const;
+
   // Of each controller in turn; stops at the first that fails.
   void Erase(Done done);
 

@@ -32,6 +32,17 @@ void SetState(stored::Ledger& ledger, const std::string& digest, v1::ApplyState 
   }
 }
 
+void Use(stored::Ledger& ledger, const stored::UsedAction& action, int64_t now) {
+  *ledger.add_used_actions() = action;
+  auto& used = *ledger.mutable_used_actions();
+  auto newest = used.end() - std::min(used.size(), kUsedActionsKept);
+  used.erase(std::remove_if(used.begin(), newest,
+                            [&](const stored::UsedAction& old) {
+                              return old.not_after_unix() + kUsedActionMargin < now;
+                            }),
+             newest);
+}
+
 }  // namespace
 
 void RaiseFloor(stored::Floor& floor, int64_t epoch, int64_t generation,
@@ -81,19 +92,13 @@ void Fold(stored::Ledger& ledger, const stored::Record& record) {
       ledger.clear_in_flight();
       break;
     }
-    case stored::Record::kActionBegun: {
-      *ledger.add_used_actions() = record.action_begun();
-      auto& used = *ledger.mutable_used_actions();
-      auto newest = used.end() - std::min(used.size(), kUsedActionsKept);
-      used.erase(std::remove_if(used.begin(), newest,
-                                [&](const stored::UsedAction& action) {
-                                  return action.not_after_unix() + kUsedActionMargin <
-                                         record.unix();
-                                }),
-                 newest);
+    case stored::Record::kActionBegun:
+      Use(ledger, record.action_begun(), record.unix());
       ledger.set_resetting(true);
       break;
-    }
+    case stored::Record::kActionUsed:
+      Use(ledger, record.action_used(), record.unix());
+      break;
     case stored::Record::kResetDone:
       ledger.clear_committed_digest();
       ledger.clear_previous_digest();

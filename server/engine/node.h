@@ -44,6 +44,9 @@ struct NodeDeps {
   // Kubeconfig and service restarts belong to a controller; the engine only guards them.
   std::function<absl::StatusOr<std::string>(absl::Duration)> kubeconfig;
   std::function<absl::Status(const std::string&)> restart_service;
+  // The same of images: back to the one in the other slot. The engine restarts the machine when it
+  // is done. Null where no order can do that.
+  std::function<void(const v1::Action&, Done)> roll_back_image;
 };
 
 class Node : public NodeApi {

@@ -71,6 +71,10 @@ class NodeImpl : public Node {
   absl::StatusOr<LogChunk> ReadLog(const std::string& service, uint64_t from, size_t max_bytes);
   void Reset(const std::string& digest, const v1::Action& action,
              Reply<v1::ApplyActionReply> reply);
+  void RollBackImage(const std::string& digest, const v1::Action& action,
+                     Reply<v1::ApplyActionReply> reply);
+  // OK when nothing is under way that an order must not come between.
+  absl::Status CheckIdle() const;
   void FinishReset(Reply<v1::ApplyActionReply> reply);
   void AfterErase(absl::Status status, const Reply<v1::ApplyActionReply>& reply);
   void Publish() { publisher_->Publish(); }

@@ -15,6 +15,15 @@ namespace {
 // of their certificate goes with the config.
 constexpr absl::Duration kFarewell = absl::Seconds(1);
 
+// Admitted: its times parse.
+stored::UsedAction Used(const std::string& digest, const v1::Action& action, absl::Time now) {
+  stored::UsedAction used;
+  used.set_digest(digest);
+  absl::ParseTime(absl::RFC3339_full, action.not_after(), &now, nullptr);
+  used.set_not_after_unix(absl::ToUnixSeconds(now));
+  return used;
+}
+
 }  // namespace
 
 // Takes effect at once and is never reverted. A chain is a few signatures: it is checked in the
@@ -104,6 +113,10 @@ void NodeImpl::ApplyAction(const Caller& caller, v1::ApplyActionRequest request,
                            "this action was obeyed once already", "sign a new one"));
           return;
         }
+        if (checked->action->verb() == "imageRollback" && deps_.roll_back_image) {
+          RollBackImage(digest, *checked->action, reply);
+          return;
+        }
         if (checked->action->verb() != "reset") {
           reply(api::Coded(absl::StatusCode::kUnimplemented, "unimplemented-on-platform",
                            absl::StrCat("the ", deps_.platform.name(), " platform cannot ",
@@ -118,23 +131,47 @@ void NodeImpl::ApplyAction(const Caller& caller, v1::ApplyActionRequest request,
                    "the node checks as many documents as it may", "try again in a moment"));
 }
 
+absl::Status NodeImpl::CheckIdle() const {
+  if (machine_->pending() == nullptr && !state_->journal.ledger().resetting()) {
+    return absl::OkStatus();
+  }
+  return api::Coded(absl::StatusCode::kFailedPrecondition, "pending", "a document is being applied",
+                    "cancel it first: nodectl cancel");
+}
+
+// Obeyed once, whatever comes of it: the order is in the journal before the loader is told.
+void NodeImpl::RollBackImage(const std::string& digest, const v1::Action& action,
+                             Reply<v1::ApplyActionReply> reply) {
+  if (absl::Status idle = CheckIdle(); !idle.ok()) return reply(idle);
+  stored::Record record;
+  record.set_unix(state_->Unix());
+  *record.mutable_action_used() = Used(digest, action, deps_.clock.Now());
+  if (absl::Status status = state_->journal.Write(record, /*sync=*/true); !status.ok()) {
+    return reply(status);
+  }
+  deps_.roll_back_image(action, [this, reply](absl::Status status) {
+    if (!status.ok()) return reply(api::Annotate(status, "the order is used up"));
+    v1::ApplyActionReply out;
+    out.set_message("the machine restarts with the image in the other slot");
+    reply(std::move(out));
+    deps_.executor.After(kFarewell, [this] {
+      if (absl::Status ended = deps_.platform.Reboot(); !ended.ok()) {
+        state_->Alarm("RebootFailed", "EndMachine", std::string(ended.message()));
+        Publish();
+      }
+    });
+  });
+}
+
 // The order is in the journal before anything is taken away: a cut in between finishes it at the
 // next start, and it is never obeyed twice.
 void NodeImpl::Reset(const std::string& digest, const v1::Action& action,
                      Reply<v1::ApplyActionReply> reply) {
-  if (machine_->pending() != nullptr || state_->journal.ledger().resetting()) {
-    reply(api::Coded(absl::StatusCode::kFailedPrecondition, "pending",
-                     "a document is being applied", "cancel it first: nodectl cancel"));
-    return;
-  }
+  if (absl::Status idle = CheckIdle(); !idle.ok()) return reply(idle);
   stored::Record record;
   record.set_unix(state_->Unix());
-  record.mutable_action_begun()->set_digest(digest);
+  *record.mutable_action_begun() = Used(digest, action, deps_.clock.Now());
   *record.mutable_floor() = state_->floor;
-  absl::Time not_after = deps_.clock.Now();
-  // Admitted: it parses.
-  absl::ParseTime(absl::RFC3339_full, action.not_after(), &not_after, nullptr);
-  record.mutable_action_begun()->set_not_after_unix(absl::ToUnixSeconds(not_after));
   if (absl::Status status = state_->journal.Write(record, /*sync=*/true); !status.ok()) {
     reply(status);
     return;

@@ -50,7 +50,8 @@ class Platform {
   // True: the kernel has the settings of noded-init's baseline, those that kubelet demands among
   // them.
   virtual bool hardened_kernel() const { return false; }
-  // "" when the platform can apply changes below this top-level section; else why not.
+  // "" when the platform can apply changes below this top-level section, or below "system.image";
+  // else why not.
   virtual std::string Unimplemented(const std::string& section) const = 0;
   virtual absl::Status Reboot() = 0;  // Unimplemented in the sandbox
 };

@@ -31,7 +31,8 @@ class SandboxPlatform : public Platform {
   bool k3s_confined() const override { return true; }
   bool owns_namespaces() const override { return options_.own_namespaces; }
   std::string Unimplemented(const std::string& section) const override {
-    if (section == "system" || section == "network" || section == "storage") {
+    if (section == "system" || section == "system.image" || section == "network" ||
+        section == "storage") {
       return "the sandbox has no machine of its own";
     }
     if (section == "audit") return "this release of noded keeps no audit log";

@@ -10,7 +10,7 @@
 #include "absl/strings/str_split.h"
 #include "api/coded_status.h"
 #include "machineconfig/schema/resolve.h"
-#include "server/k3s/blocking.h"
+#include "server/engine/blocking.h"
 
 namespace basalt::k3s {
 namespace {
@@ -382,8 +382,9 @@ std::unique_ptr<K3sController> MakeK3sController(const K3sDeps& deps, K3sParts p
 
 std::unique_ptr<K3sController> MakeK3sController(const K3sDeps& deps) {
   K3sParts parts;
-  parts.store = MakeArtifactStore(deps.executor, deps.supervisor, deps.vfs.Absolute("data/store"),
-                                  deps.fetch_program);
+  parts.store = artifacts::MakeArtifactStore(
+      deps.executor, deps.supervisor,
+      {.dir = deps.vfs.Absolute("data/store"), .fetch_program = deps.fetch_program});
   parts.probe = MakeNodeProbe();
   parts.files = MakeNodeFiles();
   parts.rules = MakeRuleSweep(deps.executor, deps.supervisor);

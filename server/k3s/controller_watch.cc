@@ -9,7 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "api/coded_status.h"
-#include "server/k3s/blocking.h"
+#include "server/engine/blocking.h"
 #include "server/k3s/cluster_flags.h"
 #include "server/k3s/controller_impl.h"
 #include "server/k3s/kubeconfig.h"

@@ -4,7 +4,7 @@
 
 #include <memory>
 
-#include "server/k3s/artifact_store.h"
+#include "server/artifacts/artifact_store.h"
 #include "server/k3s/k3s_controller.h"
 #include "server/k3s/node_files.h"
 #include "server/k3s/node_probe.h"
@@ -14,7 +14,7 @@
 namespace basalt::k3s {
 
 struct K3sParts {
-  std::unique_ptr<ArtifactStore> store;
+  std::unique_ptr<artifacts::ArtifactStore> store;
   std::shared_ptr<NodeProbe> probe;
   std::shared_ptr<NodeFiles> files;
   std::unique_ptr<RuleSweep> rules;

@@ -26,7 +26,8 @@ absl::Status NotRunnable(absl::string_view why) {
 
 class RealCheck : public ReleaseCheck {
  public:
-  RealCheck(engine::Executor& executor, host::Supervisor& supervisor, ArtifactStore& store)
+  RealCheck(engine::Executor& executor, host::Supervisor& supervisor,
+            artifacts::ArtifactStore& store)
       : store_(store), run_(executor, supervisor, kService) {}
 
   void Check(const std::string& sha256, const std::string& version, engine::Done done) override {
@@ -66,7 +67,7 @@ class RealCheck : public ReleaseCheck {
         "write the version that the artifact is, or pin the other one: nodectl k3s pin");
   }
 
-  ArtifactStore& store_;
+  artifacts::ArtifactStore& store_;
   OneShot run_;
   std::set<std::string> passed_;
 };
@@ -74,7 +75,8 @@ class RealCheck : public ReleaseCheck {
 }  // namespace
 
 std::unique_ptr<ReleaseCheck> MakeReleaseCheck(engine::Executor& executor,
-                                               host::Supervisor& supervisor, ArtifactStore& store) {
+                                               host::Supervisor& supervisor,
+                                               artifacts::ArtifactStore& store) {
   return std::make_unique<RealCheck>(executor, supervisor, store);
 }
 

@@ -5,10 +5,10 @@
 #include <memory>
 #include <string>
 
+#include "server/artifacts/artifact_store.h"
 #include "server/engine/controller.h"
 #include "server/engine/executor.h"
 #include "server/host/supervisor.h"
-#include "server/k3s/artifact_store.h"
 
 namespace basalt::k3s {
 
@@ -23,7 +23,8 @@ class ReleaseCheck {
 
 // Outlived by `store`.
 std::unique_ptr<ReleaseCheck> MakeReleaseCheck(engine::Executor& executor,
-                                               host::Supervisor& supervisor, ArtifactStore& store);
+                                               host::Supervisor& supervisor,
+                                               artifacts::ArtifactStore& store);
 
 // The release in the first line of `k3s --version`: "k3s version v1.30.4+k3s1 (98262b5d)"; "" when
 // there is none. The first word is the name that the program was started by.

@@ -11,8 +11,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "server/engine/blocking.h"
 #include "server/host/fd.h"
-#include "server/k3s/blocking.h"
 #include "server/k3s/one_shot.h"
 #include "server/k3s/packet_rules.h"
 

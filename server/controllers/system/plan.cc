@@ -38,7 +38,6 @@ struct Refusal {
   const char* why;
 };
 constexpr Refusal kRefusals[] = {
-    {"image", "this release of noded does not update the image"},
     {"extensions", "this release of noded has no extensions"},
     {"install", "this release of noded does not install itself from a boot medium"},
     {"kernel.arguments",

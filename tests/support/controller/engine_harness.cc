@@ -37,7 +37,7 @@ EngineHarness::EngineHarness(const std::string& policy_lines)
   v1::TrustChain chain;
   *chain.add_policies() = SignText(v1::DOCUMENT_TYPE_TRUST_POLICY, policy, root_key);
   seed_ = sign::ChainToJson(chain);
-  platform_ = host::MakeSandbox({.root = "/fake", .k3s_address = "127.0.0.1"});
+  platform = host::MakeSandbox({.root = "/fake", .k3s_address = "127.0.0.1"});
   operator_caller.authenticated = true;
   operator_caller.name = "alice";
   operator_caller.peer = "127.0.0.1:1000";
@@ -89,29 +89,32 @@ absl::Status EngineHarness::Make(engine::Executor& on) {
   auto sealing = trust::SealingKey::Load(vfs, *identity_);
   if (!sealing.ok()) return sealing.status();
   sealing_.emplace(*std::move(sealing));
-  node = engine::MakeNode(
-      {.executor = on,
-       .vfs = vfs,
-       .clock = clock,
-       .random = random,
-       .platform = *platform_,
-       .supervisor = *supervisor,
-       .identity = *identity_,
-       .sealing = *sealing_,
-       .trust = *trust_,
-       .controllers = {controller.get()},
-       .version = "0.1.0",
-       .build_time = clock.Now() - absl::Hours(24),
-       .set_api_policy =
-           [this](const engine::ApiPolicy& policy) {
-             policies.push_back(policy);
-             return absl::OkStatus();
-           },
-       .endpoints = [] { return std::vector<std::string>{"127.0.0.1:1"}; },
-       .endpoints_with =
-           [](const v1::MachineConfig&) { return std::vector<std::string>{"127.0.0.1:2"}; },
-       .kubeconfig = [](absl::Duration) -> absl::StatusOr<std::string> { return "k"; },
-       .restart_service = [](const std::string&) { return absl::OkStatus(); }});
+  engine::NodeDeps deps = {
+      .executor = on,
+      .vfs = vfs,
+      .clock = clock,
+      .random = random,
+      .platform = *platform,
+      .supervisor = *supervisor,
+      .identity = *identity_,
+      .sealing = *sealing_,
+      .trust = *trust_,
+      .controllers = {controller.get()},
+      .version = "0.1.0",
+      .build_time = clock.Now() - absl::Hours(24),
+      .set_api_policy =
+          [this](const engine::ApiPolicy& policy) {
+            policies.push_back(policy);
+            return absl::OkStatus();
+          },
+      .endpoints = [] { return std::vector<std::string>{"127.0.0.1:1"}; },
+      .endpoints_with =
+          [](const v1::MachineConfig&) { return std::vector<std::string>{"127.0.0.1:2"}; },
+      .kubeconfig = [](absl::Duration) -> absl::StatusOr<std::string> { return "k"; },
+      .restart_service = [](const std::string&) { return absl::OkStatus(); },
+      .roll_back_image = nullptr};
+  adjust(deps);
+  node = engine::MakeNode(std::move(deps));
   return absl::OkStatus();
 }
 

@@ -2,6 +2,7 @@
 // Start is another life of noded; the disk, the world and the clock go on. Single-threaded.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -85,12 +86,15 @@ class EngineHarness {
   std::unique_ptr<FakeController> controller;
   std::unique_ptr<engine::Node> node;
   std::vector<engine::ApiPolicy> policies;  // as they were set
+  // Of every life: a machine, where the test wants another than a sandbox, and what else a node is
+  // made of.
+  std::unique_ptr<host::Platform> platform;
+  std::function<void(engine::NodeDeps&)> adjust = [](engine::NodeDeps&) {};
   // For the controller of the next life.
   bool hold_execute = false;
   std::vector<absl::Status> execute_results;
 
  private:
-  std::unique_ptr<host::Platform> platform_;
   std::optional<trust::Identity> identity_;
   std::optional<trust::SealingKey> sealing_;
   std::optional<trust::TrustStore> trust_;

@@ -18,7 +18,7 @@ extern char** environ;
 
 namespace basalt::testing {
 
-Machine::Machine(const std::string& disk, const std::string& scratch, bool restarts) {
+Machine::Machine(const std::string& disk, const std::string& scratch, bool restarts, int api_port) {
   std::string variables = absl::StrCat(scratch, "/variables.fd");
   std::filesystem::copy_file("/usr/share/OVMF/OVMF_VARS_4M.fd", variables,
                              std::filesystem::copy_options::overwrite_existing);
@@ -37,7 +37,9 @@ Machine::Machine(const std::string& disk, const std::string& scratch, bool resta
       "-smp",
       "1",
       "-nic",
-      "none",
+      api_port == 0
+          ? std::string("none")
+          : absl::StrCat("user,model=virtio-net-pci,hostfwd=tcp:127.0.0.1:", api_port, "-:6050"),
       "-serial",
       "stdio",
       "-drive",

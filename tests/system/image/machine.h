@@ -1,4 +1,5 @@
-// A virtual machine without KVM: OVMF, one virtio disk, no network, its serial console. Each has
+// A virtual machine without KVM: OVMF, one virtio disk, its serial console, and a network only when
+// it is asked for: the host is 10.0.2.2 there, and one port of 127.0.0.1 leads to the API. Each has
 // its own variables of the firmware; it ends with its object, by its pid.
 #pragma once
 
@@ -15,7 +16,8 @@ class Machine {
  public:
   // `disk` is a raw file and is written to. With `restarts` a machine that restarts does so, else
   // it ends.
-  Machine(const std::string& disk, const std::string& scratch, bool restarts = false);
+  Machine(const std::string& disk, const std::string& scratch, bool restarts = false,
+          int api_port = 0);
   ~Machine();
   Machine(const Machine&) = delete;
   Machine& operator=(const Machine&) = delete;

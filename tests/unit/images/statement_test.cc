@@ -6,6 +6,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "machineconfig/sign/image_manifest.h"
+
 namespace basalt::image {
 namespace {
 
@@ -57,6 +59,10 @@ TEST(ManifestTest, HoldsAllThatDecidesWhatRuns) {
   EXPECT_EQ(manifest["kernel"]["size"], 20);
   EXPECT_EQ(manifest["epoch"], 4);
   EXPECT_EQ(manifest["buildTime"], "2023-11-14T22:13:20Z");
+  absl::StatusOr<sign::ImageManifest> read =
+      sign::ParseImageManifest(FormatManifest(SomeRecipe(), SomeInfo(), m));
+  ASSERT_TRUE(read.ok()) << "a node reads it: " << read.status();
+  EXPECT_EQ(read->root, Sha256("root").Hex() + ":300");
 }
 
 TEST(ImageInfoTest, IsOneTextForTheNodeAndOneForTheLoader) {

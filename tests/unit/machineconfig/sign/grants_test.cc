@@ -180,6 +180,31 @@ TEST(Grants, S8_ARevokedKeyCountsForNothing) {
   EXPECT_FALSE(SignedByRoot(policy, Signers({"root"})));
 }
 
+TEST(Grants, S7_ImagesNeedOneGrantForImages) {
+  v1::TrustPolicy policy = Policy();
+  AddGrant(policy, "image", {"alice", "bob"}).set_threshold(2);
+  AddGrant(policy, "machineconfig", {"carol"});
+  v1::MachineConfig node;
+  EXPECT_TRUE(AuthorizeImage(policy, Signers({"alice", "bob"}), node).ok());
+  for (const char* name : {"alice", "carol", "root"}) {
+    EXPECT_THAT(AuthorizeImage(policy, Signers({name}), node), HasReason("too-few-signers"));
+  }
+  // Two grants are not pooled.
+  AddGrant(policy, "image", {"bob", "carol"}).set_threshold(2);
+  EXPECT_THAT(AuthorizeImage(policy, Signers({"alice", "carol"}), node),
+              HasReason("too-few-signers"));
+}
+
+TEST(Grants, AnImageGrantWithLabelsReachesNodesThatHaveThem) {
+  v1::TrustPolicy policy = Policy();
+  (*AddGrant(policy, "image", {"alice"}).mutable_labels())["site"] = "lab";
+  v1::MachineConfig node;
+  EXPECT_THAT(AuthorizeImage(policy, Signers({"alice"}), node), HasReason("label-scope"));
+  (*node.mutable_metadata()->mutable_labels())["site"] = "lab";
+  EXPECT_TRUE(AuthorizeImage(policy, Signers({"alice"}), node).ok());
+  EXPECT_THAT(AuthorizeImage(policy, Signers({"bob"}), node), HasReason("too-few-signers"));
+}
+
 TEST(Grants, ActionsNeedAGrantThatNamesTheirVerb) {
   v1::TrustPolicy policy = Policy();
   AddGrant(policy, "action", {"alice"});

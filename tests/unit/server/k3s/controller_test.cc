@@ -44,7 +44,7 @@ class FakePlatform : public host::Platform {
   host::Hardware hardware_;
 };
 
-class FakeStore : public ArtifactStore {
+class FakeStore : public artifacts::ArtifactStore {
  public:
   void Ensure(const std::string& what, const v1::Artifact& artifact,
               const std::vector<std::string>& env, engine::OnProgress, engine::Done done) override {

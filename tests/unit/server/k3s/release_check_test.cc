@@ -20,7 +20,7 @@ using testing::ManualExecutor;
 
 constexpr char kService[] = "k3s-version";
 
-class OneFile : public ArtifactStore {
+class OneFile : public artifacts::ArtifactStore {
  public:
   void Ensure(const std::string&, const v1::Artifact&, const std::vector<std::string>&,
               engine::OnProgress, engine::Done) override {}

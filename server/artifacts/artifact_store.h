@@ -1,6 +1,7 @@
 // Content-addressed artifacts: what a config pins by sha256 is in data/store, verified, or is
 // fetched by noded-fetch, a process of its own under the supervisor. All calls and callbacks on the
-// loop thread; hashing happens on the pool. One Ensure at a time.
+// loop thread; hashing happens on the pool. One Ensure at a time. A store is one directory: K3s has
+// one, the images of the node have others.
 #pragma once
 
 #include <functional>
@@ -12,12 +13,13 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "basalt/v1/machine_config.pb.h"
+#include "server/artifacts/store_files.h"
 #include "server/engine/controller.h"
 #include "server/engine/executor.h"
 #include "server/host/fd.h"
 #include "server/host/supervisor.h"
 
-namespace basalt::k3s {
+namespace basalt::artifacts {
 
 class ArtifactStore {
  public:
@@ -41,9 +43,16 @@ class ArtifactStore {
   virtual void KeepOnly(std::set<std::string> digests) = 0;
 };
 
-// `dir` is absolute and exists.
+struct StoreOptions {
+  std::string dir;  // absolute; exists before the first Ensure
+  std::string fetch_program;
+  // Of the services that download, at most 20 bytes: no other store has one that begins like it.
+  std::string services = "fetch-";
+  Digester digest_of = HashFd;
+  int64_t most_bytes = int64_t{2} << 30;  // of an artifact whose size the config does not say
+};
 std::unique_ptr<ArtifactStore> MakeArtifactStore(engine::Executor& executor,
-                                                 host::Supervisor& supervisor, std::string dir,
-                                                 std::string fetch_program);
+                                                 host::Supervisor& supervisor,
+                                                 StoreOptions options);
 
-}  // namespace basalt::k3s
+}  // namespace basalt::artifacts

@@ -1,4 +1,4 @@
-#include "server/k3s/store_files.h"
+#include "server/artifacts/store_files.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -13,7 +13,7 @@
 #include "api/coded_status.h"
 #include "machineconfig/base/digest.h"
 
-namespace basalt::k3s {
+namespace basalt::artifacts {
 namespace {
 
 constexpr char kPrefix[] = "sha256-";
@@ -68,7 +68,7 @@ absl::StatusOr<VerifiedFile> StoreFiles::OpenVerified(const std::string& sha256)
   host::UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
   if (!fd.valid()) return Errno(absl::StrCat("open ", path));
   FileStamp before = StampOf(fd.get());
-  absl::StatusOr<std::string> found = HashFd(fd.get());
+  absl::StatusOr<std::string> found = digest_of_(fd.get());
   if (!found.ok()) return found.status();
   FileStamp after = StampOf(fd.get());
   if (*found != sha256 || before != after) {
@@ -104,7 +104,7 @@ absl::Status StoreFiles::Commit(const std::string& sha256, int fd) const {
   // Durable first: what fsync reports is about the bytes that are hashed next.
   if (fsync(fd) != 0) return Errno("fsync of an artifact");
   FileStamp before = StampOf(fd);
-  absl::StatusOr<std::string> found = HashFd(fd);
+  absl::StatusOr<std::string> found = digest_of_(fd);
   if (!found.ok()) return found.status();
   if (*found != sha256) {
     RemovePartial(sha256);
@@ -147,4 +147,4 @@ void StoreFiles::KeepOnly(const std::set<std::string>& keep) const {
   closedir(dir);
 }
 
-}  // namespace basalt::k3s
+}  // namespace basalt::artifacts

@@ -1,4 +1,4 @@
-#include "server/k3s/artifact_store.h"
+#include "server/artifacts/artifact_store.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -10,15 +10,14 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "api/coded_status.h"
+#include "server/artifacts/store_files.h"
+#include "server/engine/blocking.h"
 #include "server/fetch/fetch_protocol.h"
-#include "server/k3s/blocking.h"
-#include "server/k3s/store_files.h"
 
-namespace basalt::k3s {
+namespace basalt::artifacts {
 namespace {
 
 constexpr absl::Duration kProgressEvery = absl::Milliseconds(500);
-constexpr char kServicePrefix[] = "fetch-";
 
 absl::StatusCode CodeOf(fetch::Outcome outcome) {
   switch (outcome) {
@@ -68,12 +67,13 @@ struct Job {
 
 class RealStore : public ArtifactStore {
  public:
-  RealStore(engine::Executor& executor, host::Supervisor& supervisor, std::string dir,
-            std::string fetch_program)
+  RealStore(engine::Executor& executor, host::Supervisor& supervisor, StoreOptions options)
       : executor_(executor),
         supervisor_(supervisor),
-        files_(std::make_shared<StoreFiles>(std::move(dir))),
-        fetch_program_(std::move(fetch_program)) {}
+        files_(std::make_shared<StoreFiles>(std::move(options.dir), std::move(options.digest_of))),
+        fetch_program_(std::move(options.fetch_program)),
+        services_(std::move(options.services)),
+        most_bytes_(options.most_bytes) {}
 
   ~RealStore() override {
     if (job_ && job_->timer != 0) executor_.CancelTimer(job_->timer);
@@ -126,7 +126,7 @@ class RealStore : public ArtifactStore {
   std::string Path(const std::string& sha256) const override { return files_->Path(sha256); }
 
   void OnServiceEvent(const host::ServiceEvent& event) override {
-    if (!absl::StartsWith(event.name, kServicePrefix)) return;
+    if (!absl::StartsWith(event.name, services_)) return;
     if (event.kind != host::ServiceEvent::Kind::kExit) return;
     if (leftovers_.erase(event.name) > 0) {
       if (leftovers_.empty() && job_ && job_->service.empty()) Start();
@@ -156,7 +156,7 @@ class RealStore : public ArtifactStore {
     absl::StatusOr<std::vector<host::ServiceStatus>> list = supervisor_.List();
     if (!list.ok()) return;
     for (const host::ServiceStatus& service : *list) {
-      if (absl::StartsWith(service.name, kServicePrefix)) {
+      if (absl::StartsWith(service.name, services_)) {
         if (Alive(service.state) && supervisor_.Stop(service.name).ok()) {
           leftovers_.insert(service.name);
         }
@@ -167,7 +167,7 @@ class RealStore : public ArtifactStore {
   std::string NextName() {
     // Few names, used again: the supervisor keeps a slot for each it has seen.
     next_name_ = (next_name_ + 1) % 4;
-    return absl::StrCat(kServicePrefix, next_name_);
+    return absl::StrCat(services_, next_name_);
   }
 
   void Start() {
@@ -184,7 +184,7 @@ class RealStore : public ArtifactStore {
                                absl::StrCat("cannot open ", fetch_program_),
                                "noded-fetch belongs beside noded"));
     }
-    fetch::Arguments arguments;
+    fetch::Arguments arguments{.limit = most_bytes_};
     if (job_->artifact.size() > 0) arguments.limit = arguments.expected = job_->artifact.size();
     for (int i = job_->first_url; i < job_->artifact.urls_size(); ++i) {
       arguments.urls.push_back(job_->artifact.urls(i));
@@ -281,7 +281,9 @@ class RealStore : public ArtifactStore {
   engine::Executor& executor_;
   host::Supervisor& supervisor_;
   std::shared_ptr<StoreFiles> files_;
-  std::string fetch_program_;
+  const std::string fetch_program_;
+  const std::string services_;
+  const int64_t most_bytes_;
   std::unique_ptr<Job> job_;
   uint64_t last_id_ = 0;
   int next_name_ = 0;
@@ -292,10 +294,9 @@ class RealStore : public ArtifactStore {
 }  // namespace
 
 std::unique_ptr<ArtifactStore> MakeArtifactStore(engine::Executor& executor,
-                                                 host::Supervisor& supervisor, std::string dir,
-                                                 std::string fetch_program) {
-  return std::make_unique<RealStore>(executor, supervisor, std::move(dir),
-                                     std::move(fetch_program));
+                                                 host::Supervisor& supervisor,
+                                                 StoreOptions options) {
+  return std::make_unique<RealStore>(executor, supervisor, std::move(options));
 }
 
-}  // namespace basalt::k3s
+}  // namespace basalt::artifacts

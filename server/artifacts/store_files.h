@@ -7,6 +7,7 @@
 
 #include <sys/stat.h>
 
+#include <functional>
 #include <set>
 #include <string>
 
@@ -14,7 +15,7 @@
 #include "absl/status/statusor.h"
 #include "server/host/fd.h"
 
-namespace basalt::k3s {
+namespace basalt::artifacts {
 
 // Identity of a file's content, as far as the kernel tells: what was hashed is what is there.
 struct FileStamp {
@@ -31,9 +32,17 @@ struct VerifiedFile {
   FileStamp stamp;
 };
 
+// What a file is known by: the lower-hex sha256 of what `fd` holds, or of what that means.
+using Digester = std::function<absl::StatusOr<std::string>(int fd)>;
+
+// Lower-hex sha256 of everything `fd` holds, read with pread. Unavailable on a read error.
+absl::StatusOr<std::string> HashFd(int fd);
+FileStamp StampOf(int fd);
+
 class StoreFiles {
  public:
-  explicit StoreFiles(std::string dir) : dir_(std::move(dir)) {}
+  explicit StoreFiles(std::string dir, Digester digest_of = HashFd)
+      : dir_(std::move(dir)), digest_of_(std::move(digest_of)) {}
 
   std::string Path(const std::string& sha256) const;
   bool Exists(const std::string& sha256) const;
@@ -55,11 +64,8 @@ class StoreFiles {
   void KeepOnly(const std::set<std::string>& keep) const;
 
  private:
-  std::string dir_;
+  const std::string dir_;
+  const Digester digest_of_;
 };
 
-// Lower-hex sha256 of everything `fd` holds, read with pread. Unavailable on a read error.
-absl::StatusOr<std::string> HashFd(int fd);
-FileStamp StampOf(int fd);
-
-}  // namespace basalt::k3s
+}  // namespace basalt::artifacts

@@ -1,4 +1,4 @@
-#include "server/k3s/store_files.h"
+#include "server/artifacts/store_files.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -12,7 +12,7 @@
 #include "api/coded_status.h"
 #include "machineconfig/base/digest.h"
 
-namespace basalt::k3s {
+namespace basalt::artifacts {
 namespace {
 
 namespace fs = std::filesystem;
@@ -111,4 +111,4 @@ TEST_F(StoreFilesTest, KeepOnlyRemovesTheRest) {
 }
 
 }  // namespace
-}  // namespace basalt::k3s
+}  // namespace basalt::artifacts
