@@ -59,14 +59,14 @@ class Attributes {
  public:
   static Attributes Of(const nlmsghdr* message, size_t extra) {
     Attributes out;
-    if (mnl_nlmsg_get_payload_len(message) >= extra) {
-      mnl_attr_parse(message, static_cast<unsigned>(MNL_ALIGN(extra)), &Keep, &out);
-    }
+    const char* begin = reinterpret_cast<const char*>(message);
+    const size_t head = MNL_NLMSG_HDRLEN + MNL_ALIGN(extra);
+    if (message->nlmsg_len >= head) out.Walk(begin + head, message->nlmsg_len - head);
     return out;
   }
   Attributes Nested(uint16_t type) const {
     Attributes out;
-    if (const nlattr* nest = Get(type)) mnl_attr_parse_nested(nest, &Keep, &out);
+    if (const nlattr* nest = Get(type)) out.ParseNested(nest);
     return out;
   }
   template <size_t M>
@@ -75,7 +75,9 @@ class Attributes {
     if (const nlattr* nest = Get(type)) out.ParseNested(nest);
     return out;
   }
-  void ParseNested(const nlattr* nest) { mnl_attr_parse_nested(nest, &Keep, this); }
+  void ParseNested(const nlattr* nest) {
+    Walk(static_cast<const char*>(mnl_attr_get_payload(nest)), mnl_attr_get_payload_len(nest));
+  }
   const nlattr* Get(uint16_t type) const { return type < N ? found_[type] : nullptr; }
   bool Has(uint16_t type) const { return Get(type) != nullptr; }
   std::string Bytes(uint16_t type) const {
@@ -99,10 +101,19 @@ class Attributes {
   }
 
  private:
-  static int Keep(const nlattr* attribute, void* data) {
-    const uint16_t type = mnl_attr_get_type(attribute);
-    if (type < N) static_cast<Attributes*>(data)->found_[type] = attribute;
-    return MNL_CB_OK;
+  // Up to the last byte and not, as libmnl's own walk, to the end that it would have if it were
+  // padded.
+  void Walk(const char* at, size_t left) {
+    while (left >= sizeof(nlattr)) {
+      const auto* attribute = reinterpret_cast<const nlattr*>(at);
+      if (attribute->nla_len < sizeof(nlattr) || attribute->nla_len > left) return;
+      const uint16_t type = mnl_attr_get_type(attribute);
+      if (type < N) found_[type] = attribute;
+      const size_t step = MNL_ALIGN(attribute->nla_len);
+      if (step >= left) return;
+      at += step;
+      left -= step;
+    }
   }
   std::array<const nlattr*, N> found_{};
 };
