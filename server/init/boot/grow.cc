@@ -71,8 +71,8 @@ long ReadOfMedium(Machine& machine, char* text, size_t size) {
   return n;
 }
 
-// What has to be at the place of the mark, through the disk, since the partition does not reach there
-// yet: so it has no page of it in its cache either, which is another than the disk's.
+// What has to be at the place of the mark, through the disk, since the partition does not reach
+// there yet: so it has no page of it in its cache either, which is another than the disk's.
 int PrepareEnd(Machine& machine, const Location& place, uint64_t size, bool empty) {
   static constexpr char kNothing[sizeof kFormatMark] = {};
   return machine.WriteDurably(place.disk, place.start + size - kMarkDistance,

@@ -148,8 +148,8 @@ class ImageUpgrade : public ::testing::Test {
     }
     Ran built =
         Launch({PROGRAMS "/image-builder", "build", "--profile", "vm-amd64", "--recipe", RECIPE,
-             "--cache", CACHE, "--programs", programs, "--out", out, "--image-version", version,
-             "--trust", root_ + "/lab/trust.json", "--key", root_ + "/lab/keys/image.key"});
+                "--cache", CACHE, "--programs", programs, "--out", out, "--image-version", version,
+                "--trust", root_ + "/lab/trust.json", "--key", root_ + "/lab/keys/image.key"});
     EXPECT_EQ(built.exit_code, 0) << built.out;
     for (const char* end : {".slot", ".efi", ".image.json"}) {
       const std::string file = Name(version) + end;

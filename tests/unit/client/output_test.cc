@@ -190,8 +190,7 @@ TEST(Plan, OfALongValueThePartThatDiffersIsShown) {
   const std::string same(300, 'x');
   change->set_old_value("[" + same + ", b]");
   change->set_new_value("[" + same + ", b, evil]");
-  EXPECT_EQ(DiffText(io, plan),
-            "  ~ a: ...xxxxxxxxxxxxx, b] -> ...xxxxxxxxxxxxx, b, evil]\n");
+  EXPECT_EQ(DiffText(io, plan), "  ~ a: ...xxxxxxxxxxxxx, b] -> ...xxxxxxxxxxxxx, b, evil]\n");
 }
 
 TEST(Plan, ACutFallsBetweenCharacters) {
