@@ -111,7 +111,7 @@ class ImageTest : public ::testing::Test {
   std::string Console(const std::string& disk, const std::vector<std::string>& texts,
                       bool restarts = false) {
     for (int attempt = 1;; ++attempt) {
-      Machine machine(disk, scratch_, restarts);
+      Machine machine(disk, scratch_, {.restarts = restarts});
       bool there = machine.Await(texts, kPatience);
       bool silent = !absl::StrContains(machine.console(), "probe:") &&
                     !absl::StrContains(machine.console(), "noded-init") &&

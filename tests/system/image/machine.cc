@@ -18,7 +18,7 @@ extern char** environ;
 
 namespace basalt::testing {
 
-Machine::Machine(const std::string& disk, const std::string& scratch, bool restarts, int api_port) {
+Machine::Machine(const std::string& disk, const std::string& scratch, const Options& options) {
   std::string variables = absl::StrCat(scratch, "/variables.fd");
   std::filesystem::copy_file("/usr/share/OVMF/OVMF_VARS_4M.fd", variables,
                              std::filesystem::copy_options::overwrite_existing);
@@ -37,20 +37,29 @@ Machine::Machine(const std::string& disk, const std::string& scratch, bool resta
       "-smp",
       "1",
       "-nic",
-      api_port == 0
+      options.api_port == 0
           ? std::string("none")
-          : absl::StrCat("user,model=virtio-net-pci,hostfwd=tcp:127.0.0.1:", api_port, "-:6050"),
+          : absl::StrCat("user,model=virtio-net-pci,hostfwd=tcp:127.0.0.1:", options.api_port,
+                         "-:6050"),
       "-serial",
       "stdio",
       "-drive",
       "if=pflash,unit=0,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd",
       "-drive",
       absl::StrCat("if=pflash,unit=1,format=raw,file=", variables),
-      "-drive",
-      absl::StrCat("file=", disk, ",format=raw,if=none,id=disk,cache=unsafe"),
       "-device",
       "virtio-blk-pci,drive=disk,bootindex=1"};
-  if (!restarts) argv.push_back("-no-reboot");
+  if (options.write_log.empty()) {
+    argv.insert(argv.end(), {"-drive", absl::StrCat("file=", disk,
+                                                    ",format=raw,if=none,id=disk,cache=unsafe")});
+  } else {
+    argv.insert(
+        argv.end(),
+        {"-blockdev", absl::StrCat("driver=blklogwrites,node-name=disk,log-sector-size=512,"
+                                   "file.driver=file,file.filename=",
+                                   disk, ",log.driver=file,log.filename=", options.write_log)});
+  }
+  if (!options.restarts) argv.push_back("-no-reboot");
   std::vector<char*> args;
   for (std::string& a : argv) args.push_back(a.data());
   args.push_back(nullptr);

@@ -14,10 +14,15 @@ namespace basalt::testing {
 
 class Machine {
  public:
-  // `disk` is a raw file and is written to. With `restarts` a machine that restarts does so, else
-  // it ends.
-  Machine(const std::string& disk, const std::string& scratch, bool restarts = false,
-          int api_port = 0);
+  struct Options {
+    bool restarts = false;  // a machine that restarts does so, else it ends
+    int api_port = 0;       // of 127.0.0.1; 0: no network
+    // Each write and flush of the disk is appended here, which `write_log.h` reads; the machine has
+    // a disk with a volatile cache then.
+    std::string write_log;
+  };
+  // `disk` is a raw file and is written to.
+  Machine(const std::string& disk, const std::string& scratch, const Options& options);
   ~Machine();
   Machine(const Machine&) = delete;
   Machine& operator=(const Machine&) = delete;
