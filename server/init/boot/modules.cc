@@ -48,7 +48,11 @@ int LoadModules(Machine& machine, const char* list) {
       ++loaded;
       continue;
     }
-    if (error == ENODEV) {  // a driver of something that this machine does not have
+    // A driver of something that this machine does not have; or one that is there and builds on
+    // such a driver (a kernel says ENOENT of a symbol too).
+    char byte;
+    if (error == ENODEV ||
+        (error == ENOENT && absent > 0 && machine.Read(path, 0, &byte, 1) == 1)) {
       ++absent;
       continue;
     }

@@ -196,6 +196,18 @@ TEST(Modules, P8_AListIsReadWhateverIsInIt) {
   EXPECT_TRUE(machine.Said("1 loaded, 1 for other machines, 0 failed [ok]"));
 }
 
+TEST(Modules, OneThatBuildsOnADriverForOtherMachinesIsForThemToo) {
+  FakeMachine machine;
+  machine.any_file = false;
+  machine.files["list"] = "/hv_vmbus.ko\n/hv_netvsc.ko\n/gone.ko\n";
+  machine.files["/hv_netvsc.ko"] = "ELF";
+  machine.Fail("module", "/hv_vmbus.ko", ENODEV);
+  machine.Fail("module", "/hv_netvsc.ko", ENOENT);  // its symbols are in the one before
+  machine.Fail("module", "/gone.ko", ENOENT);       // a file that is not there is a fault
+  EXPECT_EQ(LoadModules(machine, "list"), 1);
+  EXPECT_TRUE(machine.Said("0 loaded, 2 for other machines, 1 failed"));
+}
+
 TEST(Sysctls, WhatAKernelDoesNotHaveIsNoFailure) {
   FakeMachine machine;
   machine.any_file = false;
