@@ -154,7 +154,8 @@ std::string Lab::ConfigWithoutK3s(const std::string& name) const {
   const std::string file = absl::StrCat(root_, "/", name, ".yaml");
   Ran ran = Nodectl({"gen", "config", "--name", name, "--role", "server", "-o", file});
   EXPECT_EQ(ran.exit_code, 0) << ran.out;
-  ran = Nodectl({"patch", "-f", file, "--patch", "{k3s: null}", "--in-place"});
+  ran = Nodectl({"patch", "-f", file, "--patch",
+                 "{k3s: null, system: {time: {allowUnsynced: true}}}", "--in-place"});
   EXPECT_EQ(ran.exit_code, 0) << ran.out;
   return file;
 }

@@ -61,7 +61,8 @@ class Lab {
 
   // Waits for a machine without a config and pins it under `name`. "" or what went wrong.
   std::string Pin(Machine& machine, const std::string& name, int port) const;
-  // The file of a config for a node without K3s, signed by nobody yet.
+  // The file of a config for a node without K3s and with nobody to ask for the time, signed by
+  // nobody yet.
   std::string ConfigWithoutK3s(const std::string& name) const;
 
  private:
