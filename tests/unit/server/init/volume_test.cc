@@ -59,6 +59,21 @@ TEST_F(VolumeTest, AnEmptyPartitionIsFormattedOnceAndMounted) {
   EXPECT_GE(machine_.Find("run /usr/sbin/e2fsck -p /dev/vda4"), 0);
 }
 
+TEST_F(VolumeTest, D2_ASuperblockThatAPowerCutToreIsTakenFromItsCopy) {
+  MakeExt4();
+  bool copy_is_good = true;
+  machine_.run = [&](const std::string& line, Exited* exited) {
+    exited->code = line.find("-b 32768 -B 4096") == std::string::npos ? 8 : copy_is_good ? 1 : 8;
+    return 0;
+  };
+  EXPECT_EQ(Open().state, VolumeState::kMounted);
+  EXPECT_TRUE(machine_.Said("e2fsck repaired /dev/vda4"));
+  machine_.mounts.clear();
+  copy_is_good = false;
+  EXPECT_EQ(Open().state, VolumeState::kDamaged);
+  EXPECT_FALSE(Formatted());
+}
+
 TEST_F(VolumeTest, WhatLooksLikeDataIsNeverFormatted) {
   // Each of these is one nonzero byte where something keeps its signature.
   constexpr size_t kLarge = 66 << 20;  // with the place of a btrfs mirror
