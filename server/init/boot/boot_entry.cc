@@ -14,6 +14,7 @@ namespace {
 constexpr char kEsp[] = "/esp";
 constexpr char kLinux[] = "/esp/EFI/Linux";
 constexpr char kVariables[] = "/sys/firmware/efi/efivars/";
+constexpr size_t kMostKernel = 256 << 20;
 constexpr char kLoader[] = "-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
 
 // 0, ENOENT, EINVAL when it is not a text of ours.
@@ -114,12 +115,36 @@ int BootEntry::Rename() {
   if (int error = CheckRoot(machine_, from, root); error != 0) {
     return Fail(error, "the counted entry boots another root than this one");
   }
-  if (machine_.Exists(to)) return Fail(EEXIST, "there is a good entry of the same name");
-  if (int error = machine_.Rename(from, to); error != 0) return Fail(error, "cannot rename it");
+  if (int error = MakeGood(from, to, root); error != 0) return error;
   state_ = EntryState::kGood;
   error_ = 0;
   reason_[0] = 0;
   Report(machine_, nullptr, 0, "entry: %s.efi is good", entry.stem);
+  return 0;
+}
+
+// By a copy under another name that no loader looks at: whatever a power cut leaves of a rename on
+// FAT, the counted entry is whole until the good one is.
+int BootEntry::MakeGood(const char* from, const char* to, const char* root) {
+  char copy[340];
+  snprintf(copy, sizeof copy, "%s.tmp", to);
+  char byte;
+  const bool there = machine_.Exists(to);
+  if (!there || CheckRoot(machine_, to, root) != 0) {
+    // A name without content is what a cut leaves; anything else is somebody's.
+    if (there && machine_.Read(to, 0, &byte, 1) != 0) {
+      return Fail(EEXIST, "there is a good entry of the same name");
+    }
+    if (there) {
+      if (int error = machine_.Remove(to); error != 0)
+        return Fail(error, "cannot remove an empty one");
+    }
+    int error = machine_.Copy(from, copy, kMostKernel, 0600);
+    if (error != 0) return Fail(error, "cannot copy it");
+    if (error = machine_.Rename(copy, to); error != 0) return Fail(error, "cannot rename the copy");
+  }
+  if (int error = machine_.Remove(from); error != 0)
+    return Fail(error, "cannot remove the counted one");
   return 0;
 }
 

@@ -31,8 +31,9 @@ class BootEntry {
   explicit BootEntry(Machine& machine) : machine_(machine) {}
 
   void Look();  // reads the variables, once at boot
-  // On a trial: mounts the ESP, checks the file, renames it, unmounts. 0 also when there is nothing
-  // to do or it is done already. ESTALE, ENOENT, ENODEV, EEXIST, or what the kernel said.
+  // On a trial: mounts the ESP, checks the file, takes the tries off its name, unmounts. 0 also
+  // when there is nothing to do or it is done already. ESTALE, ENOENT, ENODEV, EEXIST, or what the
+  // kernel said.
   int Bless();
 
   EntryState state() const { return state_; }
@@ -41,6 +42,7 @@ class BootEntry {
 
  private:
   int Rename();
+  int MakeGood(const char* from, const char* to, const char* root);
   int Fail(int error, const char* reason);
 
   Machine& machine_;

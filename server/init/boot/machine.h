@@ -44,9 +44,12 @@ class Machine {
   virtual int Write(const char* path, const void* data, size_t size) = 0;
   virtual int WriteDurably(const char* path, uint64_t offset, const void* data, size_t size) = 0;
   virtual int Replace(const char* path, const void* data, size_t size) = 0;  // durable, 0600
-  // At most `most` bytes (EFBIG), whole or not at all, not durable.
+  // At most `most` bytes (EFBIG), whole or not at all; its content is durable, its name not yet.
   virtual int Copy(const char* from, const char* to, size_t most, unsigned mode) = 0;
-  virtual int Rename(const char* from, const char* to) = 0;  // durable
+  // Durable. On FAT a power cut may lose the file: the kernel writes the new name with no content
+  // first and takes the old one away before it fills that in.
+  virtual int Rename(const char* from, const char* to) = 0;
+  virtual int Remove(const char* path) = 0;  // durable; absent: 0
   virtual int List(const char* directory, Names* names) = 0;
   virtual int DeviceOf(const char* path, unsigned* major, unsigned* minor) = 0;
 

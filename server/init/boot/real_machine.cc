@@ -42,8 +42,9 @@ int SyncDirectoryOf(const char* path) {
   char copy[512];
   if (snprintf(copy, sizeof copy, "%s", path) >= static_cast<int>(sizeof copy)) return ENAMETOOLONG;
   return WithFile(dirname(copy), O_RDONLY | O_DIRECTORY, [](int fd) {
-    // FAT has no fsync of a directory that means anything: the whole file system, then.
-    return fsync(fd) == 0 && syncfs(fd) == 0 ? 0 : errno;
+    // On FAT what a file is about stands in its directory, which syncfs writes; the fsync behind it
+    // makes the disk flush, which syncfs does not.
+    return syncfs(fd) == 0 && fsync(fd) == 0 ? 0 : errno;
   });
 }
 
@@ -140,10 +141,10 @@ int RealMachine::Replace(const char* path, const void* data, size_t size) {
 int RealMachine::Copy(const char* from, const char* to, size_t most, unsigned mode) {
   int error = WithFile(from, O_RDONLY, [&](int in) {
     return WithFile(to, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, [&](int out) {
-      char part[4096];
+      static char part[64 << 10];
       for (size_t done = 0;;) {
         ssize_t n = read(in, part, sizeof part);
-        if (n == 0) return fchmod(out, mode) == 0 ? 0 : errno;
+        if (n == 0) return fchmod(out, mode) == 0 && fsync(out) == 0 ? 0 : errno;
         if (n < 0) return errno;
         done += static_cast<size_t>(n);
         if (done > most) return EFBIG;
@@ -158,6 +159,11 @@ int RealMachine::Copy(const char* from, const char* to, size_t most, unsigned mo
 int RealMachine::Rename(const char* from, const char* to) {
   if (rename(from, to) != 0) return errno;
   return SyncDirectoryOf(to);
+}
+
+int RealMachine::Remove(const char* path) {
+  if (unlink(path) != 0) return errno == ENOENT ? 0 : errno;
+  return SyncDirectoryOf(path);
 }
 
 int RealMachine::List(const char* directory, Names* names) {

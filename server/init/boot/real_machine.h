@@ -22,6 +22,7 @@ class RealMachine : public Machine {
   int Replace(const char* path, const void* data, size_t size) override;
   int Copy(const char* from, const char* to, size_t most, unsigned mode) override;
   int Rename(const char* from, const char* to) override;
+  int Remove(const char* path) override;
   int List(const char* directory, Names* names) override;
   int DeviceOf(const char* path, unsigned* major, unsigned* minor) override;
   int Mount(const char* source, const char* target, const char* type, unsigned long flags,

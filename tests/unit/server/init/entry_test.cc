@@ -249,6 +249,40 @@ TEST_F(BootEntryTest, ARenameThatWasCutShortIsSeenAsDone) {
   EXPECT_EQ(entry_.state(), EntryState::kGood);
 }
 
+// On FAT a rename first makes the new name with no content, then takes the old one away.
+TEST_F(BootEntryTest, U1_WhateverACutLeavesOfItTheCountedEntryIsThereUntilTheGoodOneIsWhole) {
+  const std::string kernel = machine_.files[kFrom], copy = std::string(kTo) + ".tmp";
+  struct Left {
+    const char* what;
+    std::map<std::string, std::string> files;
+  };
+  for (const Left& left :
+       {Left{"a part of the copy", {{kFrom, kernel}, {copy, kernel.substr(0, 9)}}},
+        Left{"the copy", {{kFrom, kernel}, {copy, kernel}}},
+        Left{"a name without content", {{kFrom, kernel}, {kTo, ""}}},
+        Left{"both", {{kFrom, kernel}, {kTo, kernel}}}}) {
+    SCOPED_TRACE(left.what);
+    for (const std::string& path : {std::string(kFrom), std::string(kTo), copy}) {
+      machine_.files.erase(path);
+    }
+    machine_.files.insert(left.files.begin(), left.files.end());
+    BootEntry entry(machine_);
+    entry.Look();
+    EXPECT_EQ(entry.Bless(), 0);
+    EXPECT_EQ(machine_.files[kTo], kernel);
+    EXPECT_FALSE(machine_.files.contains(kFrom));
+    EXPECT_FALSE(machine_.files.contains(copy));
+  }
+  // The counted one goes last.
+  machine_.files.erase(kTo);
+  machine_.files[kFrom] = kernel;
+  machine_.done.clear();
+  BootEntry entry(machine_);
+  entry.Look();
+  EXPECT_EQ(entry.Bless(), 0);
+  EXPECT_LT(machine_.Find("rename " + copy), machine_.Find(std::string("remove ") + kFrom));
+}
+
 TEST_F(BootEntryTest, AGoodEntryIsNeverOverwritten) {
   machine_.files[kTo] = "another";
   entry_.Look();
@@ -259,7 +293,7 @@ TEST_F(BootEntryTest, AGoodEntryIsNeverOverwritten) {
 
 TEST_F(BootEntryTest, ADiskErrorIsToldAndTriedAgain) {
   entry_.Look();
-  machine_.Fail("rename", kFrom, ENOSPC);
+  machine_.Fail("copy", kFrom, ENOSPC);
   EXPECT_EQ(entry_.Bless(), ENOSPC);
   EXPECT_EQ(entry_.state(), EntryState::kTrial);
   EXPECT_FALSE(machine_.IsMounted("/esp"));

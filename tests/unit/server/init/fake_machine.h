@@ -106,6 +106,11 @@ class FakeMachine : public Machine {
     done.push_back(std::string("rename ") + from + " " + to);
     return 0;
   }
+  int Remove(const char* path) override {
+    if (int error = Failure("remove", path); error != 0) return error;
+    if (files.erase(path) > 0) done.push_back(std::string("remove ") + path);
+    return 0;
+  }
   int List(const char* directory, Names* names) override {
     *names = {};
     for (const std::string& name : Below(directory)) {
