@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "api/coded_status.h"
 #include "server/host/fd.h"
@@ -22,6 +23,7 @@
 namespace basalt::host {
 namespace {
 
+constexpr size_t kPiece = 256 << 10;
 constexpr char kDirectory[] = "EFI/Linux";
 
 absl::Status Errno(const std::string& what) {
@@ -144,14 +146,22 @@ class PosixBootFiles : public BootFiles {
     for (const std::string& name : {from, to}) {
       if (absl::Status status = CheckName(name); !status.ok()) return status;
     }
-    // vfat has no RENAME_NOREPLACE; nobody else renames to a name of ours.
-    if (faccessat(dir_.get(), to.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
-      return absl::AlreadyExistsError(absl::StrCat(to, " is there"));
+    absl::StatusOr<int64_t> size = SizeOf(from);
+    if (!size.ok()) return size.status();
+    if (absl::StatusOr<int64_t> there = SizeOf(to); there.ok()) {
+      absl::StatusOr<bool> same = *there == *size ? SameBytes(from, to) : false;
+      if (!same.ok()) return same.status();
+      if (*same && *size > 0) return Remove(from);
+      if (*there > 0) return absl::AlreadyExistsError(absl::StrCat(to, " is there"));
+      if (absl::Status removed = Remove(to); !removed.ok()) return removed;
+    } else if (!absl::IsNotFound(there.status())) {
+      return there.status();
     }
-    if (renameat(dir_.get(), from.c_str(), dir_.get(), to.c_str()) != 0) {
-      return Errno(absl::StrCat("rename ", from));
-    }
-    return SyncDirectory();
+    if (absl::EndsWith(from, kUnfinishedEnd)) return RenameOnly(from, to);
+    const std::string copy = absl::StrCat(to, kUnfinishedEnd);
+    absl::Status status = Copy(from, copy);
+    if (status.ok()) status = RenameOnly(copy, to);
+    return status.ok() ? Remove(from) : status;
   }
 
   absl::Status Remove(const std::string& name) override {
@@ -174,6 +184,43 @@ class PosixBootFiles : public BootFiles {
     UniqueFd fd(openat(dir_.get(), name.c_str(), flags | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (!fd.valid()) return Errno(absl::StrCat("open ", name));
     return fd;
+  }
+
+  absl::StatusOr<int64_t> SizeOf(const std::string& name) {
+    struct stat info {};
+    if (fstatat(dir_.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) return Errno(name);
+    return static_cast<int64_t>(info.st_size);
+  }
+
+  absl::StatusOr<bool> SameBytes(const std::string& a, const std::string& b) {
+    for (uint64_t at = 0;; at += kPiece) {
+      absl::StatusOr<std::string> left = Read(a, at, kPiece), right = Read(b, at, kPiece);
+      if (!left.ok()) return left.status();
+      if (!right.ok()) return right.status();
+      if (*left != *right) return false;
+      if (left->size() < kPiece) return true;
+    }
+  }
+
+  absl::Status Copy(const std::string& from, const std::string& to) {
+    absl::Status status = Remove(to);
+    for (uint64_t at = 0; status.ok();) {
+      absl::StatusOr<std::string> bytes = Read(from, at, kPiece);
+      status = bytes.ok() ? Append(to, *bytes) : bytes.status();
+      if (!status.ok() || bytes->size() < kPiece) break;
+      at += bytes->size();
+    }
+    if (status.ok()) status = Sync(to);
+    // Ignoring a failure: what is unfinished is found again as what may go.
+    if (!status.ok()) (void)Remove(to);
+    return status;
+  }
+
+  absl::Status RenameOnly(const std::string& from, const std::string& to) {
+    if (renameat(dir_.get(), from.c_str(), dir_.get(), to.c_str()) != 0) {
+      return Errno(absl::StrCat("rename ", from));
+    }
+    return SyncDirectory();
   }
 
   // The whole file system: on FAT the table is no part of the directory.

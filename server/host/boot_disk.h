@@ -3,8 +3,8 @@
 // Calls block and come from one thread at a time.
 //
 // What is written is durable after the sync that follows it, and not before: a power cut may keep
-// any part of it. A rename or remove on the boot partition is durable when it returns. The slot
-// that runs is never written.
+// any part of it. A rename or remove on the boot partition is durable when it returns; what a power
+// cut leaves of one is said there. The slot that runs is never written.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +20,9 @@ namespace basalt::host {
 enum class BootSlot { kA, kB };
 inline BootSlot Other(BootSlot slot) { return slot == BootSlot::kA ? BootSlot::kB : BootSlot::kA; }
 inline absl::string_view ToString(BootSlot slot) { return slot == BootSlot::kA ? "a" : "b"; }
+
+// How the name of a file ends that is not whole yet; the loader looks at none of these.
+inline constexpr absl::string_view kUnfinishedEnd = ".tmp";
 
 struct BootFile {
   std::string name;
@@ -40,7 +43,12 @@ class BootFiles {
   virtual absl::Status Append(const std::string& name, absl::string_view bytes) = 0;
   // Durable; what is read next comes from the disk.
   virtual absl::Status Sync(const std::string& name) = 0;
-  // NotFound; AlreadyExists: nothing is replaced.
+  // NotFound; AlreadyExists: nothing is replaced. On FAT the kernel writes the new name with no
+  // content, takes the old one away, and only then fills the content in: a power cut loses the
+  // file. So this copies, and removes the old one last: a cut leaves the old one, both, or the new
+  // one, and maybe an empty or an unfinished file, which the next call goes on from. Wants room for
+  // the copy (ResourceExhausted "esp-full"). An unfinished file is renamed without a copy: a cut
+  // may leave an empty one under the new name and nothing else.
   virtual absl::Status Rename(const std::string& from, const std::string& to) = 0;
   virtual absl::Status Remove(const std::string& name) = 0;  // OK when it is absent
   virtual absl::StatusOr<uint64_t> FreeBytes() = 0;

@@ -60,6 +60,8 @@ ReadAt Reading(host::BootDisk& disk, host::BootSlot slot) {
   return [&disk, slot](uint64_t offset, size_t size) { return disk.ReadSlot(slot, offset, size); };
 }
 
+static_assert(kUnfinished == host::kUnfinishedEnd);
+
 std::string TrialName(const std::string& version) {
   return FormatEntryName({.version = version, .counted = true, .left = kTries});
 }
@@ -71,6 +73,20 @@ absl::Status RenameTo(host::BootFiles& files, const std::string& from, const Ent
 
 absl::Status MakeGood(host::BootFiles& files, const BootEntry& entry) {
   return RenameTo(files, entry.file, {.version = entry.name.version});
+}
+
+// What a power cut left of a rename: the same kernel image under two names. The one that the loader
+// would not take goes, so that there is one of it to be called good or given up.
+absl::Status DropDoubles(host::BootFiles& files, const BootView& view) {
+  for (const BootEntry& entry : view.entries) {
+    if (!entry.kernel) continue;
+    const BootEntry* preferred = view.OfRoot(entry.kernel->root.ToString());
+    if (preferred == nullptr || preferred->file == entry.file || preferred->size != entry.size) {
+      continue;
+    }
+    if (absl::Status status = files.Remove(entry.file); !status.ok()) return status;
+  }
+  return absl::OkStatus();
 }
 
 absl::Status GiveUp(host::BootFiles& files, const BootEntry& entry) {
@@ -207,6 +223,7 @@ absl::Status WriteKernel(host::BootFiles& files, int from, const sign::ImageMani
 
 absl::Status Arm(host::BootFiles& files, const BootView& view, const std::string& root,
                  const std::string& version, const std::string& running) {
+  if (absl::Status status = DropDoubles(files, view); !status.ok()) return status;
   const EntryName trial{.version = version, .counted = true, .left = kTries};
   const std::string name = FormatEntryName(trial);
   const BootEntry* entry = view.OfRoot(root);
@@ -222,6 +239,7 @@ absl::Status Arm(host::BootFiles& files, const BootView& view, const std::string
 
 absl::Status Disarm(host::BootFiles& files, const BootView& view, const std::string& root,
                     bool was_good, const std::string& running) {
+  if (absl::Status status = DropDoubles(files, view); !status.ok()) return status;
   // The running one first: a cut after it leaves two, and each of them boots.
   if (const BootEntry* own = view.OfRoot(running); own != nullptr && own->name.given_up()) {
     if (absl::Status status = MakeGood(files, *own); !status.ok()) return status;
@@ -233,6 +251,7 @@ absl::Status Disarm(host::BootFiles& files, const BootView& view, const std::str
 
 absl::Status GoBack(host::BootFiles& files, const BootView& view, const std::string& root,
                     const std::string& running) {
+  if (absl::Status status = DropDoubles(files, view); !status.ok()) return status;
   const BootEntry* before = view.OfRoot(root);
   if (before == nullptr || !before->slot || root == running) {
     return api::Coded(absl::StatusCode::kFailedPrecondition, "no-image-to-return-to",

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <random>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "api/coded_status.h"
 #include "server/update/boot_view.h"
@@ -14,6 +15,12 @@ absl::Status NoPower() { return absl::UnavailableError("the power is gone"); }
 
 bool GoodName(const std::string& name) {
   return !name.empty() && name[0] != '.' && name.find('/') == std::string::npos;
+}
+
+absl::StatusOr<update::KernelImage> Inspect(const std::string& kernel) {
+  return update::InspectKernel([&](uint64_t offset, size_t size) -> absl::StatusOr<std::string> {
+    return kernel.substr(std::min<size_t>(offset, kernel.size()), size);
+  });
 }
 
 }  // namespace
@@ -58,12 +65,19 @@ class FakeBootFiles : public host::BootFiles {
   absl::Status Rename(const std::string& from, const std::string& to) override {
     if (!GoodName(from) || !GoodName(to)) return absl::InvalidArgumentError("name");
     if (disk_.files_.count(from) == 0) return absl::NotFoundError(from);
-    if (disk_.files_.count(to) > 0) return absl::AlreadyExistsError(to);
-    if (absl::Status status = Change(); !status.ok()) return status;
-    auto node = disk_.files_.extract(from);
-    node.key() = to;
-    disk_.files_.insert(std::move(node));
-    return absl::OkStatus();
+    const std::string bytes = disk_.files_[from].now;
+    if (const auto there = disk_.files_.find(to); there != disk_.files_.end()) {
+      if (there->second.now == bytes && !bytes.empty()) return Remove(from);
+      if (!there->second.now.empty()) return absl::AlreadyExistsError(to);
+      if (absl::Status status = Remove(to); !status.ok()) return status;
+    }
+    if (absl::EndsWith(from, host::kUnfinishedEnd)) return RenameOnly(from, to);
+    const std::string copy = absl::StrCat(to, host::kUnfinishedEnd);
+    absl::Status status = Remove(copy);
+    if (status.ok()) status = Append(copy, bytes);
+    if (status.ok()) status = Sync(copy);
+    if (status.ok()) status = RenameOnly(copy, to);
+    return status.ok() ? Remove(from) : status;
   }
   absl::Status Remove(const std::string& name) override {
     if (!GoodName(name)) return absl::InvalidArgumentError("name");
@@ -75,6 +89,17 @@ class FakeBootFiles : public host::BootFiles {
   absl::StatusOr<uint64_t> FreeBytes() override { return disk_.Free(); }
 
  private:
+  // A power cut in the middle leaves the new name with nothing in it.
+  absl::Status RenameOnly(const std::string& from, const std::string& to) {
+    const bool powered = !disk_.cut_;
+    const absl::Status status = Change();
+    if (!status.ok() && !(powered && disk_.cut_)) return status;
+    auto node = disk_.files_.extract(from);
+    node.key() = to;
+    if (!status.ok()) node.mapped() = {.now = "", .durable = "", .synced_once = true};
+    disk_.files_.insert(std::move(node));
+    return status;
+  }
   absl::Status Change() {
     if (!change_) return absl::FailedPreconditionError("mounted to be read");
     return disk_.Change();
@@ -106,7 +131,9 @@ bool FakeBootDisk::Boot(const std::vector<std::string>& broken) {
     std::string file;
     for (const auto& [name, unused] : files_) {
       std::optional<update::EntryName> entry = update::ParseEntryName(name);
-      if (!entry || (best && !update::BootsBefore(*entry, *best))) continue;
+      // The loader lists what has the sections of a kernel image.
+      if (!entry || !Inspect(files_[name].now).ok()) continue;
+      if (best && !update::BootsBefore(*entry, *best)) continue;
       best = std::move(entry);
       file = name;
     }
@@ -122,10 +149,7 @@ bool FakeBootDisk::Boot(const std::vector<std::string>& broken) {
     const auto whole = whole_kernels.find(best->version);
     const bool panics = std::find(broken.begin(), broken.end(), best->version) != broken.end();
     if (whole == whole_kernels.end() || kernel != whole->second || panics) continue;
-    absl::StatusOr<update::KernelImage> image =
-        update::InspectKernel([&](uint64_t offset, size_t size) -> absl::StatusOr<std::string> {
-          return kernel.substr(std::min<size_t>(offset, kernel.size()), size);
-        });
+    absl::StatusOr<update::KernelImage> image = Inspect(kernel);
     const auto root = image.ok() ? whole_roots.find(image->root.ToString()) : whole_roots.end();
     if (root == whole_roots.end()) continue;
     for (host::BootSlot slot : {host::BootSlot::kA, host::BootSlot::kB}) {

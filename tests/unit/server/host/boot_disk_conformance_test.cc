@@ -111,6 +111,27 @@ TEST_P(BootDiskTest, ARenameReplacesNothing) {
   EXPECT_EQ(*files->Read("two.efi", 0, 9), "2");
 }
 
+TEST_P(BootDiskTest, U1_ARenameGoesOnFromWhatAPowerCutLeftOfIt) {
+  std::unique_ptr<BootFiles> files = Files();
+  const std::string kernel(300 << 10, 'k');  // more than a piece
+  ASSERT_TRUE(files->Append("one.efi", kernel).ok());
+  ASSERT_TRUE(files->Append("two.efi", "").ok());          // the new name, with nothing in it
+  ASSERT_TRUE(files->Append("two.efi.tmp", "kkkk").ok());  // a part of the copy
+  EXPECT_TRUE(files->Rename("one.efi", "two.efi").ok());
+  EXPECT_THAT(*files->List(), ElementsAre(BootFile{"two.efi", 300 << 10}));
+  ASSERT_TRUE(files->Append("one.efi", kernel).ok());  // the old one is not gone yet
+  EXPECT_TRUE(files->Rename("one.efi", "two.efi").ok());
+  EXPECT_THAT(*files->List(), ElementsAre(BootFile{"two.efi", 300 << 10}));
+  EXPECT_EQ(files->Read("two.efi", 0, 1 << 20)->compare(kernel), 0);
+}
+
+TEST_P(BootDiskTest, AnUnfinishedFileIsRenamedWithoutRoomForACopy) {
+  std::unique_ptr<BootFiles> files = Files();
+  ASSERT_TRUE(files->Append("one.efi.tmp", "1").ok());
+  EXPECT_TRUE(files->Rename("one.efi.tmp", "one.efi").ok());
+  EXPECT_THAT(*files->List(), ElementsAre(BootFile{"one.efi", 1}));
+}
+
 TEST_P(BootDiskTest, WhatIsNotThereIsRemovedAlready) {
   std::unique_ptr<BootFiles> files = Files();
   ASSERT_TRUE(files->Append("one.efi", "1").ok());
