@@ -371,6 +371,7 @@ absl::Status Serve(const ServeOptions& options) {
       .controllers = controllers,
       .version = BASALT_VERSION,
       .build_time = absl::FromUnixSeconds(BASALT_BUILD_TIME),
+      .installer = boot.installer,
       // Before the server is up there is nothing to switch: it starts with the policy of that
       // moment.
       .set_api_policy =

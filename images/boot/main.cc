@@ -4,7 +4,8 @@
 //   1  mounts /dev, /proc, /sys
 //   2  reads from the kernel command line which root it is (root_spec.h)
 //   3  loads the kernel modules that lie beside it, in the order of /modules.list
-//   4  waits until a partition SLOT-A or SLOT-B holds just that root (superblock.h), 30 s at most
+//   4  waits until a partition SLOT-A or SLOT-B holds just that root (superblock.h), 30 s at most;
+//      after a second also on a CD (disc.h)
 //   5  puts dm-verity over it and mounts it, read-only
 //   6  moves the three mounts over, makes it the root, runs /usr/bin/noded-init --pid1
 //
@@ -14,6 +15,7 @@
 #include <linux/mount.h>
 #include <linux/reboot.h>
 
+#include "images/boot/disc.h"
 #include "images/boot/kernel.h"
 #include "images/boot/partition.h"
 #include "images/boot/superblock.h"
@@ -25,6 +27,7 @@ namespace {
 constexpr char kInit[] = "/usr/bin/noded-init";
 constexpr long kPatienceMs = 30000;
 constexpr long kStepMs = 20;
+constexpr long kDiscMs = 1000;  // how often drives are asked for a disc
 constexpr size_t kLongestPath = 256;
 constexpr size_t kSlotLabel = 6;  // "SLOT-A"
 
@@ -167,6 +170,18 @@ bool FindSlot(const RootSpec& spec, Slot* slot) {
   return found;
 }
 
+// A disc comes when its drive has found it; one that is attached already is held by its device.
+void AttachDiscs() {
+  static bool attached[4];
+  for (size_t i = 0; i < sizeof attached / sizeof attached[0]; ++i) {
+    Buffer<16> path;
+    Writer w = path.writer();
+    if (attached[i] || w.Add(Literal("/dev/sr")).AddNumber(i).Finish() == nullptr) continue;
+    attached[i] = AttachDisc(path.data) == 0;
+    if (attached[i]) Say(Literal("<5>"), Literal("looks on the disc in "), {path.data, w.length()});
+  }
+}
+
 void MountRoot(const RootSpec& spec, const Slot& slot) {
   Buffer<1024> table;
   Writer w = table.writer();
@@ -216,6 +231,7 @@ const char* At(const char* text) {
   long waited = 0;
   while (!FindSlot(spec, &slot)) {  // disks appear when their drivers are done
     if ((waited += kStepMs) > kPatienceMs) Fatal(Literal("no slot holds the root of this kernel"));
+    if (waited % kDiscMs == 0) AttachDiscs();
     Wait(kStepMs);
   }
   MountRoot(spec, slot);

@@ -1,5 +1,7 @@
 #include "images/boot/partition.h"
 
+#include "images/boot/disc.h"
+
 namespace basalt::boot {
 namespace {
 
@@ -38,5 +40,7 @@ bool ParsePartition(Text uevent, Partition* p) {
 bool IsSlot(const Partition& p) {
   return Equal(p.label, Literal("SLOT-A")) || Equal(p.label, Literal("SLOT-B"));
 }
+
+bool IsTableHeader(Text sector) { return StartsWith(sector, Literal("EFI PART")); }
 
 }  // namespace basalt::boot

@@ -12,9 +12,11 @@
 #include "images/builder/formats/cpio.h"
 #include "images/builder/formats/elf.h"
 #include "images/builder/formats/gpt.h"
+#include "images/builder/formats/kernel.h"
 #include "images/builder/formats/uki.h"
 #include "images/builder/formats/verity.h"
 #include "images/builder/host.h"
+#include "images/builder/medium.h"
 #include "images/builder/root.h"
 #include "images/builder/statement.h"
 #include "machineconfig/sign/document.h"
@@ -28,6 +30,9 @@ constexpr absl::string_view kLoaderConfig =
     "left.\n"
     "timeout 0\n"
     "editor no\n";
+
+// By where it lies in Debian's archive.
+bool NonFree(const LockedPackage& p) { return absl::StrContains(p.source, "/non-free"); }
 
 class Build {
  public:
@@ -49,7 +54,10 @@ class Build {
   std::string Out(absl::string_view end) const { return absl::StrCat(o_.out, "/", Name(end)); }
 
   absl::Status ReadInputs() {
-    absl::StatusOr<Recipe> recipe = ReadRecipe(o_.profile, read_);
+    // A lock covers what some builds leave out.
+    absl::StatusOr<Recipe> all = ReadRecipe(o_.profile, read_, /*nonfree=*/true);
+    if (!all.ok()) return all.status();
+    absl::StatusOr<Recipe> recipe = ReadRecipe(o_.profile, read_, o_.accept_nonfree);
     if (!recipe.ok()) return recipe.status();
     recipe_ = *std::move(recipe);
     absl::StatusOr<std::string> text = ReadWhole(LockPath(o_));
@@ -59,7 +67,7 @@ class Build {
     locked_ = *std::move(locked);
     // The lock has the kernel itself where the recipe has what points to the newest one.
     std::set<std::string> want, have;
-    for (const Named& p : recipe_.packages) want.insert(p.name);
+    for (const Named& p : all->packages) want.insert(p.name);
     for (const LockedPackage& p : locked_) {
       bool kernel = absl::StartsWith(p.name, "linux-image-") && want.count(p.name) == 0;
       if (kernel) kernel_name_ = p.name;
@@ -69,6 +77,15 @@ class Build {
       return absl::FailedPreconditionError(
           absl::StrCat("stale-lock: ", LockPath(o_),
                        " and the recipe name different packages; run ./dev image --update-lock"));
+    }
+    std::set<std::string> used = {kernel_name_};
+    for (const Named& p : recipe_.packages) used.insert(p.name);
+    std::erase_if(locked_, [&](const LockedPackage& p) { return used.count(p.name) == 0; });
+    for (const LockedPackage& p : locked_) {
+      if (NonFree(p) && !o_.accept_nonfree) {
+        return absl::FailedPreconditionError(absl::StrCat(
+            "nonfree: ", p.name, " is not free software: --accept-nonfree-firmware takes it"));
+      }
     }
     work_ = absl::StrCat(o_.out, "/work");
     if (absl::Status s = RemoveTree(work_); !s.ok()) return s;
@@ -91,6 +108,16 @@ class Build {
     absl::StatusOr<KernelModules> modules = KernelModules::Open(files_->Directory(kernel_name_));
     if (!modules.ok()) return modules.status();
     modules_ = std::make_unique<KernelModules>(*std::move(modules));
+    // Modules of another package's kernel would only be refused where nobody sees it: at the boot.
+    absl::StatusOr<std::string> kernel = ReadWhole(modules_->KernelFile());
+    if (!kernel.ok()) return kernel.status();
+    absl::StatusOr<std::string> release = KernelRelease(*kernel);
+    if (!release.ok()) return release.status();
+    if (*release != modules_->release()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("other-kernel: ", kernel_name_, " has the kernel ", *release,
+                       " beside modules of ", modules_->release()));
+    }
     info_ = {
         .version = o_.version, .epoch = o_.epoch, .time = o_.time, .kernel = modules_->release()};
     return absl::OkStatus();
@@ -286,14 +313,43 @@ class Build {
     if (o_.data_limit_mib > 0) {
       esp.push_back({"basalt/data-limit", absl::StrCat(o_.data_limit_mib << 20, "\n")});
     }
+    if (absl::Status s = AddLicences(esp); !s.ok()) return s;
+    if (o_.medium) {
+      result_.medium = Out(".iso");
+      if (absl::Status s = MakeMedium(
+              tools_, {.path = result_.medium,
+                       .id = absl::StrCat("basalt ", o_.profile, " medium"),
+                       .title = absl::StrCat("Basalt ", o_.version, " (", o_.profile, ")"),
+                       .slot = Out(".slot"),
+                       .esp = esp,
+                       .scratch = work_});
+          !s.ok())
+        return s;
+      o_.say(absl::StrCat("install medium: ", result_.medium));
+    }
+    return o_.disk ? MakeDisk(esp) : RemoveTree(work_);
+  }
+
+  // Firmware of others may be handed on only with its licence.
+  absl::Status AddLicences(std::vector<EspFile>& esp) {
+    for (const LockedPackage& p : locked_) {
+      if (!NonFree(p)) continue;
+      absl::StatusOr<std::string> text = ReadWhole(absl::StrCat(o_.out, "/licences/", p.name));
+      if (!text.ok()) return text.status();
+      esp.push_back({absl::StrCat("basalt/licences/", p.name), *std::move(text)});
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status MakeDisk(const std::vector<EspFile>& esp) {
     uint64_t mebibytes = 0;
     for (const PartitionSize& p : recipe_.partitions)
       mebibytes += p.name == "ESP" ? p.mebibytes : 0;
     if (absl::Status s = MakeEsp(tools_, work_ + "/esp", mebibytes, work_, esp); !s.ok()) return s;
     result_.disk = Out(".raw");
     result_.qcow2 = Out(".qcow2");
-    if (absl::Status s = MakeDisk(result_.disk, recipe_, absl::StrCat("basalt ", o_.profile),
-                                  {{"ESP", work_ + "/esp"}, {"SLOT-A", Out(".slot")}});
+    if (absl::Status s = image::MakeDisk(result_.disk, recipe_, absl::StrCat("basalt ", o_.profile),
+                                         {{"ESP", work_ + "/esp"}, {"SLOT-A", Out(".slot")}});
         !s.ok())
       return s;
     auto converted = tools_.Run({"qemu-img", "convert", "-f", "raw", "-O", "qcow2", "-S", "64k",

@@ -24,17 +24,21 @@ struct BuildOptions {
   int tries = 0;                          // of the boot entry; 0: it is not counted
   std::string trust;                      // a trust policy for the boot partition; "" for none
   uint64_t data_limit_mib = 0;            // DATA grows no further at the first boot; 0: to the end
+  bool disk = true;                       // .raw and .qcow2
+  bool medium = false;                    // .iso
+  bool accept_nonfree = false;            // firmware of `include-nonfree` comes along
   const sign::PrivateKey* key = nullptr;  // signs the manifest
   std::function<void(const std::string&)> say = [](const std::string&) {};
 };
 
 struct BuildResult {
-  std::string disk, qcow2, manifest;
+  std::string disk, qcow2, medium, manifest;  // "": not asked for
   uint64_t slot_size = 0, kernel_size = 0;
 };
 
 // Reasons: those of the steps; over-budget, faults (the image would break a promise), no-licence,
-// stale-lock (recipe and lock name different packages).
+// stale-lock (recipe and lock name different packages), nonfree, other-kernel (the kernel is not of
+// its modules' release).
 absl::StatusOr<BuildResult> BuildImage(const BuildOptions& options);
 
 // Reads files of a recipe, and no others.

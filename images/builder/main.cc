@@ -1,5 +1,6 @@
 // image-builder: makes, locks and checks node images. `./dev image` calls it.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -7,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "images/builder/build.h"
 #include "images/builder/host.h"
+#include "images/builder/sysroot.h"
 #include "machineconfig/sign/document.h"
 
 namespace {
@@ -49,6 +51,19 @@ int Make(BuildOptions options, const Files& files) {
   return built.ok() ? 0 : Fail(built.status());
 }
 
+// Says "changed" when whoever compiled against the old one has to start anew.
+int MakeSysrootOf(basalt::image::SysrootOptions options, bool update) {
+  options.time = absl::FromUnixSeconds(BASALT_BUILD_TIME);
+  options.say = [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); };
+  if (update) {
+    if (absl::Status s = basalt::image::UpdateSysrootLock(options); !s.ok()) return Fail(s);
+  }
+  absl::StatusOr<bool> changed = basalt::image::MakeSysroot(options);
+  if (!changed.ok()) return Fail(changed.status());
+  std::printf("%s\n", *changed ? "changed" : "same");
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -61,6 +76,16 @@ int main(int argc, char** argv) {
   CLI::App* lock = app.add_subcommand("lock", "Write the profile's lock file anew");
   CLI::App* check =
       app.add_subcommand("check", "Check an unpacked root against its list of contents");
+  basalt::image::SysrootOptions sysroot_options{.architecture = "arm64"};
+  CLI::App* sysroot = app.add_subcommand(
+      "sysroot", "Make what programs for another architecture are compiled against");
+  bool update = false;
+  sysroot->add_option("--architecture", sysroot_options.architecture, "arm64");
+  sysroot->add_option("--recipe", options.recipe, "The directory images/recipe")->required();
+  sysroot->add_option("--cache", options.cache, "Where packages are kept")->required();
+  sysroot->add_option("--out", options.out, "Where it goes")->required();
+  sysroot->add_flag("--update-lock", update, "Take the newest packages");
+  sysroot->add_option("packages", sysroot_options.packages, "What the build wants")->required();
   for (CLI::App* verb : {build, lock}) {
     verb->add_option("--profile", options.profile, "vm-amd64 and its like: a file of the recipe");
     verb->add_option("--recipe", options.recipe, "The directory images/recipe")->required();
@@ -78,6 +103,12 @@ int main(int argc, char** argv) {
                     "Trust policy (trust.json) that a new node starts from");
   build->add_option("--data-limit", options.data_limit_mib,
                     "MiB that DATA takes at most at the first boot; the rest is for volumes");
+  std::vector<std::string> outputs = {"raw"};
+  build->add_option("--output", outputs, "raw: disk and qcow2; iso: install medium, disc and stick")
+      ->check(CLI::IsMember({"raw", "iso"}))
+      ->delimiter(',');
+  build->add_flag("--accept-nonfree-firmware", options.accept_nonfree,
+                  "Take the firmware that the profile names and that is not free software");
   build->add_option("--key", files.key,
                     "Private key that signs the manifest; its passphrase in $NODECTL_PASSPHRASE");
   check->add_option("directory", directory, "The unpacked root")->required();
@@ -88,7 +119,15 @@ int main(int argc, char** argv) {
   for (std::string* path : {&options.recipe, &options.cache, &options.programs, &options.out}) {
     if (!path->empty()) *path = std::filesystem::absolute(*path).lexically_normal();
   }
+  options.disk = std::count(outputs.begin(), outputs.end(), "raw") > 0;
+  options.medium = std::count(outputs.begin(), outputs.end(), "iso") > 0;
   if (build->parsed()) return Make(options, files);
+  if (sysroot->parsed()) {
+    sysroot_options.recipe = options.recipe;
+    sysroot_options.cache = options.cache;
+    sysroot_options.out = options.out;
+    return MakeSysrootOf(std::move(sysroot_options), update);
+  }
   absl::Status done = lock->parsed() ? basalt::image::UpdateLock([&] {
     options.say = [](const std::string& line) { std::printf("%s\n", line.c_str()); };
     return options;

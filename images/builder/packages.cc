@@ -123,6 +123,34 @@ absl::StatusOr<std::vector<LockedPackage>> PackageStore::Resolve(const Recipe& r
   return packages;
 }
 
+absl::StatusOr<std::vector<LockedPackage>> PackageStore::ResolveClosure(
+    const std::vector<std::string>& names) {
+  if (absl::Status s = RefreshIndex(); !s.ok()) return s;
+  absl::StatusOr<std::vector<std::string>> argv = AptOptions();
+  if (!argv.ok()) return argv.status();
+  argv->insert(argv->begin(), "apt-get");
+  argv->insert(argv->end(), {"-oAPT::Install-Recommends=false", "--simulate", "install"});
+  argv->insert(argv->end(), names.begin(), names.end());
+  absl::StatusOr<std::string> plan = tools_.Run(*argv);
+  if (!plan.ok()) return plan.status();
+  std::vector<std::string> all;
+  for (absl::string_view line : absl::StrSplit(*plan, '\n')) {
+    if (!absl::ConsumePrefix(&line, "Inst ")) continue;
+    all.emplace_back(line.substr(0, line.find_first_of(" :")));
+  }
+  absl::StatusOr<std::vector<std::string>> stanzas = Show(all);
+  if (!stanzas.ok()) return stanzas.status();
+  std::vector<LockedPackage> packages;
+  for (const std::string& stanza : *stanzas) {
+    absl::StatusOr<LockedPackage> locked = FromStanza(stanza);
+    if (!locked.ok()) return locked.status();
+    packages.push_back(*locked);
+  }
+  std::sort(packages.begin(), packages.end(),
+            [](const auto& a, const auto& b) { return a.name < b.name; });
+  return packages;
+}
+
 absl::Status PackageStore::Fetch(const std::vector<LockedPackage>& packages) {
   std::vector<const LockedPackage*> missing;
   for (const LockedPackage& p : packages) {
@@ -168,18 +196,21 @@ absl::Status PackageStore::Fetch(const std::vector<LockedPackage>& packages) {
 absl::StatusOr<std::string> PackageStore::Unpack(const LockedPackage& package) {
   std::string directory = absl::StrCat(cache_, "/", package.sha256.Hex());
   if (Exists(directory)) return directory;
+  std::string partial = directory + ".partial";
+  if (absl::Status s = RemoveTree(partial); !s.ok()) return s;
+  if (absl::Status s = UnpackInto(package, partial); !s.ok()) return s;
+  fs::rename(partial, directory);
+  return directory;
+}
+
+absl::Status PackageStore::UnpackInto(const LockedPackage& package, const std::string& directory) {
   absl::StatusOr<std::string> bytes = ReadWhole(DebPath(package));
   if (!bytes.ok()) return bytes.status();
   if (Sha256(*bytes) != package.sha256) {
     return absl::DataLossError(
         absl::StrCat("package-gone: ", DebPath(package), " is damaged: remove it"));
   }
-  std::string partial = directory + ".partial";
-  if (absl::Status s = RemoveTree(partial); !s.ok()) return s;
-  if (auto s = tools_.Run({"dpkg-deb", "--extract", DebPath(package), partial}); !s.ok())
-    return s.status();
-  fs::rename(partial, directory);
-  return directory;
+  return tools_.Run({"dpkg-deb", "--extract", DebPath(package), directory}).status();
 }
 
 void PackageFiles::Add(const std::string& package, const std::string& directory) {
@@ -224,6 +255,24 @@ absl::StatusOr<std::vector<std::string>> PackageFiles::List(absl::string_view pa
     names.push_back(entry.path().filename());
   if (error)
     return absl::NotFoundError(absl::StrCat("no-such-file: ", package, " has no directory ", path));
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+absl::StatusOr<std::vector<std::string>> PackageFiles::ListBelow(absl::string_view package,
+                                                                 absl::string_view path) const {
+  absl::StatusOr<std::string> directory = Find(package, path);
+  if (!directory.ok()) return directory.status();
+  std::vector<std::string> names;
+  std::error_code error;
+  for (const auto& entry : fs::recursive_directory_iterator(*directory, error)) {
+    std::error_code ignored;
+    if (entry.is_regular_file(ignored)) {
+      names.push_back(entry.path().string().substr(directory->size() + 1));
+    }
+  }
+  if (error || names.empty())
+    return absl::NotFoundError(absl::StrCat("no-such-file: nothing in ", package, ":", path));
   std::sort(names.begin(), names.end());
   return names;
 }

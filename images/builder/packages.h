@@ -26,12 +26,18 @@ class PackageStore {
   // on. Needs the network. Reasons: tool-failed, bad-stanza, no-kernel.
   absl::StatusOr<std::vector<LockedPackage>> Resolve(const Recipe& recipe);
 
+  // What the archive offers now for these names and for everything that they depend on, to compile
+  // against. Needs the network. Reasons: tool-failed, bad-stanza.
+  absl::StatusOr<std::vector<LockedPackage>> ResolveClosure(const std::vector<std::string>& names);
+
   // Downloads those that the cache lacks. Reasons: tool-failed, package-gone (the archive has other
   // bytes, or none of that version).
   absl::Status Fetch(const std::vector<LockedPackage>& packages);
 
   // Where the files of a fetched package are. Reasons: tool-failed.
   absl::StatusOr<std::string> Unpack(const LockedPackage& package);
+  // Into a directory that others are unpacked into as well. Reasons: package-gone, tool-failed.
+  absl::Status UnpackInto(const LockedPackage& package, const std::string& directory);
 
  private:
   std::string DebPath(const LockedPackage& package) const;
@@ -57,6 +63,10 @@ class PackageFiles {
   // Names in a directory of a package, sorted. Reasons: no-such-file.
   absl::StatusOr<std::vector<std::string>> List(absl::string_view package,
                                                 absl::string_view path) const;
+  // Regular files below a directory of a package, by their paths there, sorted. Reasons:
+  // no-such-file.
+  absl::StatusOr<std::vector<std::string>> ListBelow(absl::string_view package,
+                                                     absl::string_view path) const;
 
   struct Library {
     std::string package;

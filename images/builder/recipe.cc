@@ -37,7 +37,8 @@ bool GoodPath(absl::string_view path) {
 
 class Reader {
  public:
-  Reader(absl::string_view profile, const ReadRecipeFile& read) : read_(read) {
+  Reader(absl::string_view profile, const ReadRecipeFile& read, bool nonfree)
+      : read_(read), nonfree_(nonfree) {
     recipe_.profile = std::string(profile);
   }
 
@@ -78,8 +79,11 @@ class Reader {
  private:
   absl::Status Take(const Line& line) {
     const std::string& word = line.words[0];
-    if (word == "include" || word == "architecture") {
+    if (word == "include" || word == "include-nonfree" || word == "architecture") {
       if (line.words.size() != 2) return line.Bad(absl::StrCat("`", word, "` takes one word"));
+      if (word == "include-nonfree") {
+        return nonfree_ ? File(line.words[1]) : absl::OkStatus();
+      }
       if (word == "include") return File(line.words[1]);
       recipe_.architecture = line.words[1];
       if (recipe_.Triplet().empty()) return line.Bad("known architectures: amd64, arm64");
@@ -87,8 +91,10 @@ class Reader {
     }
     if (line.why.empty()) return line.Bad("says no ` # why`");
     static constexpr std::pair<absl::string_view, Kind> kPaths[] = {
-        {"link", Kind::kLink}, {"program", Kind::kProgram},     {"plugins", Kind::kPlugins},
-        {"file", Kind::kFile}, {"generated", Kind::kGenerated}, {"directory", Kind::kDirectory}};
+        {"link", Kind::kLink},          {"program", Kind::kProgram},
+        {"plugins", Kind::kPlugins},    {"file", Kind::kFile},
+        {"files", Kind::kFiles},        {"generated", Kind::kGenerated},
+        {"directory", Kind::kDirectory}};
     for (const auto& [name, kind] : kPaths) {
       if (word == name) return TakePath(line, kind);
     }
@@ -139,6 +145,7 @@ class Reader {
   }
 
   const ReadRecipeFile& read_;
+  const bool nonfree_;
   Recipe recipe_;
   std::set<std::string> included_, paths_, seen_;
 };
@@ -159,8 +166,9 @@ std::string Recipe::CommandLine() const {
   return absl::StrJoin(arguments, " ", [](std::string* out, const Named& a) { *out += a.name; });
 }
 
-absl::StatusOr<Recipe> ReadRecipe(absl::string_view profile, const ReadRecipeFile& read) {
-  Reader reader(profile, read);
+absl::StatusOr<Recipe> ReadRecipe(absl::string_view profile, const ReadRecipeFile& read,
+                                  bool nonfree) {
+  Reader reader(profile, read, nonfree);
   if (absl::Status s = reader.File(absl::StrCat(profile, ".profile")); !s.ok()) return s;
   return reader.Finish();
 }

@@ -3,6 +3,7 @@
 // that no line asked for. Pure.
 //
 //   include FILE
+//   include-nonfree FILE               read only when whoever builds accepts its licences
 //   architecture amd64 | arm64
 //   kernel PACKAGE               # why   a package that depends on the newest kernel
 //   stub PACKAGE                 # why   where the EFI stub and the boot loader come from
@@ -12,6 +13,7 @@
 //   program PATH SOURCE          # why   and with it every library that it needs
 //   plugins PATH SOURCE NAMES    # why   libraries of a directory of a package: a,b,c without .so
 //   file PATH SOURCE             # why
+//   files PATH SOURCE            # why   all of a directory of a package, with what is below it
 //   generated PATH WHAT          # why   os-release, image-info, module-list, authorities
 //   early-module NAME            # why   to reach the root: in the initramfs instead of the root
 //   module NAME                  # why
@@ -33,7 +35,7 @@
 
 namespace basalt::image {
 
-enum class Kind { kDirectory, kLink, kProgram, kPlugins, kFile, kGenerated };
+enum class Kind { kDirectory, kLink, kProgram, kPlugins, kFile, kFiles, kGenerated };
 
 struct Entry {
   Kind kind = Kind::kFile;
@@ -81,7 +83,9 @@ struct Recipe {
 // The text of a file of the recipe's directory, by its name there.
 using ReadRecipeFile = std::function<absl::StatusOr<std::string>(absl::string_view)>;
 
-// Reads PROFILE.profile. Every error names file and line. Reasons: bad-recipe.
-absl::StatusOr<Recipe> ReadRecipe(absl::string_view profile, const ReadRecipeFile& read);
+// Reads PROFILE.profile; lists of `include-nonfree` only with `nonfree`. Every error names file and
+// line. Reasons: bad-recipe.
+absl::StatusOr<Recipe> ReadRecipe(absl::string_view profile, const ReadRecipeFile& read,
+                                  bool nonfree = false);
 
 }  // namespace basalt::image

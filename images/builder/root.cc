@@ -67,6 +67,8 @@ class Assembler {
         return AddNode(tree_, entry.path, node);
       case Kind::kPlugins:
         return TakePlugins(entry);
+      case Kind::kFiles:
+        return TakeFiles(entry);
       case Kind::kGenerated: {
         absl::StatusOr<std::string> bytes = Generate(entry.source);
         if (!bytes.ok()) return bytes.status();
@@ -136,6 +138,22 @@ class Assembler {
                 .why = entry.why};
       if (absl::Status s = Take(one); !s.ok()) return s;
       tree_[one.path].mode = 0644;
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status TakeFiles(const Entry& entry) {
+    std::pair<std::string, std::string> source =
+        absl::StrSplit(entry.source, absl::MaxSplits(':', 1));
+    absl::StatusOr<std::vector<std::string>> names =
+        sources_.packages.ListBelow(source.first, source.second);
+    if (!names.ok()) return names.status();
+    for (const std::string& name : *names) {
+      Entry one{.kind = Kind::kFile,
+                .path = absl::StrCat(entry.path, "/", name),
+                .source = absl::StrCat(entry.source, "/", name),
+                .why = entry.why};
+      if (absl::Status s = Take(one); !s.ok()) return s;
     }
     return absl::OkStatus();
   }

@@ -28,7 +28,8 @@ std::string LockPath(const BuildOptions& o) {
 }
 
 absl::Status UpdateLock(const BuildOptions& options) {
-  absl::StatusOr<Recipe> recipe = ReadRecipe(options.profile, RecipeDirectory(options.recipe));
+  absl::StatusOr<Recipe> recipe =
+      ReadRecipe(options.profile, RecipeDirectory(options.recipe), /*nonfree=*/true);
   if (!recipe.ok()) return recipe.status();
   if (absl::Status s = MakeDirectories(options.cache); !s.ok()) return s;
   Tools tools(options.time);

@@ -35,6 +35,7 @@ struct NodeDeps {
   std::vector<Controller*> controllers;
   std::string version;  // of the product
   absl::Time build_time;
+  bool installer = false;  // runs from an install medium: nothing that it keeps outlives its power
   // Called on the loop when the API must be served otherwise. An error fails the execute.
   std::function<absl::Status(const ApiPolicy&)> set_api_policy;
   std::function<std::vector<std::string>()> endpoints;

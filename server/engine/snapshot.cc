@@ -73,6 +73,16 @@ v1::Resource Publisher::Machine(const std::vector<Condition>& observed,
         "the clock is not synchronised; times of documents are checked against the "
         "newest time that the node trusts");
   }
+  if (deps.installer) {
+    v1::Condition& out = now["Installer"];
+    out.set_type("Installer");
+    out.set_holds(true);
+    out.set_alarm(true);
+    out.set_reason("InMemory");
+    out.set_message(
+        "this node runs from an install medium: its identity, config and data are in memory and "
+        "end with its power");
+  }
   for (auto& [type, condition] : now) {
     auto before = conditions_.find(type);
     bool same = before != conditions_.end() && before->second.holds() == condition.holds();

@@ -162,7 +162,8 @@ struct BootReply {
   int32_t state_error;
   int32_t data_error;
   int32_t entry_error;
-  uint32_t reserved;
+  uint8_t installer;  // an install medium: STATE and DATA are memory
+  uint8_t reserved[3];
   char state_reason[kBootReasonSize];
   char data_reason[kBootReasonSize];
   char entry_reason[kBootReasonSize];

@@ -7,6 +7,7 @@
 #include "server/init/boot/clock_floor.h"
 #include "server/init/boot/grow.h"
 #include "server/init/boot/links.h"
+#include "server/init/boot/medium.h"
 #include "server/init/boot/modules.h"
 #include "server/init/boot/mounts.h"
 #include "server/init/boot/places.h"
@@ -49,7 +50,11 @@ BootReport Boot(Machine& machine, Watchdog& watchdog) {
   failed += EnableControllers(machine) != 0;
   // 4. The clock before the first file system is written.
   report.clock_raised = RaiseClock(machine);
-  if (report.owns_kernel) {
+  report.installer = report.owns_kernel && OnInstallMedium(machine);
+  if (report.installer) {
+    report.state = MemoryVolume(machine, "STATE", "/state", "mode=0700,size=64m", MS_NOEXEC);
+    report.data = MemoryVolume(machine, "DATA", "/data", "mode=0755,size=50%", 0);
+  } else if (report.owns_kernel) {
     report.state = OpenVolume(machine, "STATE", "/state", MS_NOEXEC, 0700);
     // Not without STATE: what it says of DATA's size would be lost on the way.
     bool known = report.state.mounted();

@@ -12,6 +12,7 @@ namespace basalt::init {
 struct BootReport {
   bool owns_kernel = false;
   bool clock_raised = false;
+  bool installer = false;  // STATE and DATA are memory
   int failed_steps = 0;
   VolumeReport state;
   VolumeReport data;

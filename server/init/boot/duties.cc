@@ -27,6 +27,7 @@ void MachineDuties::Tell(BootReply* reply) const {
   reply->entry = static_cast<uint8_t>(entry_.state());
   reply->watchdog = watchdog_.armed();
   reply->clock_raised = boot_.clock_raised;
+  reply->installer = boot_.installer;
   reply->failed_steps = static_cast<uint16_t>(boot_.failed_steps);
   reply->state_error = boot_.state.error;
   reply->data_error = boot_.data.error;

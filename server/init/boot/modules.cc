@@ -48,11 +48,9 @@ int LoadModules(Machine& machine, const char* list) {
       ++loaded;
       continue;
     }
-    // A driver of something that this machine does not have; or one that is there and builds on
-    // such a driver (a kernel says ENOENT of a symbol too).
-    char byte;
-    if (error == ENODEV ||
-        (error == ENOENT && absent > 0 && machine.Read(path, 0, &byte, 1) == 1)) {
+    // A driver of something that this machine does not have; or one that builds upon such a driver
+    // and misses its symbols.
+    if (error == ENODEV || (error == ENOENT && machine.Exists(path))) {
       ++absent;
       continue;
     }

@@ -1,0 +1,20 @@
+# Compiling for arm64 on another machine: Debian's cross compiler, and a sysroot that `./dev image` makes of
+# Debian's arm64 packages (images/builder/sysroot.h). Programs that run while building (protoc) are this machine's.
+set(CMAKE_SYSTEM_NAME Linux)
+set(CMAKE_SYSTEM_PROCESSOR aarch64)
+set(CMAKE_LIBRARY_ARCHITECTURE aarch64-linux-gnu)
+get_filename_component(BASALT_SYSROOT ${CMAKE_CURRENT_LIST_DIR}/../.build/sysroot-arm64 ABSOLUTE)
+set(CMAKE_SYSROOT ${BASALT_SYSROOT})
+set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)
+# The cross compiler knows a sysroot, but not where Debian puts files of one architecture in it.
+set(_basalt_libraries ${BASALT_SYSROOT}/usr/lib/aarch64-linux-gnu)
+set(CMAKE_CXX_FLAGS_INIT "-isystem ${BASALT_SYSROOT}/usr/include/aarch64-linux-gnu -B${_basalt_libraries}")
+set(CMAKE_EXE_LINKER_FLAGS_INIT "-L${_basalt_libraries} -Wl,-rpath-link,${_basalt_libraries}")
+set(CMAKE_FIND_ROOT_PATH ${BASALT_SYSROOT})
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
+set(ENV{PKG_CONFIG_SYSROOT_DIR} ${BASALT_SYSROOT})
+set(ENV{PKG_CONFIG_LIBDIR} ${_basalt_libraries}/pkgconfig:${BASALT_SYSROOT}/usr/share/pkgconfig)
+set(BASALT_MOLD OFF CACHE STRING "mold, under the cross compiler's name, is not in Debian")
