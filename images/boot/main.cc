@@ -4,10 +4,11 @@
 //   1  mounts /dev, /proc, /sys
 //   2  reads from the kernel command line which root it is (root_spec.h)
 //   3  loads the kernel modules that lie beside it, in the order of /modules.list
-//   4  waits until a partition SLOT-A or SLOT-B holds just that root (superblock.h), 30 s at most;
+//   4  counts this boot, if it is a trial and the loader could not (tries.h)
+//   5  waits until a partition SLOT-A or SLOT-B holds just that root (superblock.h), 30 s at most;
 //      after a second also on a CD (disc.h)
-//   5  puts dm-verity over it and mounts it, read-only
-//   6  moves the three mounts over, makes it the root, runs /usr/bin/noded-init --pid1
+//   6  puts dm-verity over it and mounts it, read-only
+//   7  moves the three mounts over, makes it the root, runs /usr/bin/noded-init --pid1
 //
 // There is no other way out: no rescue, no prompt, no option. What fails is said on the console and
 // after 5 s the machine restarts, so that the boot loader counts the try and goes back to the other
@@ -15,6 +16,7 @@
 #include <linux/mount.h>
 #include <linux/reboot.h>
 
+#include "images/boot/count.h"
 #include "images/boot/disc.h"
 #include "images/boot/kernel.h"
 #include "images/boot/partition.h"
@@ -87,7 +89,7 @@ void MountKernelFiles() {
   }
 }
 
-// A driver that does not load is said and left out: if the disk needs it, step 4 fails. Each file
+// A driver that does not load is said and left out: if the disk needs it, step 5 fails. Each file
 // is removed once it is loaded, as the initramfs is memory.
 void LoadModules() {
   static char text[16384];
@@ -133,7 +135,24 @@ struct Slot {
   char device[32];  // MAJOR:MINOR
 };
 
-bool LookAt(const char* name, const RootSpec& spec, Slot* slot) {
+// A boot that is not counted goes on: it may be a good one. Said once, at the first ESP that has
+// the entry.
+void CountOn(const Partition& partition, Trial* trial) {
+  Buffer<kLongestPath> path;
+  Writer w = path.writer();
+  if (w.Add(Literal("/dev/")).Add(partition.name).Finish() == nullptr) return;
+  constexpr long kNoSuchFile = -2;
+  long error = Count(*trial, path.data, "/root");
+  if (error == kNoSuchFile) return;
+  trial->pending = false;
+  size_t length = 0;
+  while (trial->to[length] != 0) ++length;
+  Say(error < 0 ? Literal("<3>") : Literal("<5>"),
+      error < 0 ? Literal("cannot count this trial: ") : Literal("counted this trial: "),
+      {trial->to, length}, error);
+}
+
+bool LookAt(const char* name, const RootSpec& spec, Trial* trial, Slot* slot) {
   Buffer<kLongestPath> path;
   Writer w = path.writer();
   size_t length = 0;
@@ -142,28 +161,31 @@ bool LookAt(const char* name, const RootSpec& spec, Slot* slot) {
   if (w.Finish() == nullptr) return false;
   char uevent[1024];
   Partition partition;
-  if (!ParsePartition(ReadSmall(path.data, uevent, sizeof uevent), &partition) ||
-      !IsSlot(partition) || !Holds(partition, spec, &slot->superblock)) {
-    return false;
-  }
+  if (!ParsePartition(ReadSmall(path.data, uevent, sizeof uevent), &partition)) return false;
+  if (trial->pending && IsEsp(partition)) CountOn(partition, trial);
+  // Into a place of its own: the other slot may be looked at after the right one.
+  Superblock superblock;
+  if (!IsSlot(partition) || !Holds(partition, spec, &superblock)) return false;
+  slot->superblock = superblock;
   Writer label(slot->label, sizeof slot->label);
   Writer device(slot->device, sizeof slot->device);
   return label.Add(partition.label).Finish() != nullptr &&
          device.Add(partition.major).Add(Literal(":")).Add(partition.minor).Finish() != nullptr;
 }
 
-// Once over all block devices.
-bool FindSlot(const RootSpec& spec, Slot* slot) {
+// Once over all block devices; all of them, too, where a trial has to be counted still.
+bool FindSlot(const RootSpec& spec, Trial* trial, Slot* slot) {
   long fd = Open("/sys/class/block", kReadOnly);
   if (fd < 0) return false;
   bool found = false;
   alignas(8) char entries[4096];
   long got = 0;
-  while (!found && (got = Call(__NR_getdents64, fd, Address(entries), sizeof entries)) > 0) {
-    for (long at = 0; at < got && !found;) {
+  while ((!found || trial->pending) &&
+         (got = Call(__NR_getdents64, fd, Address(entries), sizeof entries)) > 0) {
+    for (long at = 0; at < got && (!found || trial->pending);) {
       const auto* entry = reinterpret_cast<const DirectoryEntry*>(entries + at);
       at += entry->length;
-      found = entry->name[0] != '.' && LookAt(entry->name, spec, slot);
+      if (entry->name[0] != '.' && LookAt(entry->name, spec, trial, slot)) found = true;
     }
   }
   Close(fd);
@@ -227,9 +249,11 @@ const char* At(const char* text) {
     Fatal(Literal("noded.root on the kernel command line is absent, doubled or malformed"));
   }
   LoadModules();
+  static Trial trial;
+  ReadTrial(&trial);
   static Slot slot;
   long waited = 0;
-  while (!FindSlot(spec, &slot)) {  // disks appear when their drivers are done
+  while (!FindSlot(spec, &trial, &slot)) {  // disks appear when their drivers are done
     if ((waited += kStepMs) > kPatienceMs) Fatal(Literal("no slot holds the root of this kernel"));
     if (waited % kDiscMs == 0) AttachDiscs();
     Wait(kStepMs);

@@ -41,6 +41,8 @@ bool IsSlot(const Partition& p) {
   return Equal(p.label, Literal("SLOT-A")) || Equal(p.label, Literal("SLOT-B"));
 }
 
+bool IsEsp(const Partition& p) { return Equal(p.label, Literal("ESP")); }
+
 bool IsTableHeader(Text sector) { return StartsWith(sector, Literal("EFI PART")); }
 
 }  // namespace basalt::boot

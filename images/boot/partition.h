@@ -16,5 +16,6 @@ struct Partition {
 bool ParsePartition(Text uevent, Partition* partition);
 
 bool IsSlot(const Partition& partition);  // SLOT-A or SLOT-B
+bool IsEsp(const Partition& partition);
 
 }  // namespace basalt::boot

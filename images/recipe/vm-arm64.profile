@@ -4,6 +4,7 @@ kernel linux-image-cloud-arm64        # drivers of virtual machines only
 stub systemd-boot-efi                 # the EFI stub of the kernel image, and the boot loader
 include root.list
 include modules/boot.list
+include modules/loader.list
 include modules/vm-arm64.list
 include modules/k3s.list
 include arguments-arm64.list

@@ -1,6 +1,6 @@
 // What the first program of a node reads before anything is verified (the kernel's command line, a
-// superblock, the description of a device), and what the builder reads (ELF files, kernel images,
-// recipes, lock files). The first byte says which.
+// superblock, the description of a device, a variable of the firmware), and what the builder reads
+// (ELF files, kernel images, recipes, lock files). The first byte says which.
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -9,7 +9,9 @@
 #include "images/boot/partition.h"
 #include "images/boot/root_spec.h"
 #include "images/boot/superblock.h"
+#include "images/boot/tries.h"
 #include "images/builder/formats/elf.h"
+#include "images/builder/formats/kernel.h"
 #include "images/builder/formats/uki.h"
 #include "images/builder/lock.h"
 #include "images/builder/recipe.h"
@@ -55,6 +57,16 @@ void Device(const std::string& text) {
   Check(memchr(p.name.data, '/', p.name.size) == nullptr && p.name.size > 0 && p.label.size > 0);
 }
 
+// A name that is counted stays in its directory, and counts down to its end.
+void Variable(const std::string& bytes) {
+  char name[boot::kLongestEntry], next[boot::kLongestEntry];
+  boot::Writer w(name, sizeof name), counted(next, sizeof next);
+  if (!boot::EntryOfVariable({bytes.data(), bytes.size()}, &w)) return;
+  Check(w.length() > 0 && name[0] != '.' && strchr(name, '/') == nullptr);
+  if (!boot::CountedName({name, w.length()}, &counted)) return;
+  Check(strcmp(name, next) != 0 && strchr(next, '/') == nullptr);
+}
+
 void Builder(uint8_t which, const std::string& bytes) {
   if (which == 3) {
     (void)image::ReadElf(bytes);
@@ -71,6 +83,9 @@ void Builder(uint8_t which, const std::string& bytes) {
       Check(image::UkiSection(*made, ".initrd").value_or("") == "i" ||
             image::UkiSection(bytes, ".initrd").ok());
     (void)image::UkiSection(bytes, ".linux");
+  } else if (which == 7) {
+    auto release = image::KernelRelease(bytes);
+    Check(!release.ok() || (!release->empty() && bytes.find(*release) != std::string::npos));
   } else if (which == 5) {
     auto lock = image::ParseLock(bytes);
     if (lock.ok()) Check(image::ParseLock(image::FormatLock(*lock)).ok());
@@ -85,7 +100,7 @@ void Builder(uint8_t which, const std::string& bytes) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   std::string rest(reinterpret_cast<const char*>(data) + 1, size - 1);
-  switch (data[0] % 7) {
+  switch (data[0] % 9) {
     case 0:
       CommandLine(rest);
       break;
@@ -95,8 +110,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     case 2:
       Device(rest);
       break;
+    case 8:
+      Variable(rest);
+      break;
     default:
-      Builder(data[0] % 7, rest);
+      Builder(data[0] % 9, rest);
   }
   return 0;
 }

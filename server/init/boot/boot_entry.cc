@@ -59,14 +59,51 @@ void BootEntry::Look() {
   char selected[kEntryNameSize];
   int error =
       machine_.OwnsKernel() ? ReadVariable(machine_, "LoaderBootCountPath", counted) : ENOENT;
-  if (error == ENOENT) return;  // no such loader, or an entry that is not counted
-  int selected_error = ReadVariable(machine_, "LoaderEntrySelected", selected);
+  int selected_error =
+      machine_.OwnsKernel() ? ReadVariable(machine_, "LoaderEntrySelected", selected) : ENOENT;
+  if (error == ENOENT) {
+    if (selected_error == 0) LookOnEsp(selected);
+    return;
+  }
   state_ = error != 0 ? EntryState::kStale
                       : Judge(counted, selected_error == 0 ? selected : nullptr, file_);
   if (state_ == EntryState::kTrial) {
     Report(machine_, nullptr, 0, "entry: %s boots on trial", file_);
   } else {
     Fail(ESTALE, "the loader counted another entry than it booted");
+  }
+}
+
+// No loader that counts, or an entry that is not on trial. The loader told the name that the entry
+// had before the first program counted it.
+void BootEntry::LookOnEsp(const char* selected) {
+  EntryName entry;
+  if (!ParseEntryName(selected, &entry) || !entry.counted) return;
+  Partition esp;
+  int error = FindPartition(machine_, "ESP", &esp);
+  if (error == 0) {
+    error = machine_.Mount(esp.device, kEsp, "vfat", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY,
+                           "codepage=437,iocharset=ascii,umask=0077");
+  }
+  if (error == 0) {
+    static Names names;
+    error = machine_.List(kLinux, &names);
+    machine_.Unmount(kEsp);
+    for (int i = 0; i < names.count && error == 0; ++i) {
+      if (!SameEntry(names.name[i], selected) || !ParseEntryName(names.name[i], &entry) ||
+          !entry.counted) {
+        continue;
+      }
+      CopyText(file_, sizeof file_, names.name[i]);
+      state_ = EntryState::kTrial;
+    }
+  }
+  if (state_ == EntryState::kTrial) {
+    Report(machine_, nullptr, 0, "entry: %s boots on trial, below a loader that cannot count",
+           file_);
+  } else if (error != 0) {
+    // Not on trial then: that it is restarted for ever helps nobody.
+    Fail(error, "cannot see whether it is on trial");
   }
 }
 

@@ -7,7 +7,11 @@
 // command line carries the root hash that this system runs from.
 //
 //   LoaderBootCountPath   LoaderEntrySelected   root hash of the file   ->
-//   absent                                                              kUncounted: nothing to say
+//   absent                names one with tries  (file on the ESP found)  kTrial: below a loader
+//   that
+//                                                                        cannot count (U-Boot) the
+//                                                                        first program has counted
+//   absent                else                                          kUncounted: nothing to say
 //   of the selected one   names the same        this system's           kTrial, then kGood
 //   names another, or is not a path of ours, or none is selected        kStale: left alone
 //   of the selected one   names the same        another's, or none      kStale: left alone
@@ -41,6 +45,7 @@ class BootEntry {
   const char* reason() const { return reason_; }
 
  private:
+  void LookOnEsp(const char* selected);
   int Rename();
   int MakeGood(const char* from, const char* to, const char* root);
   int Fail(int error, const char* reason);

@@ -4,9 +4,11 @@
 #include <cstring>
 #include <string>
 
+#include "images/boot/disc.h"
 #include "images/boot/partition.h"
 #include "images/boot/root_spec.h"
 #include "images/boot/superblock.h"
+#include "images/boot/tries.h"
 
 namespace basalt::boot {
 namespace {
@@ -135,6 +137,57 @@ TEST(Partition, OddDescriptionsAreNoPartitions) {
     Partition p;
     EXPECT_FALSE(ParsePartition(Of(uevent), &p)) << uevent;
   }
+}
+
+std::string Counted(const std::string& name) {
+  char buffer[kLongestEntry];
+  Writer w(buffer, sizeof buffer);
+  return CountedName(Of(name), &w) ? buffer : "";
+}
+
+TEST(Tries, ABootIsCountedAsTheLoaderWouldHave) {
+  EXPECT_EQ(Counted("noded_2+3.efi"), "noded_2+2-1.efi");
+  EXPECT_EQ(Counted("noded_2+2-1.efi"), "noded_2+1-2.efi");
+  EXPECT_EQ(Counted("noded_2+1-2.efi"), "noded_2+0-3.efi");
+  EXPECT_EQ(Counted("noded_1.0+rc1+3.efi"), "noded_1.0+rc1+2-1.efi");
+}
+
+TEST(Tries, WhatIsNotOnTrialIsNotCounted) {
+  for (std::string name : {"noded_2.efi", "noded_2+0-3.efi", "noded_2+.efi", "noded_2+3-.efi",
+                           "noded_2+x.efi", "+3.efi", "noded_2+3", "noded_2+03.efi",
+                           "noded_2+99999.efi", "", ".efi", "noded_2-3.efi"}) {
+    EXPECT_EQ(Counted(name), "") << name;
+  }
+  EXPECT_EQ(Counted(std::string(kLongestEntry, 'a') + "+3.efi"), "") << "does not fit";
+}
+
+std::string Variable(const std::string& text) {
+  std::string out(4, '\0');
+  for (char c : text + std::string(1, '\0')) out += std::string{c, '\0'};
+  return out;
+}
+
+TEST(Tries, AVariableNamesAFileOfTheDirectoryOfEntriesOrNothing) {
+  char buffer[kLongestEntry];
+  auto read = [&](const std::string& bytes) {
+    Writer w(buffer, sizeof buffer);
+    return EntryOfVariable(Of(bytes), &w);
+  };
+  ASSERT_TRUE(read(Variable("noded_2+3.efi")));
+  EXPECT_STREQ(buffer, "noded_2+3.efi");
+  for (const std::string& hostile :
+       {std::string(), std::string(4, '\0'), Variable(""), Variable("../x.efi"),
+        Variable("a/b.efi"), Variable("a\\b.efi"), Variable(".efi"), Variable("a b"),
+        Variable("caf\xe9"), Variable("a") + Variable("b"), Variable("a").substr(0, 7),
+        Variable("a").substr(0, 6), Variable(std::string(kLongestEntry, 'x'))}) {
+    EXPECT_FALSE(read(hostile)) << hostile.size();
+  }
+}
+
+TEST(Disc, IsOursOnlyWithAPartitionTable) {
+  EXPECT_TRUE(IsTableHeader(Literal("EFI PART")));
+  EXPECT_FALSE(IsTableHeader(Literal("EFI PAR")));
+  EXPECT_FALSE(IsTableHeader({}));
 }
 
 }  // namespace

@@ -43,6 +43,43 @@ class BootTest : public ::testing::Test {
   FakeMachine machine_;
 };
 
+TEST_F(BootTest, AnInstallMediumKeepsStateAndDataInMemory) {
+  FakeMachine medium;
+  std::swap(medium.directories, machine_.directories);
+  medium.AddPartition("loop0p1", "ESP", 4096);
+  medium.AddPartition("loop0p2", "SLOT-A", 4096);
+  medium.BootFrom("loop0p2");
+  medium.files["/esp/basalt/installer"] = "Basalt 1\n";
+  medium.files["/esp/basalt/trust.json"] = "{}";
+  medium.directories.insert("/state");
+  Watchdog watchdog(medium);
+  BootReport report = Boot(medium, watchdog);
+  EXPECT_TRUE(report.installer);
+  EXPECT_TRUE(report.state.mounted() && report.data.mounted());
+  EXPECT_EQ(medium.MountOf("/state")->type, "tmpfs");
+  EXPECT_EQ(medium.MountOf("/data")->type, "tmpfs");
+  EXPECT_NE(medium.MountOf("/state")->flags & MS_NOEXEC, 0u);
+  EXPECT_TRUE(medium.files.contains("/run/trust.json"));
+  EXPECT_EQ(medium.Find("run /usr/sbin/mke2fs"), -1);
+  EXPECT_FALSE(medium.IsMounted("/esp"));
+}
+
+TEST_F(BootTest, ADiskWithAStateIsANodeWhateverItsEspSays) {
+  machine_.files["/esp/basalt/installer"] = "Basalt 1\n";
+  BootReport report = Run();
+  EXPECT_FALSE(report.installer);
+  EXPECT_EQ(machine_.MountOf("/state")->type, "ext4");
+}
+
+TEST_F(BootTest, AModuleThatMissesSymbolsOfAnAbsentDriverIsForAnotherMachine) {
+  machine_.files["/lib/modules/b.ko"] = "x";
+  machine_.Fail("module", "/lib/modules/a.ko", ENODEV);
+  machine_.Fail("module", "/lib/modules/b.ko", ENOENT);
+  EXPECT_EQ(Run().failed_steps, 0);
+  machine_.files.erase("/lib/modules/b.ko");
+  EXPECT_EQ(Run().failed_steps, 1) << "a file that is not there is a fault of the image";
+}
+
 TEST_F(BootTest, TheStepsComeInTheOrderThatTheyNeed) {
   BootReport report = Run();
   EXPECT_EQ(report.failed_steps, 0) << machine_.said.back();

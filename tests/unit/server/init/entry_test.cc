@@ -205,10 +205,49 @@ TEST_F(BootEntryTest, ATrialThatIsGoodIsRenamedOnce) {
 
 TEST_F(BootEntryTest, NothingIsCountedNothingIsTouched) {
   Unset("LoaderBootCountPath");
+  Set("LoaderEntrySelected", "noded_2.efi");
   entry_.Look();
   EXPECT_EQ(entry_.state(), EntryState::kUncounted);
   EXPECT_EQ(entry_.Bless(), 0);
   EXPECT_TRUE(machine_.done.empty());
+}
+
+// U-Boot refuses the loader's rename; the first program has counted instead.
+TEST_F(BootEntryTest, U2_ATrialBelowALoaderThatCannotCountIsOneAllTheSame) {
+  Unset("LoaderBootCountPath");
+  machine_.files["/esp/EFI/Linux/noded_1.efi"] = Uki(Line(kOther));
+  entry_.Look();
+  EXPECT_EQ(entry_.state(), EntryState::kTrial);
+  EXPECT_FALSE(machine_.IsMounted("/esp"));
+  EXPECT_TRUE(machine_.files.contains(kFrom)) << "seeing it changes nothing";
+  EXPECT_EQ(entry_.Bless(), 0);
+  EXPECT_TRUE(machine_.files.contains(kTo));
+  EXPECT_FALSE(machine_.files.contains(kFrom));
+}
+
+TEST_F(BootEntryTest, BelowALoaderThatCannotCountAnotherRootIsLeftAlone) {
+  Unset("LoaderBootCountPath");
+  machine_.files[kFrom] = Uki(Line(kOther));
+  entry_.Look();
+  EXPECT_EQ(entry_.Bless(), ESTALE);
+  EXPECT_TRUE(machine_.files.contains(kFrom));
+}
+
+TEST_F(BootEntryTest, AnEntryThatIsGoodByNowIsNoTrialBelowALoaderThatCannotCount) {
+  Unset("LoaderBootCountPath");
+  machine_.files[kTo] = machine_.files[kFrom];
+  machine_.files.erase(kFrom);
+  entry_.Look();
+  EXPECT_EQ(entry_.state(), EntryState::kUncounted);
+  EXPECT_EQ(entry_.Bless(), 0);
+}
+
+TEST_F(BootEntryTest, AnEspThatCannotBeReadIsNoTrialAndIsSaid) {
+  Unset("LoaderBootCountPath");
+  machine_.Fail("mount", "/esp", EIO);
+  entry_.Look();
+  EXPECT_EQ(entry_.state(), EntryState::kUncounted);
+  EXPECT_TRUE(machine_.Said("cannot see whether it is on trial"));
 }
 
 TEST_F(BootEntryTest, AStaleVariableNeverBlessesTheEntryThatFailed) {
