@@ -313,6 +313,10 @@ class Build {
     if (o_.data_limit_mib > 0) {
       esp.push_back({"basalt/data-limit", absl::StrCat(o_.data_limit_mib << 20, "\n")});
     }
+    absl::StatusOr<std::vector<EspFile>> firmware =
+        FirmwareFiles(recipe_, *files_, kernel_name_, modules_->release(), read_);
+    if (!firmware.ok()) return firmware.status();
+    for (EspFile& f : *firmware) esp.push_back(std::move(f));
     if (absl::Status s = AddLicences(esp); !s.ok()) return s;
     if (o_.medium) {
       result_.medium = Out(".iso");

@@ -56,6 +56,9 @@ absl::Status MakeDisk(const std::string& path, const Recipe& recipe, const std::
   uint64_t size = next + kMebibyte;
   absl::StatusOr<PartitionTable> table = MakeGpt(size / kSectorSize, GuidOf(id), partitions);
   if (!table.ok()) return table.status();
+  for (const Partition& p : partitions) {
+    if (p.name == recipe.mbr_partition) AddToMbr(*table, p);
+  }
   if (absl::Status s = MakeSparse(path, size); !s.ok()) return s;
   if (absl::Status s = WriteAt(path, 0, table->start); !s.ok()) return s;
   if (absl::Status s = WriteAt(path, size - table->end.size(), table->end); !s.ok()) return s;

@@ -68,6 +68,11 @@ class Reader {
     if (recipe_.stub_package.empty()) return end.Bad("no `stub`");
     if (recipe_.partitions.empty()) return end.Bad("no `partition`");
     if (recipe_.budget == 0) return end.Bad("no `budget`");
+    auto is_mbr = [&](const PartitionSize& p) { return p.name == recipe_.mbr_partition; };
+    if (!recipe_.mbr_partition.empty() &&
+        std::none_of(recipe_.partitions.begin(), recipe_.partitions.end(), is_mbr)) {
+      return end.Bad("`mbr` names no partition");
+    }
     for (Entry& e : recipe_.entries) {
       for (std::string* text : {&e.path, &e.source}) {
         *text = absl::StrReplaceAll(*text, {{"@triplet@", recipe_.Triplet()}});
@@ -98,6 +103,7 @@ class Reader {
     for (const auto& [name, kind] : kPaths) {
       if (word == name) return TakePath(line, kind);
     }
+    if (word == "esp") return TakeEsp(line);
     bool partition = word == "partition";
     if (line.words.size() != (partition ? 3u : 2u)) {
       return line.Bad(absl::StrCat("unknown, or not as many words as it takes: ", word));
@@ -117,6 +123,8 @@ class Reader {
       recipe_.modules.push_back({value, word == "early-module", line.why});
     } else if (word == "argument") {
       recipe_.arguments.push_back({value, line.why});
+    } else if (word == "mbr") {
+      recipe_.mbr_partition = value;
     } else if (word == "budget") {
       if (!absl::SimpleAtoi(value, &recipe_.budget)) return line.Bad("not a number of bytes");
     } else if (partition) {
@@ -141,6 +149,16 @@ class Reader {
     if (kind == Kind::kPlugins) e.names = absl::StrSplit(line.words[3], ',');
     if (!paths_.insert(e.path).second) return line.Bad(absl::StrCat(e.path, " is there already"));
     recipe_.entries.push_back(e);
+    return absl::OkStatus();
+  }
+
+  absl::Status TakeEsp(const Line& line) {
+    if (line.words.size() != 3) return line.Bad("`esp` takes a path and a source");
+    if (!GoodPath("/" + line.words[1]) || !paths_.insert("ESP:" + line.words[1]).second) {
+      return line.Bad(absl::StrCat("an odd path, or one that is there already: ", line.words[1]));
+    }
+    recipe_.esp.push_back(
+        {.kind = Kind::kFile, .path = line.words[1], .source = line.words[2], .why = line.why});
     return absl::OkStatus();
   }
 

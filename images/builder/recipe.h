@@ -19,10 +19,13 @@
 //   module NAME                  # why
 //   argument WORD                # why   of the kernel's command line
 //   partition NAME MIB           # why   in the order of the disk
+//   esp PATH SOURCE              # why   a file on the boot partition, for firmware that asks for
+//   it mbr NAME                     # why   this partition is in the MBR as well, beside the GPT
 //   budget BYTES                 # why   most that file system, tree and kernel image may take
 //
 // SOURCE: build:PROGRAM of our own build, recipe:FILE, or PACKAGE:/PATH. `@triplet@` in a path
-// stands for x86_64-linux-gnu or aarch64-linux-gnu.
+// stands for x86_64-linux-gnu or aarch64-linux-gnu; `@kernel@` in one of `esp` for the kernel's
+// release.
 #pragma once
 
 #include <cstdint>
@@ -73,6 +76,8 @@ struct Recipe {
   std::vector<Module> modules;
   std::vector<Named> arguments;
   std::vector<PartitionSize> partitions;
+  std::vector<Entry> esp;     // paths without a leading slash
+  std::string mbr_partition;  // "": the MBR only protects
 
   std::string Triplet() const;          // "x86_64-linux-gnu"
   std::string EfiArchitecture() const;  // "x64", "aa64": in the names of boot files

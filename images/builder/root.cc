@@ -5,6 +5,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "images/builder/formats/elf.h"
 #include "images/builder/host.h"
@@ -235,6 +236,32 @@ std::string ImageInfo::Json(const Recipe& recipe) const {
 absl::StatusOr<Tree> AssembleRoot(const Recipe& recipe, const ImageInfo& info,
                                   const RootSources& sources) {
   return Assembler(recipe, info, sources).Run();
+}
+
+absl::StatusOr<std::vector<EspFile>> FirmwareFiles(const Recipe& recipe,
+                                                   const PackageFiles& packages,
+                                                   const std::string& kernel_package,
+                                                   const std::string& release,
+                                                   const ReadRecipeFile& recipe_file) {
+  std::vector<EspFile> files;
+  for (const Entry& entry : recipe.esp) {
+    std::pair<std::string, std::string> source =
+        absl::StrSplit(entry.source, absl::MaxSplits(':', 1));
+    absl::StatusOr<std::string> bytes;
+    if (source.first == "recipe") {
+      bytes = recipe_file(source.second);
+    } else {
+      // The recipe names what points to the newest kernel; files are in the kernel's own package.
+      absl::StatusOr<std::string> file =
+          packages.Find(source.first == recipe.kernel_package ? kernel_package : source.first,
+                        absl::StrReplaceAll(source.second, {{"@kernel@", release}}));
+      if (!file.ok()) return file.status();
+      bytes = ReadWhole(*file);
+    }
+    if (!bytes.ok()) return bytes.status();
+    files.push_back({entry.path, *std::move(bytes)});
+  }
+  return files;
 }
 
 absl::StatusOr<std::string> AuthorityBundle(const PackageFiles& packages) {

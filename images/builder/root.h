@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "images/builder/disk.h"
 #include "images/builder/kernel_modules.h"
 #include "images/builder/packages.h"
 #include "images/builder/recipe.h"
@@ -37,6 +38,13 @@ struct RootSources {
 // an error and names who wants it. Reasons also: no-library, no-such-file, bad-source.
 absl::StatusOr<Tree> AssembleRoot(const Recipe& recipe, const ImageInfo& info,
                                   const RootSources& sources);
+
+// What firmware asks for on the boot partition. Reasons: no-such-file, bad-source, io-failed.
+absl::StatusOr<std::vector<EspFile>> FirmwareFiles(const Recipe& recipe,
+                                                   const PackageFiles& packages,
+                                                   const std::string& kernel_package,
+                                                   const std::string& release,
+                                                   const ReadRecipeFile& recipe_file);
 
 // All authorities of Debian's ca-certificates in one file, by name.
 absl::StatusOr<std::string> AuthorityBundle(const PackageFiles& packages);

@@ -109,6 +109,15 @@ absl::StatusOr<PartitionTable> MakeGpt(uint64_t disk_sectors, const Guid& disk_i
           absl::StrCat(entries, Header(disk_sectors, disk_id, last, 1, last - kEntrySectors, crc))};
 }
 
+void AddToMbr(PartitionTable& table, const Partition& partition) {
+  constexpr uint64_t kFirst = 446, kSecond = kFirst + 16;
+  WriteNumber<uint32_t>(table.start, kFirst + 12, 0xffffffff);
+  const uint8_t entry[8] = {0, 0xfe, 0xff, 0xff, 0x0c, 0xfe, 0xff, 0xff};  // FAT32, by sectors
+  memcpy(table.start.data() + kSecond, entry, sizeof entry);
+  WriteNumber<uint32_t>(table.start, kSecond + 8, static_cast<uint32_t>(partition.first_sector));
+  WriteNumber<uint32_t>(table.start, kSecond + 12, static_cast<uint32_t>(partition.sectors));
+}
+
 Guid GuidOf(absl::string_view name) {
   Digest digest = Sha256(name);
   Guid id;

@@ -35,6 +35,11 @@ struct PartitionTable {
 absl::StatusOr<PartitionTable> MakeGpt(uint64_t disk_sectors, const Guid& disk_id,
                                        const std::vector<Partition>& partitions);
 
+// Names one partition in the MBR of a table too, as FAT32, for firmware that knows no GPT. Who
+// knows one sees by the first entry that it counts; that entry says "all of the disk", whatever its
+// size, so that nothing here has to follow a disk that grows.
+void AddToMbr(PartitionTable& table, const Partition& partition);
+
 // A GUID (version 8, of our own making) from what names the thing.
 Guid GuidOf(absl::string_view name);
 

@@ -10,6 +10,8 @@
 #include "images/builder/formats/cpio.h"
 #include "images/builder/formats/elf.h"
 #include "images/builder/formats/gpt.h"
+#include "images/builder/formats/iso.h"
+#include "images/builder/formats/kernel.h"
 #include "images/builder/formats/little_endian.h"
 #include "images/builder/formats/uki.h"
 #include "images/builder/formats/verity.h"
@@ -122,6 +124,90 @@ TEST(Gpt, PartitionsNeitherOverlapNorLeaveTheDisk) {
   EXPECT_FALSE(made({Part("A", 2048, 0)}));
   EXPECT_FALSE(made({Part("", 2048, 8)}));
   EXPECT_FALSE(made({Part(std::string(37, 'x'), 2048, 8)}));
+}
+
+TEST(Gpt, APartitionInTheMbrLeavesTheFirstEntryToTheTable) {
+  Partition esp = Part("ESP", 2048, 4096);
+  absl::StatusOr<PartitionTable> table = MakeGpt(16384, GuidOf("disk"), {esp});
+  ASSERT_TRUE(table.ok());
+  std::string before = table->start.substr(512);
+  AddToMbr(*table, esp);
+  absl::string_view mbr = table->start;
+  EXPECT_EQ(mbr[446 + 4], '\xee');
+  EXPECT_EQ(ReadNumber<uint32_t>(mbr, 446 + 8), 1u);
+  EXPECT_EQ(ReadNumber<uint32_t>(mbr, 446 + 12), 0xffffffffu) << "holds on a disk that grew";
+  EXPECT_EQ(mbr[462 + 4], '\x0c');
+  EXPECT_EQ(ReadNumber<uint32_t>(mbr, 462 + 8), 2048u);
+  EXPECT_EQ(ReadNumber<uint32_t>(mbr, 462 + 12), 4096u);
+  EXPECT_EQ(ReadNumber<uint16_t>(mbr, 510), 0xaa55);
+  EXPECT_EQ(table->start.substr(512), before);
+}
+
+IsoSpec Disc() {
+  return {.volume = "BASALT",
+          .size = 8 << 20,
+          .esp = 1 << 20,
+          .files = {{"SLOT.IMG", 4 << 20, 5000}, {"ESP.IMG", 1 << 20, 2 << 20}},
+          .readme = "read me",
+          .time = absl::FromUnixSeconds(1700000000)};
+}
+
+TEST(Iso, FirmwareFindsTheBootPartition) {
+  absl::StatusOr<std::string> iso = MakeIso(Disc());
+  ASSERT_TRUE(iso.ok()) << iso.status();
+  absl::string_view volume = *iso, boot = volume.substr(2048), catalog = volume.substr(3 * 2048);
+  EXPECT_EQ(volume.substr(0, 7), absl::string_view("\1CD001\1", 7));
+  EXPECT_EQ(ReadNumber<uint32_t>(volume, 80), 4096u) << "blocks of 2 KiB";
+  EXPECT_EQ(boot.substr(0, 30), absl::string_view("\0CD001\1EL TORITO SPECIFICATION", 30));
+  EXPECT_EQ(ReadNumber<uint32_t>(boot, 71), 19u) << "the catalog";
+  uint16_t sum = 0;
+  for (uint64_t i = 0; i < 32; i += 2) {
+    sum = static_cast<uint16_t>(sum + ReadNumber<uint16_t>(catalog, i));
+  }
+  EXPECT_EQ(sum, 0);
+  EXPECT_EQ(catalog[1], '\xef') << "for EFI";
+  EXPECT_EQ(catalog[32], '\x88');
+  EXPECT_EQ(ReadNumber<uint32_t>(catalog, 40), (1u << 20) / 2048);
+}
+
+TEST(Iso, EndsBeforeTheFirstPartitionAndIsTheSameTwice) {
+  absl::StatusOr<std::string> first = MakeIso(Disc()), second = MakeIso(Disc());
+  ASSERT_TRUE(first.ok() && second.ok());
+  EXPECT_EQ(*first, *second);
+  EXPECT_GE(kIsoAt, 34 * kSectorSize) << "behind the table";
+  EXPECT_LE(kIsoAt + first->size(), 1u << 20);
+}
+
+TEST(Iso, OddNamesAndPlacesAreRefused) {
+  auto made = [](auto change) {
+    IsoSpec spec = Disc();
+    change(spec);
+    return MakeIso(spec).ok();
+  };
+  EXPECT_FALSE(made([](IsoSpec& s) { s.files[0].name = "slot.img"; }));
+  EXPECT_FALSE(made([](IsoSpec& s) { s.files[0].name = "TOOLONGNAME.IMG"; }));
+  EXPECT_FALSE(made([](IsoSpec& s) { s.files[0].name = "A.B.C"; }));
+  EXPECT_FALSE(made([](IsoSpec& s) { s.files[0].offset += 512; }));
+  EXPECT_FALSE(made([](IsoSpec& s) { s.files[0].offset = 16 * 2048; }));
+  EXPECT_FALSE(made([](IsoSpec& s) { s.files[0].size = 8 << 20; }));
+  EXPECT_FALSE(made([](IsoSpec& s) { s.esp = 1000; }));
+  EXPECT_FALSE(made([](IsoSpec& s) { s.size += 512; }));
+  EXPECT_FALSE(made([](IsoSpec& s) { s.readme = std::string(3000, 'x'); }));
+}
+
+TEST(Kernel, TellsItsReleaseOnBothMachines) {
+  std::string amd64(0x400, '\0');
+  amd64.replace(0x202, 4, "HdrS");
+  WriteNumber<uint16_t>(amd64, 0x20e, 0x100);
+  amd64.replace(0x300, 30, "6.1.0-56-amd64 (builder) #1 SM");
+  EXPECT_EQ(KernelRelease(amd64).value_or(""), "6.1.0-56-amd64");
+  std::string arm64(0x40, '\0');
+  arm64.replace(0x38, 4, "ARMd");
+  EXPECT_FALSE(KernelRelease(arm64).ok());
+  arm64 += std::string("Linux version %s\0", 17) + "Linux version 6.1.0-56-arm64 (builder)";
+  EXPECT_EQ(KernelRelease(arm64).value_or(""), "6.1.0-56-arm64");
+  EXPECT_FALSE(KernelRelease("").ok());
+  EXPECT_FALSE(KernelRelease(amd64.substr(0, 0x300)).ok());
 }
 
 // The least that is a PE32+ program with one section and room for `room` more.

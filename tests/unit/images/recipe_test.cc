@@ -114,7 +114,8 @@ class Shipped : public ::testing::TestWithParam<std::string> {};
 TEST_P(Shipped, RecipeAndLockNameTheSamePackages) {
   absl::StatusOr<Recipe> recipe = ReadRecipe(
       GetParam(),
-      [](absl::string_view name) -> absl::StatusOr<std::string> { return FileOf(name); });
+      [](absl::string_view name) -> absl::StatusOr<std::string> { return FileOf(name); },
+      /*nonfree=*/true);
   ASSERT_TRUE(recipe.ok()) << recipe.status();
   absl::StatusOr<std::vector<LockedPackage>> lock = ParseLock(FileOf(GetParam() + ".lock"));
   ASSERT_TRUE(lock.ok()) << lock.status();
@@ -152,11 +153,51 @@ TEST_P(Shipped, U9_AKernelThatPanicsRestartsAndIsLockedDown) {
   EXPECT_THAT(line, HasSubstr(" lockdown=integrity "));
 }
 
-INSTANTIATE_TEST_SUITE_P(Profiles, Shipped, ::testing::Values("vm-amd64"), [](const auto& info) {
-  std::string name = info.param;
-  for (char& c : name) c = c == '-' ? '_' : c;
-  return name;
-});
+INSTANTIATE_TEST_SUITE_P(Profiles, Shipped,
+                         ::testing::Values("vm-amd64", "metal-amd64", "vm-arm64", "rpi4-arm64"),
+                         [](const auto& info) {
+                           std::string name = info.param;
+                           for (char& c : name) c = c == '-' ? '_' : c;
+                           return name;
+                         });
+
+// What is not free software is on an image only when somebody said so.
+TEST(Recipe, FirmwareThatIsNotFreeIsNamedOnlyWhereItIsAccepted) {
+  auto read = [](absl::string_view name) -> absl::StatusOr<std::string> { return FileOf(name); };
+  auto names = [](const Recipe& recipe) {
+    std::set<std::string> out;
+    for (const Named& p : recipe.packages) out.insert(p.name);
+    return out;
+  };
+  absl::StatusOr<Recipe> plain = ReadRecipe("metal-amd64", read),
+                         all = ReadRecipe("metal-amd64", read, /*nonfree=*/true);
+  ASSERT_TRUE(plain.ok() && all.ok());
+  absl::StatusOr<std::vector<LockedPackage>> lock = ParseLock(FileOf("metal-amd64.lock"));
+  ASSERT_TRUE(lock.ok());
+  int nonfree = 0;
+  for (const LockedPackage& p : *lock) {
+    if (!absl::StrContains(p.source, "/non-free")) continue;
+    ++nonfree;
+    EXPECT_EQ(names(*plain).count(p.name), 0u) << p.name;
+    EXPECT_EQ(names(*all).count(p.name), 1u) << p.name;
+  }
+  EXPECT_GT(nonfree, 0);
+}
+
+TEST(Recipe, ALoadedWatchdogOfTheMachineComesBeforeTheSoftOne) {
+  absl::StatusOr<Recipe> recipe = ReadRecipe(
+      "metal-amd64",
+      [](absl::string_view name) -> absl::StatusOr<std::string> { return FileOf(name); });
+  ASSERT_TRUE(recipe.ok()) << recipe.status();
+  size_t soft = 0, hard = 0, at = 0;
+  for (const Module& m : recipe->modules) {
+    ++at;
+    if (m.name == "softdog") soft = at;
+    if (m.name == "iTCO_wdt" || m.name == "i6300esb") hard = at;
+  }
+  EXPECT_GT(hard, 0u);
+  EXPECT_LT(hard, soft);
+}
 
 }  // namespace
 }  // namespace basalt::image
