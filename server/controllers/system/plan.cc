@@ -43,7 +43,9 @@ constexpr Refusal kRefusals[] = {
     {"kernel.arguments",
      "the command line stands in the kernel image, under its signature: it is the profile of an "
      "image that says it (`argument` lines)"},
-    {"firmware", "the image has no boot files of a board that could be told"},
+    {"firmware",
+     "noded does not write the files that the firmware of a board reads; those of rpi4-arm64 are "
+     "in its recipe"},
     {"udevRules", "the image has no udevd, and devices have the kernel's own names"},
     {"watchdog.also", "noded-init looks at noded alone yet, not at a gateway or at K3s"},
     {"logs.retention", "nothing is kept on disk yet: the last 256 KiB of each service, in memory"},
