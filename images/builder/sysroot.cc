@@ -73,9 +73,7 @@ absl::StatusOr<bool> MakeSysroot(const SysrootOptions& o) {
   o.say(absl::StrCat("sysroot: ", locked->size(), " packages of Debian for ", o.architecture));
   if (absl::Status s = store.Fetch(*locked); !s.ok()) return s;
   if (absl::Status s = RemoveTree(o.out); !s.ok()) return s;
-  if (absl::Status s = MakeDirectories(o.out + "/usr/lib"); !s.ok()) return s;
-  // Packages of before the merge of /usr land in one place with the others.
-  if (absl::Status s = MakeSymlink("usr/lib", o.out + "/lib"); !s.ok()) return s;
+  if (absl::Status s = MakeDirectories(o.out); !s.ok()) return s;
   for (const LockedPackage& p : *locked) {
     if (absl::Status s = store.UnpackInto(p, o.out); !s.ok()) return s;
   }

@@ -57,7 +57,11 @@ answers() { # NAME
     [ "$i" -lt 60 ] || fail "$1 is not reached"
     sleep 0.5
   done
-  nodectl status -n "$1" | grep -q 'no-config' || fail "$1 does not say how it is"
+  for i in $(seq 20); do
+    nodectl status -n "$1" 2>/dev/null | grep -q 'no-config' && return
+    sleep 0.5
+  done
+  fail "$1 does not say how it is"
 }
 modules_are_whole() { has console.log 'modules: [0-9]* loaded, [0-9]* for other machines, 0 failed \[ok\]'; }
 

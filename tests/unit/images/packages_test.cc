@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "images/builder/host.h"
 #include "images/builder/kernel_modules.h"
+#include "images/builder/sysroot.h"
 
 namespace basalt::image {
 namespace {
@@ -49,6 +50,55 @@ TEST(PackageFiles, AreFoundWithAndWithoutUsr) {
   EXPECT_EQ(*files.Find("p", "/share/a"), d.path() + "/usr/share/a");
   EXPECT_FALSE(files.Find("p", "/sbin/none").ok());
   EXPECT_FALSE(files.Find("q", "/sbin/mke2fs").ok());
+}
+
+TEST(PackageFiles, ADirectoryIsListedWithWhatIsBelowIt) {
+  Directory d;
+  d.Write("/lib/firmware/qed/b.bin", "b");
+  d.Write("/lib/firmware/qed/old/a.bin", "a");
+  d.Write("/lib/firmware/other", "x");
+  PackageFiles files("x86_64-linux-gnu");
+  files.Add("p", d.path());
+  absl::StatusOr<std::vector<std::string>> names = files.ListBelow("p", "/usr/lib/firmware/qed");
+  ASSERT_TRUE(names.ok()) << names.status();
+  EXPECT_THAT(*names, ElementsAre("b.bin", "old/a.bin"));
+  EXPECT_FALSE(files.ListBelow("p", "/lib/none").ok());
+}
+
+// From a package in the cache: no network.
+TEST(Sysroot, IsWhatTheLockSaysAndStaysUntilThatChanges) {
+  Directory d;
+  d.Write("/deb/DEBIAN/control",
+          "Package: libx-dev\nVersion: 1\nArchitecture: arm64\nMaintainer: x\nDescription: x\n");
+  d.Write("/deb/usr/include/x.h", "int x;");
+  d.Write("/deb/lib/aarch64-linux-gnu/libx.so.1", "x");
+  d.Link("/lib/aarch64-linux-gnu/libx.so.1", "/deb/usr/lib.so");
+  ASSERT_TRUE(MakeDirectories(d.path() + "/cache").ok());
+  Tools tools(absl::FromUnixSeconds(1700000000));
+  std::string deb = d.path() + "/x.deb";
+  auto built = tools.Run({"dpkg-deb", "--build", "--root-owner-group", d.path() + "/deb", deb});
+  ASSERT_TRUE(built.ok()) << built.status();
+  absl::StatusOr<std::string> bytes = ReadWhole(deb);
+  ASSERT_TRUE(bytes.ok());
+  std::string digest = Sha256(*bytes).Hex();
+  ASSERT_TRUE(WriteWhole(absl::StrCat(d.path(), "/cache/", digest, ".deb"), *bytes).ok());
+  d.Write("/recipe/sysroot-arm64.lock",
+          absl::StrCat("libx-dev 1 arm64 ", bytes->size(), " ", digest, " pool/x.deb\n"));
+  SysrootOptions options{.architecture = "arm64",
+                         .packages = {"libx-dev"},
+                         .recipe = d.path() + "/recipe",
+                         .cache = d.path() + "/cache",
+                         .out = d.path() + "/out",
+                         .time = tools.time()};
+  absl::StatusOr<bool> changed = MakeSysroot(options);
+  ASSERT_TRUE(changed.ok()) << changed.status();
+  EXPECT_TRUE(*changed);
+  EXPECT_EQ(*ReadWhole(d.path() + "/out/usr/include/x.h"), "int x;");
+  EXPECT_EQ(*ReadWhole(d.path() + "/out/lib/aarch64-linux-gnu/libx.so.1"), "x");
+  EXPECT_EQ(*ReadWhole(d.path() + "/out/usr/lib.so"), "x") << "an absolute link stays inside";
+  EXPECT_FALSE(*MakeSysroot(options));
+  options.packages.push_back("liby-dev");
+  EXPECT_THAT(MakeSysroot(options).status().message(), HasSubstr("stale-lock"));
 }
 
 TEST(PackageFiles, LibrariesAreFoundByTheNameThatProgramsAskFor) {

@@ -35,6 +35,18 @@ TEST_F(NodeTest, CommitsAFirstConfigThatGetsHealthy) {
   EXPECT_TRUE(h.MachineStatus().ready());
 }
 
+TEST_F(NodeTest, ANodeOnAnInstallMediumSaysThatNothingIsKept) {
+  h.adjust = [](engine::NodeDeps& deps) { deps.installer = true; };
+  ASSERT_TRUE(h.Start().ok());
+  bool said = false;
+  const v1::MachineStatus status = h.MachineStatus();
+  for (const v1::Condition& condition : status.conditions()) {
+    said |= condition.type() == "Installer" && condition.holds() && condition.alarm();
+  }
+  EXPECT_TRUE(said);
+  EXPECT_EQ(status.stage(), "maintenance") << "it is well, and of use";
+}
+
 TEST_F(NodeTest, ACommittedApplyCostsFourFsyncsAndAtRestNothingIsWritten) {
   for (int generation = 1; generation <= 3; ++generation) {
     auto before = h.vfs.counters();
