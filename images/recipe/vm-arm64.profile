@@ -14,4 +14,4 @@ partition SLOT-A 1024                 # a root file system with its hash tree
 partition SLOT-B 1024                 # the other one
 partition STATE 256                   # keys, trust, machine config
 partition DATA 1024                   # K3s, images, pods; grown to the end of the disk at the first boot
-budget 52000000                       # Debian's arm64 kernel is not compressed: 27 MB
+budget 54000000                       # Debian's arm64 kernel is not compressed: 27 MB

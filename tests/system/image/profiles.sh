@@ -73,6 +73,7 @@ metal)
   answers metal
   modules_are_whole
   has console.log 'watchdog: resets after'
+  stop
   echo "ok: metal-amd64 starts from a SATA disk and answers through an e1000e"
   build metal-amd64 --accept-nonfree-firmware
   has "$(image metal-amd64 .contents.tsv)" '/usr/lib/firmware/rtl_nic/rtl8168g-2.fw'
