@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "images/builder/recipe.h"
+#include "images/builder/secure_boot.h"
 #include "machineconfig/sign/keys.h"
 
 namespace basalt::image {
@@ -25,6 +26,7 @@ struct BuildOptions {
   std::string trust;                      // a trust policy for the boot partition; "" for none
   uint64_t data_limit_mib = 0;            // DATA grows no further at the first boot; 0: to the end
   const sign::PrivateKey* key = nullptr;  // signs the manifest
+  SecureBoot secure_boot;
   std::function<void(const std::string&)> say = [](const std::string&) {};
 };
 
