@@ -95,9 +95,9 @@ int main(int argc, char** argv) {
   build->add_option("--secureboot-cert", files.secure_boot_certificate, "Of a key alone");
   build
       ->add_option("--secureboot-enroll", options.secure_boot.enroll,
-                   "Firmware in setup mode gets the keys: by itself in a virtual machine alone "
-                   "(if-safe), everywhere (force), from the loader's menu (manual), never (off)")
-      ->check(CLI::IsMember({"if-safe", "force", "manual", "off"}));
+                   "Firmware in setup mode gets the keys: from the loader's menu (manual), by "
+                   "itself (force), never (off)")
+      ->check(CLI::IsMember({"manual", "force", "off"}));
   check->add_option("directory", directory, "The unpacked root")->required();
   check->add_option("contents", contents, "basalt-*.contents.tsv")->required();
   check->add_option("--architecture", architecture, "amd64 or arm64");

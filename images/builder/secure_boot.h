@@ -19,7 +19,7 @@ struct SecureBoot {
   std::optional<sign::EfiSigner> signer;         // of the loader and the kernel image
   std::optional<sign::EfiKey> pcr;               // of policies about PCR 11
   std::map<std::string, std::string> enrolment;  // "PK.auth", "KEK.auth", "db.auth" → content
-  std::string enroll = "if-safe";                // of loader.conf, where there is an enrolment
+  std::string enroll = "manual";                 // of loader.conf, where there is an enrolment
 };
 
 // `place`: the directory that `nodectl gen secureboot` made, or a key alone, with `certificate` for
