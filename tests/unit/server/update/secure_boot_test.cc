@@ -147,6 +147,25 @@ TEST_F(MeasuredUpgrade, AnotherMeasurementIsACondition) {
   EXPECT_THAT(Measured().message(), HasSubstr("PCR 11"));
 }
 
+TEST_F(MeasuredUpgrade, WhereItWasAsPredictedAnotherMeasurementTakesAnUpgradeBack) {
+  Upgrade(predicted_);
+  w_.disk.Bless();
+  w_.Advance(absl::Minutes(1));
+  const KitImage next =
+      MakeKitImage({.version = "1.2.0", .signer = &Signer(true), .pcr11 = std::string(64, 'd')});
+  std::shared_ptr<RecordingWatcher> apply = w_.Apply(3, w_.Publish(next));
+  ASSERT_EQ(apply->last().state(), v1::APPLY_STATE_REBOOTING) << apply->last().message();
+  w_.firmware->pcrs[11] = std::string(64, 'e');
+  ASSERT_TRUE(w_.Reboot());
+  EXPECT_EQ(w_.running(), "1.2.0");
+  EXPECT_EQ(w_.machine->reboots, 3) << "it is about to be left";
+  w_.firmware->pcrs[11] = predicted_;
+  ASSERT_TRUE(w_.Reboot());
+  EXPECT_EQ(w_.running(), "1.1.0");
+  EXPECT_EQ(w_.h.ActiveGeneration(), 2);
+  EXPECT_TRUE(Measured().holds());
+}
+
 TEST_F(MeasuredUpgrade, WithoutATpmNothingIsSaidOfIt) {
   Upgrade("");
   EXPECT_EQ(w_.Image().pcr11(), "");
