@@ -84,6 +84,15 @@ std::string EfiKey::PublicPem() const {
 
 std::string EfiKey::spki_der() const { return SpkiOf(key_.get()); }
 
+std::string EfiKey::pkcs1_der() const {
+  unsigned char* der = nullptr;
+  const int size = i2d_PublicKey(key_.get(), &der);
+  if (size <= 0) std::abort();  // no memory
+  std::string out(reinterpret_cast<char*>(der), static_cast<size_t>(size));
+  OPENSSL_free(der);
+  return out;
+}
+
 std::string EfiKey::Sign(absl::string_view message) const {
   ErrorQueueGuard guard;
   EvpMdCtxPtr ctx(EVP_MD_CTX_new());

@@ -23,6 +23,8 @@ class EfiKey {
 
   std::string PublicPem() const;
   std::string spki_der() const;
+  // The key without what says that it is RSA (PKCS#1): what systemd knows keys by.
+  std::string pkcs1_der() const;
   // PKCS#1 v1.5 with SHA-256: the same message gives the same bytes.
   std::string Sign(absl::string_view message) const;
   EVP_PKEY* get() const { return key_.get(); }  // not owned by the caller

@@ -36,7 +36,7 @@ Digest PolicyOfPcr11(const Digest& pcr11) {
 
 std::string PcrSignatureJson(const Digest& pcr11, const EfiKey& key) {
   const Digest policy = PolicyOfPcr11(pcr11);
-  return absl::StrCat("{\"sha256\":[{\"pcrs\":[11],\"pkfp\":\"", Sha256(key.spki_der()).Hex(),
+  return absl::StrCat("{\"sha256\":[{\"pcrs\":[11],\"pkfp\":\"", Sha256(key.pkcs1_der()).Hex(),
                       "\",\"pol\":\"", policy.Hex(), "\",\"sig\":\"",
                       Base64Encode(key.Sign(View(policy))), "\"}]}\n");
 }
