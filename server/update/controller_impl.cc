@@ -241,7 +241,7 @@ std::vector<engine::Condition> ControllerImpl::Observe() const {
   }
   if (deps_.disk == nullptr) return conditions;
   if (const std::string predicted = PredictedPcr(running_root());
-      !predicted.empty() && !measured_pcr_.empty()) {
+      !predicted.empty() && measured()) {
     engine::Condition measured =
         Condition("BootMeasured", "Differs",
                   absl::StrCat("the firmware measured ", Short(measured_pcr_),

@@ -128,6 +128,8 @@ class ControllerImpl : public ImageController {
   // As the firmware left them: they change with a boot alone.
   std::string secure_boot_;
   std::string measured_pcr_;
+  // Firmware that has no use for the TPM leaves zeros in it.
+  bool measured() const { return measured_pcr_.find_first_not_of('0') != std::string::npos; }
   std::optional<Wanted> wanted_;  // by the config that was executed last
   std::string prepared_root_;
   int64_t prepared_generation_ = 0;

@@ -30,7 +30,8 @@ std::vector<v1::Resource> ControllerImpl::Resources() const {
   image.set_pcr11_measured(measured_pcr_);
   image.set_pcr11_expected(PredictedPcr(running_root()));
   if (!measured_pcr_.empty()) {
-    image.set_pcr11(image.pcr11_expected().empty()            ? "not-predicted"
+    image.set_pcr11(!measured()                               ? "not-measured"
+                    : image.pcr11_expected().empty()          ? "not-predicted"
                     : image.pcr11_expected() == measured_pcr_ ? "as-predicted"
                                                               : "differs");
   }

@@ -166,6 +166,12 @@ TEST_F(MeasuredUpgrade, WhereItWasAsPredictedAnotherMeasurementTakesAnUpgradeBac
   EXPECT_TRUE(Measured().holds());
 }
 
+TEST_F(MeasuredUpgrade, AFirmwareThatMeasuresNothingIsNoDifference) {
+  Upgrade(std::string(64, '0'));
+  EXPECT_EQ(w_.Image().pcr11(), "not-measured");
+  EXPECT_EQ(Measured().type(), "");
+}
+
 TEST_F(MeasuredUpgrade, WithoutATpmNothingIsSaidOfIt) {
   Upgrade("");
   EXPECT_EQ(w_.Image().pcr11(), "");
