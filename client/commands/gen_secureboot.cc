@@ -201,7 +201,8 @@ void Say(Io& io, const GenSecureBootOptions& options, const std::vector<NewFile>
   } else if (options.rotate) {
     io.out << "Append " << files.back().name << " to db in the firmware of each machine; then\n"
            << "  ./dev image --secureboot-key " << JoinPath(options.directory, key)
-           << " --secureboot-cert " << JoinPath(options.directory, files[1].name) << "\n";
+           << " --secureboot-cert " << JoinPath(options.directory, files[1].name) << " --pcr-key "
+           << JoinPath(options.directory, "pcr.key") << "\n";
   } else {
     io.out << "Keep PK.key and KEK.key away from this machine: they are needed to change which "
               "keys firmware takes.\nNext:\n  ./dev image --secureboot-key "

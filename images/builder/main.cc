@@ -19,7 +19,7 @@ int Fail(const absl::Status& status) {
 }
 
 struct Files {
-  std::string trust, key, secure_boot_key, secure_boot_certificate;
+  std::string trust, key, secure_boot_key, secure_boot_certificate, pcr_key;
   int64_t time = BASALT_BUILD_TIME;
 };
 
@@ -45,6 +45,12 @@ int Make(BuildOptions options, const Files& files) {
     if (!secure.ok()) return Fail(secure.status());
     options.secure_boot = *std::move(secure);
     options.secure_boot.enroll = enroll;
+  }
+  if (!files.pcr_key.empty()) {
+    absl::StatusOr<basalt::sign::EfiKey> pcr =
+        basalt::image::LoadEfiKey(files.pcr_key, passphrase != nullptr ? passphrase : "");
+    if (!pcr.ok()) return Fail(pcr.status());
+    options.secure_boot.pcr = *std::move(pcr);
   }
   absl::StatusOr<basalt::sign::PrivateKey> key = absl::NotFoundError("");
   if (!files.key.empty()) {
@@ -93,6 +99,8 @@ int main(int argc, char** argv) {
                     "Signs loader and kernel image: the directory of nodectl gen secureboot, or "
                     "a key; its passphrase in $NODECTL_PASSPHRASE");
   build->add_option("--secureboot-cert", files.secure_boot_certificate, "Of a key alone");
+  build->add_option("--pcr-key", files.pcr_key,
+                    "Signs policies for PCR 11 (default: pcr.key of the directory)");
   build
       ->add_option("--secureboot-enroll", options.secure_boot.enroll,
                    "Firmware in setup mode gets the keys: from the loader's menu (manual), by "

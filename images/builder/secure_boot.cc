@@ -9,17 +9,14 @@
 #include "machineconfig/sign/efi_measure.h"
 
 namespace basalt::image {
-namespace {
 
-absl::StatusOr<sign::EfiKey> LoadKey(const std::string& file, absl::string_view passphrase) {
+absl::StatusOr<sign::EfiKey> LoadEfiKey(const std::string& file, absl::string_view passphrase) {
   absl::StatusOr<std::string> pem = ReadWhole(file);
   if (!pem.ok()) return pem.status();
   absl::StatusOr<sign::EfiKey> key = sign::EfiKey::FromPem(*pem, passphrase);
   if (!key.ok()) return api::Annotate(key.status(), file);
   return key;
 }
-
-}  // namespace
 
 absl::StatusOr<SecureBoot> LoadSecureBoot(const std::string& place, const std::string& certificate,
                                           absl::string_view passphrase) {
@@ -32,7 +29,7 @@ absl::StatusOr<SecureBoot> LoadSecureBoot(const std::string& place, const std::s
                       "--secureboot-cert with its certificate, or the directory that nodectl gen "
                       "secureboot made");
   }
-  absl::StatusOr<sign::EfiKey> key = LoadKey(directory ? place + "/db.key" : place, passphrase);
+  absl::StatusOr<sign::EfiKey> key = LoadEfiKey(directory ? place + "/db.key" : place, passphrase);
   if (!key.ok()) return key.status();
   const std::string cert_file = certificate.empty() ? place + "/db.crt" : certificate;
   absl::StatusOr<std::string> pem = ReadWhole(cert_file);
@@ -49,7 +46,7 @@ absl::StatusOr<SecureBoot> LoadSecureBoot(const std::string& place, const std::s
     out.enrolment[name] = *std::move(bytes);
   }
   if (Exists(place + "/pcr.key")) {
-    absl::StatusOr<sign::EfiKey> pcr = LoadKey(place + "/pcr.key", passphrase);
+    absl::StatusOr<sign::EfiKey> pcr = LoadEfiKey(place + "/pcr.key", passphrase);
     if (!pcr.ok()) return pcr.status();
     out.pcr = *std::move(pcr);
   }

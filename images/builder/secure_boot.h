@@ -28,6 +28,9 @@ struct SecureBoot {
 absl::StatusOr<SecureBoot> LoadSecureBoot(const std::string& place, const std::string& certificate,
                                           absl::string_view passphrase);
 
+// A private key as PEM. Reasons: those of sign; no-such-file.
+absl::StatusOr<sign::EfiKey> LoadEfiKey(const std::string& file, absl::string_view passphrase);
+
 // Sections that are measured, in a kernel image as it is made.
 Digest PcrOfUki(const UkiParts& parts);
 

@@ -102,6 +102,9 @@ TEST_F(LoadedKeys, ADirectoryHasAllAKeyAloneWantsItsCertificate) {
   EXPECT_EQ(all->signer->certificate.name, "db");
   EXPECT_EQ(all->enrolment.size(), 3u);
   EXPECT_FALSE(all->pcr.has_value());
+  Write("pcr.key", key.Pem("secret"));
+  EXPECT_TRUE(LoadSecureBoot(dir_, "", "secret")->pcr.has_value());
+  EXPECT_EQ(LoadEfiKey(dir_ + "/pcr.key", "secret")->spki_der(), key.spki_der());
   absl::Status alone = LoadSecureBoot(dir_ + "/db.key", "", "secret").status();
   EXPECT_THAT(std::string(alone.message()), HasSubstr("a key alone"));
   absl::StatusOr<SecureBoot> pair = LoadSecureBoot(dir_ + "/db.key", dir_ + "/db.crt", "secret");
