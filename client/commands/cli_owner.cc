@@ -9,6 +9,7 @@ struct Words {
   PinOptions pin;
   GenConfigOptions gen;
   GenSecretsOptions gen_secrets;
+  GenSecureBootOptions gen_secureboot;
   K3sPinOptions k3s_pin;
 };
 
@@ -84,6 +85,29 @@ void AddOwnerVerbs(Parser& p) {
   v->add_option("-f,--file", w.gen_secrets.file,
                 "The file to make or edit (default: secrets.yaml of the context)")
       ->type_name("FILE");
+  p.Output(v, {"table", "json", "yaml"});
+
+  v = p.Verb(
+      gen, "secureboot", "Make the keys of Secure Boot, or rotate and revoke with them",
+      "  nodectl gen secureboot                     # secureboot/ beside the context\n"
+      "  nodectl gen secureboot keys/sb\n"
+      "  nodectl gen secureboot keys/sb --rotate    # one more db key, and db-2.auth that adds it\n"
+      "  nodectl gen secureboot keys/sb --revoke keys/sb/db.crt         # dbx-1.auth\n"
+      "  nodectl gen secureboot keys/sb --revoke basalt-1.2.0-vm-amd64.efi\n"
+      "  # --microsoft does not exist: those certificates are not in Debian, and nothing is\n"
+      "  # downloaded here. A card whose firmware Microsoft alone signed needs them: add them in\n"
+      "  # the firmware's menu.",
+      [&w](Session& s) { return RunGenSecureBoot(s, w.gen_secureboot); });
+  v->add_option("dir", w.gen_secureboot.directory,
+                "New or empty directory (default: secureboot/ beside the context)");
+  v->add_flag("--no-passphrase", w.gen_secureboot.no_passphrase,
+              "Keys protected by file modes alone");
+  auto* rotate = v->add_flag("--rotate", w.gen_secureboot.rotate,
+                             "With the keys that are there: one more key for db");
+  v->add_option("--revoke", w.gen_secureboot.revoke,
+                "With the keys that are there: forbid a certificate or an EFI program")
+      ->type_name("FILE")
+      ->excludes(rotate);
   p.Output(v, {"table", "json", "yaml"});
 
   CLI::App& k3s = p.Group("k3s", "K3s releases");

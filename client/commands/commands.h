@@ -51,6 +51,14 @@ struct GenSecretsOptions {
 };
 absl::StatusOr<int> RunGenSecrets(Session& session, const GenSecretsOptions& options);
 
+struct GenSecureBootOptions {
+  std::string directory;  // empty: secureboot/ beside the context
+  bool no_passphrase = false;
+  bool rotate = false;  // one more db key
+  std::string revoke;   // a certificate or a program that no machine is to start again
+};
+absl::StatusOr<int> RunGenSecureBoot(Session& session, const GenSecureBootOptions& options);
+
 struct K3sPinOptions {
   std::string file;
   std::string version;

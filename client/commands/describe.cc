@@ -134,6 +134,19 @@ void System(Page& page, const v1::SystemStatus& system) {
   page.Line("Maintenance", system.maintenance());
 }
 
+void Image(Page& page, const v1::Image& image) {
+  page.Title("Image");
+  page.Line("Version",
+            absl::StrCat(image.version(), " in slot ", image.slot(), ", epoch ", image.epoch()));
+  page.Line("State", image.state());
+  page.Line("Message", image.message());
+  page.Line("Secure Boot", image.secure_boot());
+  page.Line("PCR 11", image.pcr11_measured().empty()
+                          ? ""
+                          : absl::StrCat(image.pcr11(), ": ", image.pcr11_measured()));
+  if (image.pcr11() == "differs") page.Line("PCR 11 predicted", image.pcr11_expected());
+}
+
 ordered_json Tree(const google::protobuf::Message& message) {
   return ordered_json::parse(ToJson(message), nullptr, false);
 }
@@ -161,6 +174,7 @@ void Print(Io& io, const Known& known) {
     if (resource.has_config_status()) Config(page, resource.config_status());
     if (resource.has_k3s_status()) K3s(page, resource.k3s_status());
     if (resource.has_system_status()) System(page, resource.system_status());
+    if (resource.has_image()) Image(page, resource.image());
     if (!resource.has_service()) continue;
     const v1::Service& service = resource.service();
     services.rows.push_back({"", resource.name(), service.state(), Number(service.pid()),

@@ -18,8 +18,10 @@
 #include "images/builder/host.h"
 #include "images/builder/medium.h"
 #include "images/builder/root.h"
+#include "images/builder/secure_boot.h"
 #include "images/builder/statement.h"
 #include "machineconfig/sign/document.h"
+#include "machineconfig/sign/efi_measure.h"
 #include "machineconfig/sign/image_manifest.h"
 
 namespace basalt::image {
@@ -263,12 +265,21 @@ class Build {
                    .kernel_version = modules_->release(),
                    .kernel = *std::move(kernel),
                    .initramfs = *std::move(initramfs)};
+    const SecureBoot& secure = o_.secure_boot;
+    if (secure.pcr) parts.pcr_public_key = secure.pcr->PublicPem();
+    manifest_.pcr11 = PcrOfUki(parts);
+    if (secure.pcr) parts.pcr_signature = sign::PcrSignatureJson(manifest_.pcr11, *secure.pcr);
     absl::StatusOr<std::string> uki = MakeUki(*stub, parts);
+    if (uki.ok() && secure.signer) uki = sign::SignEfiProgram(*std::move(uki), *secure.signer);
     if (!uki.ok()) return uki.status();
     uki_ = *std::move(uki);
     result_.kernel_size = uki_.size();
     manifest_.kernel = {Name(".efi"), uki_.size(), Sha256(uki_)};
     uint64_t sum = result_.slot_size + result_.kernel_size;
+    if (secure.signer) {
+      o_.say(absl::StrCat("Secure Boot: signed by `", secure.signer->certificate.name, "`",
+                          secure.pcr ? "; policies for PCR 11 signed" : ""));
+    }
     o_.say(absl::StrFormat(
         "kernel image: %.1f MB (initramfs %.2f MB); with the slot %.1f of %.1f MB",
         uki_.size() / 1e6, parts.initramfs.size() / 1e6, sum / 1e6, recipe_.budget / 1e6));
@@ -295,12 +306,23 @@ class Build {
                       sign::ToDsseJson(sign::Sign(v1::DOCUMENT_TYPE_IMAGE, manifest, {o_.key})));
   }
 
+  std::string LoaderConfig() const {
+    if (o_.secure_boot.enrolment.empty()) return std::string(kLoaderConfig);
+    return absl::StrCat(kLoaderConfig,
+                        "# Firmware in setup mode gets the owner's keys (loader/keys/auto).\n"
+                        "secure-boot-enroll ",
+                        o_.secure_boot.enroll, "\n");
+  }
+
   absl::Status MakeDisks() {
     absl::StatusOr<std::string> loader_file =
         files_->Find(recipe_.stub_package,
                      BootProgram(absl::StrCat("systemd-boot", recipe_.EfiArchitecture(), ".efi")));
     if (!loader_file.ok()) return loader_file.status();
     absl::StatusOr<std::string> loader = ReadWhole(*loader_file);
+    if (loader.ok() && o_.secure_boot.signer) {
+      loader = sign::SignEfiProgram(*std::move(loader), *o_.secure_boot.signer);
+    }
     if (!loader.ok()) return loader.status();
     bool amd64 = recipe_.architecture == "amd64";
     std::vector<EspFile> esp = {
@@ -308,7 +330,10 @@ class Build {
         {absl::StrCat("EFI/Linux/noded_", o_.version,
                       o_.tries > 0 ? absl::StrCat("+", o_.tries) : "", ".efi"),
          uki_},
-        {"loader/loader.conf", std::string(kLoaderConfig)}};
+        {"loader/loader.conf", LoaderConfig()}};
+    for (const auto& [name, bytes] : o_.secure_boot.enrolment) {
+      esp.push_back({"loader/keys/auto/" + name, bytes});
+    }
     if (!o_.trust.empty()) esp.push_back({"basalt/trust.json", o_.trust});
     if (o_.data_limit_mib > 0) {
       esp.push_back({"basalt/data-limit", absl::StrCat(o_.data_limit_mib << 20, "\n")});

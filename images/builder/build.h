@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "images/builder/recipe.h"
+#include "images/builder/secure_boot.h"
 #include "machineconfig/sign/keys.h"
 
 namespace basalt::image {
@@ -28,6 +29,7 @@ struct BuildOptions {
   bool medium = false;                    // .iso
   bool accept_nonfree = false;            // firmware of `include-nonfree` comes along
   const sign::PrivateKey* key = nullptr;  // signs the manifest
+  SecureBoot secure_boot;
   std::function<void(const std::string&)> say = [](const std::string&) {};
 };
 

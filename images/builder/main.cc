@@ -21,7 +21,7 @@ int Fail(const absl::Status& status) {
 }
 
 struct Files {
-  std::string trust, key;
+  std::string trust, key, secure_boot_key, secure_boot_certificate, pcr_key;
   int64_t time = BASALT_BUILD_TIME;
 };
 
@@ -38,11 +38,26 @@ int Make(BuildOptions options, const Files& files) {
     }
     options.trust = *trust;
   }
+  const char* passphrase = std::getenv("NODECTL_PASSPHRASE");
+  if (!files.secure_boot_key.empty()) {
+    const std::string enroll = options.secure_boot.enroll;
+    absl::StatusOr<basalt::image::SecureBoot> secure =
+        basalt::image::LoadSecureBoot(files.secure_boot_key, files.secure_boot_certificate,
+                                      passphrase != nullptr ? passphrase : "");
+    if (!secure.ok()) return Fail(secure.status());
+    options.secure_boot = *std::move(secure);
+    options.secure_boot.enroll = enroll;
+  }
+  if (!files.pcr_key.empty()) {
+    absl::StatusOr<basalt::sign::EfiKey> pcr =
+        basalt::image::LoadEfiKey(files.pcr_key, passphrase != nullptr ? passphrase : "");
+    if (!pcr.ok()) return Fail(pcr.status());
+    options.secure_boot.pcr = *std::move(pcr);
+  }
   absl::StatusOr<basalt::sign::PrivateKey> key = absl::NotFoundError("");
   if (!files.key.empty()) {
     absl::StatusOr<std::string> pem = basalt::image::ReadWhole(files.key);
     if (!pem.ok()) return Fail(pem.status());
-    const char* passphrase = std::getenv("NODECTL_PASSPHRASE");
     key = basalt::sign::PrivateKey::FromPem(*pem, passphrase != nullptr ? passphrase : "");
     if (!key.ok()) return Fail(key.status());
     options.key = &*key;
@@ -111,6 +126,17 @@ int main(int argc, char** argv) {
                   "Take the firmware that the profile names and that is not free software");
   build->add_option("--key", files.key,
                     "Private key that signs the manifest; its passphrase in $NODECTL_PASSPHRASE");
+  build->add_option("--secureboot-key", files.secure_boot_key,
+                    "Signs loader and kernel image: the directory of nodectl gen secureboot, or "
+                    "a key; its passphrase in $NODECTL_PASSPHRASE");
+  build->add_option("--secureboot-cert", files.secure_boot_certificate, "Of a key alone");
+  build->add_option("--pcr-key", files.pcr_key,
+                    "Signs policies for PCR 11 (default: pcr.key of the directory)");
+  build
+      ->add_option("--secureboot-enroll", options.secure_boot.enroll,
+                   "Firmware in setup mode gets the keys: from the loader's menu (manual), by "
+                   "itself (force), never (off)")
+      ->check(CLI::IsMember({"manual", "force", "off"}));
   check->add_option("directory", directory, "The unpacked root")->required();
   check->add_option("contents", contents, "basalt-*.contents.tsv")->required();
   check->add_option("--architecture", architecture, "amd64 or arm64");

@@ -105,6 +105,7 @@ std::string FormatManifest(const Recipe& recipe, const ImageInfo& info, const Ma
                    {"buildTime", Rfc3339(info.time)},
                    {"kernelRelease", info.kernel},
                    {"root", absl::StrCat(m.root_hash.Hex(), ":", m.data_blocks)},
+                   {"pcr11", m.pcr11.Hex()},
                    {"slot", OfArtifact(m.slot)},
                    {"kernel", OfArtifact(m.kernel)},
                    {"sbom", OfArtifact(m.sbom)}};

@@ -27,6 +27,7 @@ struct Manifest {
   Artifact slot, kernel, sbom;
   Digest root_hash;
   uint64_t data_blocks = 0;
+  Digest pcr11;  // what a start of the kernel image leaves in PCR 11 of a TPM
 };
 
 // The document of type `image`: kind Image, as YAML that is JSON. A node takes an image by the

@@ -115,6 +115,10 @@ absl::StatusOr<ImageManifest> ParseImageManifest(absl::string_view payload) {
   if (!absl::ParseTime(absl::RFC3339_full, read.Text("buildTime"), &out.build_time, nullptr)) {
     read.Wrong("buildTime");
   }
+  if (json.contains("pcr11")) {
+    out.pcr11 = read.Text("pcr11");
+    if (out.pcr11.size() != 64 || !GoodRoot(out.pcr11 + ":1")) read.Wrong("pcr11");
+  }
   if (!GoodRoot(out.root)) read.Wrong("root");
   if (!GoodWord(out.version)) read.Wrong("version");
   if (!GoodWord(out.profile)) read.Wrong("profile");

@@ -28,6 +28,9 @@ struct ImageManifest {
   std::string root;  // "HEX64:BLOCKS"
   ImageFile slot;    // the root file system with its hash tree
   ImageFile kernel;  // the kernel image for the boot partition
+  // What a start of the kernel image leaves in PCR 11 of a TPM (SHA-256 bank, 64 hex digits); "" of
+  // an image that does not say.
+  std::string pcr11;
   bool operator==(const ImageManifest&) const = default;
 };
 

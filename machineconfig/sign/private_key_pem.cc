@@ -10,6 +10,7 @@
 #include "api/coded_status.h"
 #include "machineconfig/sign/keys.h"
 #include "machineconfig/sign/openssl_ptr.h"
+#include "machineconfig/sign/pkcs8_pem.h"
 
 namespace basalt::sign {
 namespace {
@@ -118,8 +119,7 @@ absl::StatusOr<Pkcs8Ptr> Decrypt(const PemBlock& block, absl::string_view passph
 
 }  // namespace
 
-absl::StatusOr<PrivateKey> PrivateKey::FromPem(absl::string_view pem,
-                                               absl::string_view passphrase) {
+absl::StatusOr<EvpPkeyPtr> OpenPrivateKeyPem(absl::string_view pem, absl::string_view passphrase) {
   ErrorQueueGuard guard;
   if (pem.size() > kMaxPem || passphrase.size() > 4096) {
     return Bad("bad-key", "a private key is not as long as this", "");
@@ -164,7 +164,15 @@ absl::StatusOr<PrivateKey> PrivateKey::FromPem(absl::string_view pem,
     break;
   }
   if (!key) return Bad("bad-key", "the private key is damaged", "restore it from a backup");
-  auto out = FromOpenSsl(key.release());
+  return key;
+}
+
+absl::StatusOr<PrivateKey> PrivateKey::FromPem(absl::string_view pem,
+                                               absl::string_view passphrase) {
+  ErrorQueueGuard guard;
+  absl::StatusOr<EvpPkeyPtr> key = OpenPrivateKeyPem(pem, passphrase);
+  if (!key.ok()) return key.status();
+  auto out = FromOpenSsl(key->release());
   if (!out.ok()) return out;
   if (out->public_key_.algorithm() == Algorithm::kEcdsaP256) {
     // SEC1 carries the public point beside the scalar: a file may lie about it.
@@ -177,9 +185,13 @@ absl::StatusOr<PrivateKey> PrivateKey::FromPem(absl::string_view pem,
 }
 
 std::string PrivateKey::Pem(absl::string_view passphrase) const {
+  return WritePrivateKeyPem(key_.get(), passphrase);
+}
+
+std::string WritePrivateKeyPem(EVP_PKEY* key, absl::string_view passphrase) {
   ErrorQueueGuard guard;
   BioPtr bio(BIO_new(BIO_s_secmem()));
-  Pkcs8Ptr info(EVP_PKEY2PKCS8(key_.get()));
+  Pkcs8Ptr info(EVP_PKEY2PKCS8(key));
   bool ok = bio && info;
   if (ok && passphrase.empty()) {
     ok = PEM_write_bio_PKCS8_PRIV_KEY_INFO(bio.get(), info.get()) == 1;

@@ -7,11 +7,13 @@
 #include "api/coded_status.h"
 #include "machineconfig/sign/document.h"
 #include "server/engine/blocking.h"
+#include "server/update/firmware_check.h"
 
 namespace basalt::update {
 namespace {
 
 constexpr char kManifests[] = "state/image/manifests";
+constexpr int kImagePcr = 11;  // into which the stub of a kernel image measures it
 constexpr absl::Duration kRefreshEvery = absl::Seconds(30);
 
 std::string Short(const std::string& digest) { return digest.substr(0, 12); }
@@ -31,6 +33,7 @@ ControllerImpl::ControllerImpl(ImageControllerDeps deps)
     : deps_(std::move(deps)), machine_(std::make_shared<Machine>()) {
   machine_->disk = deps_.disk;
   machine_->vfs = &deps_.vfs;
+  machine_->firmware = deps_.firmware;
 }
 
 ControllerImpl::~ControllerImpl() {
@@ -60,6 +63,21 @@ std::string ControllerImpl::DigestOfRoot(const std::string& root) const {
   return "";
 }
 
+std::string ControllerImpl::PredictedPcr(const std::string& root) const {
+  const sign::ImageManifest* known = Known(DigestOfRoot(root));
+  return known != nullptr ? known->pcr11 : "";
+}
+
+absl::Status ControllerImpl::Machine::CheckStarts(const ReadAt& read, uint64_t size) const {
+  return firmware == nullptr ? absl::OkStatus() : CheckFirmwareStarts(*firmware, read, size);
+}
+
+absl::Status ControllerImpl::Machine::CheckStarts(host::BootFiles& files, const std::string& file,
+                                                  int64_t size) const {
+  return CheckStarts([&](uint64_t offset, size_t piece) { return files.Read(file, offset, piece); },
+                     static_cast<uint64_t>(size));
+}
+
 int64_t ControllerImpl::EpochFloor() const {
   return std::max(record_.epoch_floor(), deps_.running.epoch);
 }
@@ -67,6 +85,10 @@ int64_t ControllerImpl::EpochFloor() const {
 void ControllerImpl::Load() {
   if (deps_.disk == nullptr) return;
   record_ = RecordFile(deps_.vfs).Read(&record_damaged_);
+  if (deps_.firmware != nullptr) {
+    secure_boot_ = std::string(host::ToString(deps_.firmware->secure_boot()));
+    measured_pcr_ = deps_.firmware->Pcr(kImagePcr);
+  }
   for (const std::string& name : deps_.vfs.List(kManifests).value_or(std::vector<std::string>{})) {
     absl::string_view digest = name;
     if (!absl::ConsumePrefix(&digest, "sha256-")) continue;
@@ -217,7 +239,23 @@ std::vector<engine::Condition> ControllerImpl::Observe() const {
         "ImageRecordGood", "Damaged",
         "a copy of the record of the image was damaged; the other one is used", "image-record"));
   }
-  if (!wanted_ || deps_.disk == nullptr) return conditions;
+  if (deps_.disk == nullptr) return conditions;
+  if (const std::string predicted = PredictedPcr(running_root());
+      !predicted.empty() && measured()) {
+    engine::Condition measured =
+        Condition("BootMeasured", "Differs",
+                  absl::StrCat("the firmware measured ", Short(measured_pcr_),
+                               "... into PCR 11, and the "
+                               "signed manifest of ",
+                               deps_.running.version, " says ", Short(predicted),
+                               "...: another kernel, command line or initramfs was started"),
+                  "pcr11-differs");
+    if (measured_pcr_ == predicted) {
+      measured = {.type = "BootMeasured", .holds = true, .reason = "AsPredicted"};
+    }
+    conditions.push_back(std::move(measured));
+  }
+  if (!wanted_) return conditions;
   const sign::ImageManifest* known = Known(wanted_->digest);
   engine::Condition runs =
       Condition("ImageRunning", "Differs",

@@ -48,6 +48,11 @@ class ControllerImpl : public ImageController {
     std::mutex mu;
     std::shared_ptr<host::BootDisk> disk;
     host::Vfs* vfs = nullptr;
+    std::shared_ptr<const host::Firmware> firmware;
+
+    // OK where nothing is known of the firmware.
+    absl::Status CheckStarts(const ReadAt& read, uint64_t size) const;
+    absl::Status CheckStarts(host::BootFiles& files, const std::string& file, int64_t size) const;
   };
   // The image that a config names.
   struct Wanted {
@@ -86,6 +91,7 @@ class ControllerImpl : public ImageController {
   static std::optional<Wanted> WantedBy(const v1::MachineConfig* config);
   const sign::ImageManifest* Known(const std::string& digest) const;
   std::string DigestOfRoot(const std::string& root) const;  // "": no manifest of it is known
+  std::string PredictedPcr(const std::string& root) const;  // "": not known
   std::string running_root() const { return deps_.disk->running_root(); }
   int64_t EpochFloor() const;
   Fits FitsOf(const Job& job) const;
@@ -119,6 +125,11 @@ class ControllerImpl : public ImageController {
   stored::ImageRecord record_;
   bool record_damaged_ = false;
   std::optional<BootView> view_;
+  // As the firmware left them: they change with a boot alone.
+  std::string secure_boot_;
+  std::string measured_pcr_;
+  // Firmware that has no use for the TPM leaves zeros in it.
+  bool measured() const { return measured_pcr_.find_first_not_of('0') != std::string::npos; }
   std::optional<Wanted> wanted_;  // by the config that was executed last
   std::string prepared_root_;
   int64_t prepared_generation_ = 0;

@@ -133,6 +133,8 @@ ControllerImpl::Outcome ControllerImpl::Back(Machine& machine, const Situation& 
         "consent to it: nodectl upgrade --rollback --allow-downgrade");
     return out;
   }
+  out.status = machine.CheckStarts(**files, other->file, other->size);
+  if (!out.status.ok()) return out;
   stored::ImageRecord& record = out.record;
   record.set_phase(stored::IMAGE_PHASE_ROLLED_BACK);
   record.set_target_root(now.running);

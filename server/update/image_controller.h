@@ -15,6 +15,7 @@
 #include "server/engine/executor.h"
 #include "server/host/boot_disk.h"
 #include "server/host/clock.h"
+#include "server/host/firmware.h"
 #include "server/host/supervisor.h"
 #include "server/host/vfs.h"
 
@@ -37,6 +38,7 @@ struct ImageControllerDeps {
   std::string architecture;
   std::string unimplemented;             // "", or why nothing of this is possible on this machine
   std::shared_ptr<host::BootDisk> disk;  // null then
+  std::shared_ptr<const host::Firmware> firmware;  // null: nothing is known of it
   RunningImage running;
   std::function<const v1::TrustPolicy&()> policy;
   std::unique_ptr<artifacts::ArtifactStore> manifests;  // kept: what a node knows images by

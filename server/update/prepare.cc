@@ -147,6 +147,10 @@ void ControllerImpl::CheckDisk(const JobPtr& job) {
                                          ? SlotHolds(disk, slot, job->manifest)
                                          : absl::StatusOr<bool>(false);
         found.there = holds.ok() && *holds;
+        if (found.there) {
+          absl::Status starts = machine->CheckStarts(**files, *kernel, job->manifest.kernel.size);
+          if (!starts.ok()) return found.status = std::move(starts), found;
+        }
         absl::StatusOr<std::vector<host::BootFile>> may_go = MayGo(found.view, disk.running_root());
         if (!found.there && !may_go.ok()) return found.status = may_go.status(), found;
         fits.boot_free = found.view.free_bytes;
@@ -197,19 +201,28 @@ void ControllerImpl::Fetch(const JobPtr& job) {
 }
 
 void ControllerImpl::CheckFetched(const JobPtr& job) {
-  deps_.files->Open(
-      job->manifest.kernel.sha256.Hex(),
-      [this, job](absl::StatusOr<std::shared_ptr<host::UniqueFd>> file) {
-        if (!Current(*job)) return;
-        absl::Status status = file.status();
-        if (status.ok()) {
-          job->kernel = *file;
-          absl::StatusOr<KernelImage> kernel = InspectKernel(Reading(job->kernel->get()));
-          status = kernel.ok() ? CheckKernel(*kernel, job->manifest) : kernel.status();
-        }
-        if (!status.ok()) return Finish(job, std::move(status));
-        MakeRoom(job);
-      });
+  deps_.files->Open(job->manifest.kernel.sha256.Hex(),
+                    [this, job](absl::StatusOr<std::shared_ptr<host::UniqueFd>> file) {
+                      if (!Current(*job)) return;
+                      if (!file.ok()) return Finish(job, file.status());
+                      job->kernel = *file;
+                      engine::OnPool<absl::Status>(
+                          deps_.executor,
+                          [machine = machine_, job] {
+                            const ReadAt read = Reading(job->kernel->get());
+                            absl::StatusOr<KernelImage> kernel = InspectKernel(read);
+                            if (!kernel.ok()) return kernel.status();
+                            if (absl::Status s = CheckKernel(*kernel, job->manifest); !s.ok())
+                              return s;
+                            return machine->CheckStarts(
+                                read, static_cast<uint64_t>(job->manifest.kernel.size));
+                          },
+                          [this, job](absl::Status status) {
+                            if (!Current(*job)) return;
+                            if (!status.ok()) return Finish(job, std::move(status));
+                            MakeRoom(job);
+                          });
+                    });
 }
 
 // From here on the image before the running one is gone.

@@ -78,6 +78,7 @@ std::unique_ptr<ImageController> MakeRealImageController(
   if (stat("/", &root) == 0) {
     places = host::FindBootDisk("", major(root.st_dev), minor(root.st_dev));
   }
+  deps.firmware = host::MakeFirmware("");
   std::ifstream in(kImageInfo);
   absl::StatusOr<RunningImage> running =
       ParseRunningImage(std::string(std::istreambuf_iterator<char>(in), {}));

@@ -26,6 +26,15 @@ std::vector<v1::Resource> ControllerImpl::Resources() const {
     return digest.empty() ? "" : absl::StrCat("sha256:", digest);
   };
   image.set_digest(with_algorithm(DigestOfRoot(running_root())));
+  image.set_secure_boot(secure_boot_);
+  image.set_pcr11_measured(measured_pcr_);
+  image.set_pcr11_expected(PredictedPcr(running_root()));
+  if (!measured_pcr_.empty()) {
+    image.set_pcr11(!measured()                               ? "not-measured"
+                    : image.pcr11_expected().empty()          ? "not-predicted"
+                    : image.pcr11_expected() == measured_pcr_ ? "as-predicted"
+                                                              : "differs");
+  }
   image.set_state("unnamed");
   if (wanted_) {
     image.set_wanted_digest(with_algorithm(wanted_->digest));
@@ -58,6 +67,7 @@ std::vector<v1::Resource> ControllerImpl::Resources() const {
     body.set_root_hash(root);
     body.set_entry(entry->file);
     body.set_digest(with_algorithm(DigestOfRoot(root)));
+    body.set_pcr11(PredictedPcr(root));
   }
   return out;
 }

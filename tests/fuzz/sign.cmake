@@ -8,3 +8,5 @@ basalt_fuzz(merkle_fuzz SOURCES merkle_fuzz.cc DEPS merkle CORPUS ${CMAKE_CURREN
 basalt_fuzz(seal_context_fuzz SOURCES seal_context_fuzz.cc DEPS seal_config
   CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/seal_context)
 basalt_fuzz(vouching_fuzz SOURCES vouching_fuzz.cc DEPS sign CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/vouching)
+basalt_fuzz(secure_boot_fuzz SOURCES secure_boot_fuzz.cc DEPS secure_boot
+  CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/secure_boot)

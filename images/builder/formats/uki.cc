@@ -64,6 +64,10 @@ Section ReadSection(absl::string_view file, const Headers& h, int index) {
           .raw_at = ReadNumber<uint32_t>(file, at + 20)};
 }
 
+bool Left(absl::string_view name, absl::string_view content) {
+  return content.empty() && (name == ".pcrpkey" || name == ".pcrsig");
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> MakeUki(absl::string_view stub, const UkiParts& parts) {
@@ -73,28 +77,31 @@ absl::StatusOr<std::string> MakeUki(absl::string_view stub, const UkiParts& part
   // The order in which the stub looks, and the firmware is told: kernel and initramfs last, as they
   // are the large ones.
   const std::pair<absl::string_view, const std::string*> added[] = {
-      {".osrel", &parts.os_release},
-      {".cmdline", &parts.command_line},
-      {".uname", &parts.kernel_version},
-      {".linux", &parts.kernel},
+      {".osrel", &parts.os_release},     {".cmdline", &parts.command_line},
+      {".uname", &parts.kernel_version}, {".pcrpkey", &parts.pcr_public_key},
+      {".pcrsig", &parts.pcr_signature}, {".linux", &parts.kernel},
       {".initrd", &parts.initramfs}};
-  if (h.sections_at + (h.sections + std::size(added)) * kSectionSize > h.header_size) {
-    return absl::InvalidArgumentError("bad-stub: no room for five more sections");
+  uint64_t count = h.sections;
+  for (const auto& [name, content] : added) count += Left(name, *content) ? 0 : 1;
+  if (h.sections_at + count * kSectionSize > h.header_size) {
+    return absl::InvalidArgumentError("bad-stub: no room for the sections of a kernel image");
   }
-  uint64_t next_address = 0;
+  uint64_t next_address = 0, end = h.header_size;
   for (int i = 0; i < h.sections; ++i) {
     Section s = ReadSection(stub, h, i);
     next_address = std::max<uint64_t>(next_address, uint64_t{s.virtual_address} + s.virtual_size);
     if (uint64_t{s.raw_at} + s.raw_size > stub.size()) {
       return absl::InvalidArgumentError(absl::StrCat("bad-stub: section ", i, " leaves the file"));
     }
+    end = std::max<uint64_t>(end, uint64_t{s.raw_at} + s.raw_size);
   }
 
-  std::string out(stub);
+  std::string out(stub.substr(0, end));
   Pad(out, h.file_alignment);
   uint64_t entry = h.sections_at + h.sections * kSectionSize;
   uint64_t data = 0;
   for (const auto& [name, content] : added) {
+    if (Left(name, *content)) continue;
     next_address = RoundUp(next_address, kPage);
     uint64_t raw_size = RoundUp(content->size(), h.file_alignment);
     if (next_address + raw_size > kLargest) {
@@ -115,8 +122,7 @@ absl::StatusOr<std::string> MakeUki(absl::string_view stub, const UkiParts& part
   }
   uint32_t alignment =
       std::max<uint32_t>(1, ReadNumber<uint32_t>(stub, h.pe + kSectionAlignmentAt));
-  WriteNumber<uint16_t>(out, h.pe + kSectionCountAt,
-                        static_cast<uint16_t>(h.sections + std::size(added)));
+  WriteNumber<uint16_t>(out, h.pe + kSectionCountAt, static_cast<uint16_t>(count));
   WriteNumber<uint32_t>(
       out, h.pe + kInitializedSizeAt,
       static_cast<uint32_t>(ReadNumber<uint32_t>(stub, h.pe + kInitializedSizeAt) + data));

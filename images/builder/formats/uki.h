@@ -16,10 +16,14 @@ struct UkiParts {
   std::string kernel_version;
   std::string kernel;
   std::string initramfs;
+  // Without them the sections are not there: who signs policies about PCR 11, and such a signature.
+  std::string pcr_public_key;
+  std::string pcr_signature;
 };
 
-// Reasons: bad-stub (no PE32+ program, no room for five more sections, sections overlap),
-// too-large.
+// What a stub has behind its sections (symbols, that nothing loads) stays out: a signature covers
+// sections, and there is to be nothing between them. Reasons: bad-stub (no PE32+ program, no room
+// for the sections), too-large.
 absl::StatusOr<std::string> MakeUki(absl::string_view stub, const UkiParts& parts);
 
 // The content of a section, without what only pads it. Reasons: bad-stub, no-section.

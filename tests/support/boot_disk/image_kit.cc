@@ -38,8 +38,11 @@ std::string Kernel(const std::string& command_line, const std::string& release, 
   Put(k, 0x3c, 128, 4);
   k.replace(128, 4, std::string("PE\0\0", 4));
   Put(k, 128 + 6, 2, 2);
-  Put(k, 128 + 20, 112, 2);
-  size_t at = 128 + 24 + 112;
+  Put(k, 128 + 20, 240, 2);
+  Put(k, 152, 0x20b, 2);
+  Put(k, 152 + 60, k.size(), 4);
+  Put(k, 152 + 108, 16, 4);
+  size_t at = 128 + 24 + 240;
   for (const auto& [name, text] : {std::pair<std::string, const std::string&>{".osrel", release},
                                    {".cmdline", command_line}}) {
     k.replace(at, name.size(), name);
@@ -67,9 +70,9 @@ std::string KitManifest(const KitOptions& o, const std::string& root, const std:
   return absl::StrCat("{\"apiVersion\": \"basalt/v1\", \"kind\": \"Image\", \"profile\": \"",
                       o.profile, "\", \"architecture\": \"", o.architecture, "\", \"version\": \"",
                       o.version, "\", \"epoch\": ", o.epoch,
-                      ", \"buildTime\": \"2026-11-01T00:00:00Z\", \"kernelRelease\": \"6.1.0\", "
-                      "\"root\": \"",
-                      root, "\", \"slot\": ", file(".slot", slot),
+                      ", \"buildTime\": \"2026-11-01T00:00:00Z\", \"kernelRelease\": \"6.1.0\", ",
+                      o.pcr11.empty() ? "" : absl::StrCat("\"pcr11\": \"", o.pcr11, "\", "),
+                      "\"root\": \"", root, "\", \"slot\": ", file(".slot", slot),
                       ", \"kernel\": ", file(".efi", kernel), "}");
 }
 
@@ -88,6 +91,7 @@ KitImage MakeKitImage(const KitOptions& o, int seed) {
              absl::StrCat("ID=basalt\nIMAGE_ID=basalt-", o.profile, "\nIMAGE_VERSION=", o.version,
                           "\nBASALT_EPOCH=", o.epoch, "\n"),
              o.kernel_size);
+  if (o.signer != nullptr) image.kernel = *sign::SignEfiProgram(image.kernel, *o.signer);
   image.manifest = KitManifest(o, image.root, image.slot, image.kernel);
   return image;
 }

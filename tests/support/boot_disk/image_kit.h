@@ -5,6 +5,7 @@
 #include <string>
 
 #include "machineconfig/sign/document.h"
+#include "machineconfig/sign/efi_signature.h"
 #include "machineconfig/sign/keys.h"
 
 namespace basalt::testing {
@@ -23,6 +24,8 @@ struct KitOptions {
   std::string architecture = "amd64";
   std::string profile = "vm-amd64";
   size_t kernel_size = 3 << 10;
+  const sign::EfiSigner* signer = nullptr;  // of the kernel image, for Secure Boot
+  std::string pcr11;                        // that the manifest predicts
 };
 // Two images of one version and different `seed` are different images.
 KitImage MakeKitImage(const KitOptions& options, int seed = 0);

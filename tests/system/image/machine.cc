@@ -19,9 +19,12 @@ extern char** environ;
 namespace basalt::testing {
 
 Machine::Machine(const std::string& disk, const std::string& scratch, const Options& options) {
-  std::string variables = absl::StrCat(scratch, "/variables.fd");
+  const bool secure = !options.secure_variables.empty();
+  const std::string variables =
+      secure ? options.secure_variables : absl::StrCat(scratch, "/variables.fd");
   std::filesystem::copy_file("/usr/share/OVMF/OVMF_VARS_4M.fd", variables,
-                             std::filesystem::copy_options::overwrite_existing);
+                             secure ? std::filesystem::copy_options::skip_existing
+                                    : std::filesystem::copy_options::overwrite_existing);
   std::vector<std::string> argv = {
       "qemu-system-x86_64",
       "-nodefaults",
@@ -31,7 +34,7 @@ Machine::Machine(const std::string& disk, const std::string& scratch, const Opti
       "-accel",
       "tcg,thread=multi",
       "-machine",
-      "q35",
+      secure ? "q35,smm=on" : "q35",
       "-m",
       "512",
       "-smp",
@@ -44,7 +47,8 @@ Machine::Machine(const std::string& disk, const std::string& scratch, const Opti
       "-serial",
       "stdio",
       "-drive",
-      "if=pflash,unit=0,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd",
+      absl::StrCat("if=pflash,unit=0,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M",
+                   secure ? ".secboot" : "", ".fd"),
       "-drive",
       absl::StrCat("if=pflash,unit=1,format=raw,file=", variables),
       "-device",
@@ -58,6 +62,14 @@ Machine::Machine(const std::string& disk, const std::string& scratch, const Opti
         {"-blockdev", absl::StrCat("driver=blklogwrites,node-name=disk,log-sector-size=512,"
                                    "file.driver=file,file.filename=",
                                    disk, ",log.driver=file,log.filename=", options.write_log)});
+  }
+  if (secure) {
+    argv.insert(argv.end(), {"-global", "driver=cfi.pflash01,property=secure,value=on"});
+  }
+  if (!options.tpm_socket.empty()) {
+    argv.insert(argv.end(),
+                {"-chardev", absl::StrCat("socket,id=tpm,path=", options.tpm_socket), "-tpmdev",
+                 "emulator,id=tpm0,chardev=tpm", "-device", "tpm-crb,tpmdev=tpm0"});
   }
   if (!options.restarts) argv.push_back("-no-reboot");
   std::vector<char*> args;

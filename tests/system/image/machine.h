@@ -20,6 +20,10 @@ class Machine {
     // Each write and flush of the disk is appended here, which `write_log.h` reads; the machine has
     // a disk with a volatile cache then.
     std::string write_log;
+    // Firmware that knows Secure Boot, with its variables in this file, which is made empty (no
+    // keys, setup mode) where it is absent and kept from one machine to the next.
+    std::string secure_variables;
+    std::string tpm_socket;  // of an swtpm
   };
   // `disk` is a raw file and is written to.
   Machine(const std::string& disk, const std::string& scratch, const Options& options);

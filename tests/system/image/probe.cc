@@ -7,6 +7,9 @@
 //   probe: mounted /dev
 //   probe: read 388 files, 0 errors
 //   probe: lockdown [integrity]
+//   probe: Secure Boot 1, setup mode 0
+//   probe: PCR 11 FBCDDC7F...                   with a TPM
+//   probe: command line quiet panic=10 ...
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/mount.h>
@@ -66,6 +69,31 @@ void SayMounted(const char* path, dev_t root) {
   printf("probe: %s %s\n", mounted ? "mounted" : "not mounted", path);
 }
 
+// The byte behind the attributes of a variable of the firmware; -1: there is none.
+int FirmwareFlag(const char* name) {
+  char path[128];
+  snprintf(path, sizeof path, "/sys/firmware/efi/efivars/%s-8be4df61-93ca-11d2-aa0d-00e098032b8c",
+           name);
+  unsigned char value[5] = {};
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return -1;
+  ssize_t got = read(fd, value, sizeof value);
+  close(fd);
+  return got == sizeof value ? value[4] : -1;
+}
+
+void SayLine(const char* what, const char* path) {
+  static char text[4096];
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return;
+  ssize_t got = read(fd, text, sizeof text - 1);
+  close(fd);
+  if (got <= 0) return;
+  text[got] = '\0';
+  text[strcspn(text, "\n")] = '\0';
+  printf("probe: %s %s\n", what, text);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -87,6 +115,11 @@ int main(int argc, char** argv) {
   if (int fd = open("/sys/kernel/security/lockdown", O_RDONLY | O_CLOEXEC); fd >= 0) {
     if (read(fd, text, sizeof text - 1) > 0) printf("probe: lockdown %s", text);
   }
+  mount("efivarfs", "/sys/firmware/efi/efivars", "efivarfs", MS_RDONLY, nullptr);
+  printf("probe: Secure Boot %d, setup mode %d\n", FirmwareFlag("SecureBoot"),
+         FirmwareFlag("SetupMode"));
+  SayLine("PCR 11", "/sys/class/tpm/tpm0/pcr-sha256/11");
+  SayLine("command line", "/proc/cmdline");
   printf("probe: done\n");
   fflush(stdout);
   tcdrain(1);

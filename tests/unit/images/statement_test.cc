@@ -51,7 +51,8 @@ TEST(ManifestTest, HoldsAllThatDecidesWhatRuns) {
              .kernel = {"a.efi", 20, Sha256("kernel")},
              .sbom = {"a.spdx.json", 30, Sha256("sbom")},
              .root_hash = Sha256("root"),
-             .data_blocks = 300};
+             .data_blocks = 300,
+             .pcr11 = Sha256("pcr")};
   Json manifest = Json::parse(FormatManifest(SomeRecipe(), SomeInfo(), m));
   EXPECT_EQ(manifest["kind"], "Image");
   EXPECT_EQ(manifest["root"], Sha256("root").Hex() + ":300");
@@ -63,6 +64,7 @@ TEST(ManifestTest, HoldsAllThatDecidesWhatRuns) {
       sign::ParseImageManifest(FormatManifest(SomeRecipe(), SomeInfo(), m));
   ASSERT_TRUE(read.ok()) << "a node reads it: " << read.status();
   EXPECT_EQ(read->root, Sha256("root").Hex() + ":300");
+  EXPECT_EQ(read->pcr11, Sha256("pcr").Hex());
 }
 
 TEST(ImageInfoTest, IsOneTextForTheNodeAndOneForTheLoader) {

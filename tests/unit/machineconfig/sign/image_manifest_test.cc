@@ -28,6 +28,20 @@ TEST(ImageManifest, SaysWhatBelongsTogether) {
   EXPECT_EQ(manifest->root, std::string(64, 'a') + ":12");
 }
 
+TEST(ImageManifest, APredictionIsOneOrNone) {
+  EXPECT_EQ(ParseImageManifest(Manifest())->pcr11, "") << "an older builder says none";
+  const auto with = [](const std::string& value) {
+    return ParseImageManifest(
+        absl::StrReplaceAll(Manifest(), {{"\"epoch\": 2", "\"epoch\": 2, \"pcr11\": " + value}}));
+  };
+  const std::string pcr(64, 'b');
+  EXPECT_EQ(with("\"" + pcr + "\"")->pcr11, pcr);
+  for (const std::string& odd : {std::string("\"\""), std::string("7"), "\"" + pcr + "b\"",
+                                 "\"" + std::string(64, 'B') + "\""}) {
+    EXPECT_THAT(with(odd).status(), HasReason("bad-manifest")) << odd;
+  }
+}
+
 TEST(ImageManifest, P2_ADocumentThatTwoReadersCouldReadDifferentlyIsNone) {
   const std::string good = Manifest();
   const std::pair<std::string, std::string> changes[] = {

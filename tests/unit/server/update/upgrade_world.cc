@@ -59,6 +59,7 @@ UpgradeWorld::UpgradeWorld() : h(kImageGrant), disk(64 << 10, 3 << 20) {
         .clock = deps.clock,
         .architecture = architecture,
         .disk = {std::shared_ptr<void>(), &disk},
+        .firmware = firmware,
         .policy = [&trust = deps.trust]() -> const v1::TrustPolicy& { return trust.policy(); }};
     for (const KitImage& one : images) {
       if (one.root != disk.running_root()) continue;

@@ -10,6 +10,7 @@
 #include "tests/support/boot_disk/fake_boot_disk.h"
 #include "tests/support/boot_disk/image_kit.h"
 #include "tests/support/controller/engine_harness.h"
+#include "tests/support/firmware/fake_firmware.h"
 
 namespace basalt::testing {
 
@@ -73,6 +74,7 @@ class UpgradeWorld {
   EngineHarness h;
   FakeBootDisk disk;
   FakeMachine* machine;  // owned by h
+  std::shared_ptr<FakeFirmware> firmware = std::make_shared<FakeFirmware>();
   std::unique_ptr<update::ImageController> image;
   std::vector<KitImage> images;
   KitImage first;
