@@ -286,6 +286,7 @@ class Build {
     if (o_.data_limit_mib > 0) {
       esp.push_back({"basalt/data-limit", absl::StrCat(o_.data_limit_mib << 20, "\n")});
     }
+    if (!o_.encryption.empty()) esp.push_back({"basalt/encryption", o_.encryption + "\n"});
     uint64_t mebibytes = 0;
     for (const PartitionSize& p : recipe_.partitions)
       mebibytes += p.name == "ESP" ? p.mebibytes : 0;

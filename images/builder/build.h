@@ -24,6 +24,7 @@ struct BuildOptions {
   int tries = 0;                          // of the boot entry; 0: it is not counted
   std::string trust;                      // a trust policy for the boot partition; "" for none
   uint64_t data_limit_mib = 0;            // DATA grows no further at the first boot; 0: to the end
+  std::string encryption;                 // of STATE and DATA: tpm2, node, none; "": by the machine
   const sign::PrivateKey* key = nullptr;  // signs the manifest
   std::function<void(const std::string&)> say = [](const std::string&) {};
 };

@@ -78,6 +78,11 @@ int main(int argc, char** argv) {
                     "Trust policy (trust.json) that a new node starts from");
   build->add_option("--data-limit", options.data_limit_mib,
                     "MiB that DATA takes at most at the first boot; the rest is for volumes");
+  build
+      ->add_option(
+          "--encryption", options.encryption,
+          "How the first boot makes STATE and DATA; default: tpm2 on a machine that has one")
+      ->check(CLI::IsMember({"tpm2", "node", "none"}));
   build->add_option("--key", files.key,
                     "Private key that signs the manifest; its passphrase in $NODECTL_PASSPHRASE");
   check->add_option("directory", directory, "The unpacked root")->required();

@@ -18,6 +18,28 @@ extern char** environ;
 
 namespace basalt::testing {
 
+std::string Machine::StartTpm(const MachineTpm& tpm, const std::string& scratch) {
+  std::filesystem::create_directories(tpm.state);
+  std::string socket = absl::StrCat(scratch, "/tpm");
+  std::filesystem::remove(socket);
+  std::vector<std::string> argv = {"swtpm",
+                                   "socket",
+                                   "--tpm2",
+                                   "--tpmstate",
+                                   absl::StrCat("dir=", tpm.state),
+                                   "--ctrl",
+                                   absl::StrCat("type=unixio,path=", socket)};
+  std::vector<char*> args;
+  for (std::string& a : argv) args.push_back(a.data());
+  args.push_back(nullptr);
+  if (posix_spawnp(&tpm_pid_, args[0], nullptr, nullptr, args.data(), environ) != 0) tpm_pid_ = -1;
+  const absl::Time until = absl::Now() + absl::Seconds(30);
+  while (!std::filesystem::exists(socket) && absl::Now() < until) {
+    absl::SleepFor(absl::Milliseconds(20));
+  }
+  return socket;
+}
+
 Machine::Machine(const std::string& disk, const std::string& scratch, const Options& options) {
   std::string variables = absl::StrCat(scratch, "/variables.fd");
   std::filesystem::copy_file("/usr/share/OVMF/OVMF_VARS_4M.fd", variables,
@@ -59,6 +81,21 @@ Machine::Machine(const std::string& disk, const std::string& scratch, const Opti
                                    "file.driver=file,file.filename=",
                                    disk, ",log.driver=file,log.filename=", options.write_log)});
   }
+  if (options.tpm != nullptr) {
+    argv.insert(argv.end(),
+                {"-chardev", "socket,id=tpm,path=" + StartTpm(*options.tpm, scratch), "-tpmdev",
+                 "emulator,id=tpm0,chardev=tpm", "-device", "tpm-crb,tpmdev=tpm0"});
+    if (options.tpm->other_firmware) {
+      for (std::string& a : argv) {
+        if (a == "q35") a = "q35,smm=on";
+        if (absl::EndsWith(a, "OVMF_CODE_4M.fd")) {
+          a = "if=pflash,unit=0,format=raw,readonly=on,file=/usr/share/OVMF/"
+              "OVMF_CODE_4M.secboot.fd";
+        }
+      }
+      argv.insert(argv.end(), {"-global", "driver=cfi.pflash01,property=secure,value=on"});
+    }
+  }
   if (!options.restarts) argv.push_back("-no-reboot");
   std::vector<char*> args;
   for (std::string& a : argv) args.push_back(a.data());
@@ -79,6 +116,10 @@ Machine::~Machine() {
   if (pid_ > 0) {
     kill(pid_, SIGKILL);  // not reaped yet, so the pid is still its own
     waitpid(pid_, nullptr, 0);
+  }
+  if (tpm_pid_ > 0) {
+    kill(tpm_pid_, SIGTERM);  // it has ended with the machine, or does now
+    waitpid(tpm_pid_, nullptr, 0);
   }
   if (serial_ >= 0) close(serial_);
 }

@@ -1,0 +1,97 @@
+// The image on a machine with a TPM 2.0 (swtpm): STATE and DATA are encrypted at the first boot and
+// opened at the next; on another TPM, and with other values in PCR 7, they are not, and nothing is
+// formatted. Only in `./dev test --all`.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "images/builder/host.h"
+#include "machineconfig/base/digest.h"
+#include "tests/system/image/machine.h"
+
+namespace basalt::testing {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr uint64_t kMebibyte = 1 << 20;
+// ESP, two slots, then STATE.
+constexpr uint64_t kStateAt = (1 + 512 + 2 * 1024) * kMebibyte, kStateSize = 256 * kMebibyte;
+constexpr absl::Duration kPatience = absl::Seconds(300);
+constexpr char kStateOpen[] = "STATE: /dev/vda4 on /state, encrypted [ok]";
+constexpr char kDataOpen[] = "DATA: /dev/vda5 on /data, encrypted [ok]";
+
+std::string Read(const std::string& path, uint64_t at, uint64_t size) {
+  std::ifstream file(path, std::ios::binary);
+  std::string bytes(size, '\0');
+  file.seekg(static_cast<std::streamoff>(at));
+  file.read(bytes.data(), static_cast<std::streamsize>(size));
+  return bytes;
+}
+
+class TpmTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    scratch_ = ::testing::TempDir() + "/basalt-tpm-XXXXXX";
+    ASSERT_NE(mkdtemp(scratch_.data()), nullptr);
+    image::Tools tools(absl::FromUnixSeconds(1700000000));
+    auto built = tools.Run({PROGRAMS "/image-builder", "build", "--profile", "vm-amd64", "--recipe",
+                            RECIPE, "--cache", CACHE, "--programs", PROGRAMS, "--out",
+                            scratch_ + "/out", "--image-version", "9.9.9", "--time", "1700000000"});
+    ASSERT_TRUE(built.ok()) << built.status();
+    disk_ = scratch_ + "/out/basalt-9.9.9-vm-amd64.raw";
+  }
+  void TearDown() override { fs::remove_all(scratch_); }
+
+  // Boots until one of `texts` is said; the console. Once more when the emulator stalls before
+  // PID 1.
+  std::string Boot(const MachineTpm& tpm, const std::vector<std::string>& texts) {
+    for (int attempt = 1;; ++attempt) {
+      Machine machine(disk_, scratch_, {.tpm = &tpm});
+      const bool there = machine.Await(texts, kPatience);
+      if (there || attempt == 2 || absl::StrContains(machine.console(), "noded-init")) {
+        EXPECT_TRUE(there) << machine.console();
+        return machine.console();
+      }
+    }
+  }
+  std::string StateDigest() { return Sha256(Read(disk_, kStateAt, kStateSize)).Hex(); }
+
+  std::string scratch_, disk_;
+};
+
+TEST_F(TpmTest, StateAndDataAreSealedAndOpenOnThisMachineAlone) {
+  const MachineTpm own = {.state = scratch_ + "/tpm-a"};
+  std::string console = Boot(own, {kDataOpen, "[disk-locked]", "DATA: /dev/vda5 on /data [ok]"});
+  EXPECT_TRUE(absl::StrContains(console, kStateOpen)) << console;
+  EXPECT_TRUE(absl::StrContains(console, kDataOpen)) << console;
+  EXPECT_EQ(Read(disk_, kStateAt, 4), "LUKS");
+  EXPECT_NE(Read(disk_, kStateAt, 16384).find("basalt-tpm2"), std::string::npos);
+
+  console = Boot(own, {kDataOpen, "[disk-locked]"});
+  EXPECT_TRUE(absl::StrContains(console, kStateOpen)) << console;
+  EXPECT_FALSE(absl::StrContains(console, "formatting")) << console;
+
+  // A disk that was taken out, and a firmware with other settings.
+  const std::string before = StateDigest();
+  console = Boot({.state = scratch_ + "/tpm-b"}, {"[disk-locked]", kStateOpen});
+  EXPECT_TRUE(absl::StrContains(console, "not the TPM that the key was sealed in")) << console;
+  EXPECT_FALSE(absl::StrContains(console, "formatting")) << console;
+  EXPECT_EQ(StateDigest(), before);
+  console = Boot({.state = own.state, .other_firmware = true}, {"[disk-locked]", kStateOpen});
+  EXPECT_TRUE(absl::StrContains(console, "PCR 7")) << console;
+  EXPECT_FALSE(absl::StrContains(console, "formatting")) << console;
+  EXPECT_EQ(StateDigest(), before);
+
+  // And on its own it still is what it was.
+  console = Boot(own, {kDataOpen, "[disk-locked]"});
+  EXPECT_TRUE(absl::StrContains(console, kStateOpen)) << console;
+}
+
+}  // namespace
+}  // namespace basalt::testing
