@@ -5,21 +5,20 @@
 #include <memory>
 #include <string>
 
-#include "absl/status/status.h"
-#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "server/unlock/status.h"
 
 namespace basalt::unlock {
 
 class Blocks {
  public:
   virtual ~Blocks() = default;
-  virtual absl::StatusOr<std::string> Read(uint64_t offset, size_t size) = 0;  // whole
-  virtual absl::Status Write(uint64_t offset, absl::string_view bytes) = 0;    // durable
+  virtual StatusOr<std::string> Read(uint64_t offset, size_t size) = 0;  // whole
+  virtual Status Write(uint64_t offset, absl::string_view bytes) = 0;    // durable
   virtual uint64_t size() const = 0;
   virtual uint32_t sector() const = 0;  // bytes
 };
 
-absl::StatusOr<std::unique_ptr<Blocks>> OpenBlocks(const std::string& path);
+StatusOr<std::unique_ptr<Blocks>> OpenBlocks(const std::string& path);
 
 }  // namespace basalt::unlock

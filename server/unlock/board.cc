@@ -48,7 +48,7 @@ bool IsUnique(absl::string_view value) {
   return false;
 }
 
-absl::StatusOr<BoardId> ReadBoardId(const std::string& root, absl::string_view kind) {
+StatusOr<BoardId> ReadBoardId(const std::string& root, absl::string_view kind) {
   for (const Source& source : kSources) {
     if (!kind.empty() && kind != source.kind) continue;
     std::ifstream file(root + source.path, std::ios::binary);
@@ -57,7 +57,7 @@ absl::StatusOr<BoardId> ReadBoardId(const std::string& root, absl::string_view k
     absl::StripAsciiWhitespace(&text);
     if (IsUnique(text)) return BoardId{source.kind, text};
   }
-  return absl::FailedPreconditionError(
+  return FailedPreconditionError(
       kind.empty() ? "this board has no serial number of its own to derive a key from"
                    : absl::StrCat("this board says no more what it is (", kind, ")"));
 }

@@ -4,9 +4,9 @@
 
 #include <string>
 
-#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "machineconfig/seal/secret_bytes.h"
+#include "server/unlock/status.h"
 
 namespace basalt::unlock {
 
@@ -17,7 +17,7 @@ struct BoardId {
 
 // Below `root` ("" on a machine). `kind`: the one to look for; "" for the first that is there.
 // FailedPrecondition: this board has nothing that is its own.
-absl::StatusOr<BoardId> ReadBoardId(const std::string& root, absl::string_view kind);
+StatusOr<BoardId> ReadBoardId(const std::string& root, absl::string_view kind);
 
 // Is this something that the maker filled in, and for this board alone?
 bool IsUnique(absl::string_view value);

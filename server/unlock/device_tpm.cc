@@ -21,20 +21,20 @@ class DeviceTpm : public Tpm {
     Tss2_Tcti_Finalize(transport_);
     free(transport_);
   }
-  absl::Status Open() {
+  Status Open() {
     auto tpm = MakeEsysTpm(transport_);
     if (tpm.ok()) tpm_ = *std::move(tpm);
     return tpm.status();
   }
-  absl::StatusOr<Sealed> Seal(const seal::SecretBytes& secret,
-                              const std::optional<PcrAuthority>& authority) override {
+  StatusOr<Sealed> Seal(const seal::SecretBytes& secret,
+                        const std::optional<PcrAuthority>& authority) override {
     return tpm_->Seal(secret, authority);
   }
-  absl::StatusOr<seal::SecretBytes> Unseal(const Sealed& sealed,
-                                           const std::optional<PcrAuthority>& authority) override {
+  StatusOr<seal::SecretBytes> Unseal(const Sealed& sealed,
+                                     const std::optional<PcrAuthority>& authority) override {
     return tpm_->Unseal(sealed, authority);
   }
-  absl::Status Lock() override { return tpm_->Lock(); }
+  Status Lock() override { return tpm_->Lock(); }
 
  private:
   TSS2_TCTI_CONTEXT* transport_;
@@ -43,10 +43,10 @@ class DeviceTpm : public Tpm {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Tpm>> OpenTpm() {
+StatusOr<std::unique_ptr<Tpm>> OpenTpm() {
   // The kernel makes the resource manager for a TPM 2.0 alone.
   if (access(kDevice, R_OK | W_OK) != 0) {
-    return absl::NotFoundError("this machine has no TPM 2.0");
+    return NotFoundError("this machine has no TPM 2.0");
   }
   size_t size = 0;
   TSS2_RC error = Tss2_Tcti_Device_Init(nullptr, &size, nullptr);
@@ -54,10 +54,10 @@ absl::StatusOr<std::unique_ptr<Tpm>> OpenTpm() {
   if (error == TSS2_RC_SUCCESS) error = Tss2_Tcti_Device_Init(transport, &size, kDevice);
   if (error != TSS2_RC_SUCCESS) {
     free(transport);
-    return absl::UnavailableError(absl::StrCat(kDevice, ": error ", error));
+    return UnavailableError(absl::StrCat(kDevice, ": error ", error));
   }
   auto tpm = std::make_unique<DeviceTpm>(transport);
-  if (absl::Status status = tpm->Open(); !status.ok()) return status;
+  if (Status status = tpm->Open(); !status.ok()) return status;
   return tpm;
 }
 

@@ -17,7 +17,6 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "server/unlock/tpm_policy.h"
 
 namespace basalt::unlock {
@@ -27,8 +26,8 @@ constexpr uint32_t kPcr7 = 1U << 7, kPcr11 = 1U << 11, kPcr15 = 1U << 15;
 constexpr size_t kSecretSize = 32;
 constexpr char kLockEvent[] = "basalt: the disks are open";
 
-absl::Status Failed(absl::string_view what, TSS2_RC code) {
-  return absl::UnavailableError(absl::StrFormat("the TPM: %s: error 0x%x", what, code));
+Status Failed(absl::string_view what, TSS2_RC code) {
+  return UnavailableError(absl::StrCat("the TPM: ", what, ": error 0x", absl::Hex(code)));
 }
 
 // Of policy sessions: the policy is not fulfilled, or what was given does not fit the TPM.
@@ -118,9 +117,8 @@ bool Number(EVP_PKEY* key, const char* name, size_t size, BYTE* out) {
   return good;
 }
 
-absl::StatusOr<AuthorityKey> ReadAuthority(const std::string& pem) {
-  const absl::Status bad =
-      absl::InvalidArgumentError("the key for PCR signatures is neither RSA nor P-256");
+StatusOr<AuthorityKey> ReadAuthority(const std::string& pem) {
+  const Status bad = InvalidArgumentError("the key for PCR signatures is neither RSA nor P-256");
   std::unique_ptr<BIO, decltype(&BIO_free)> bio(
       BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())), &BIO_free);
   std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key(
@@ -167,9 +165,9 @@ absl::StatusOr<AuthorityKey> ReadAuthority(const std::string& pem) {
   return out;
 }
 
-absl::StatusOr<TPMT_SIGNATURE> ReadSignature(const std::string& bytes, bool rsa) {
+StatusOr<TPMT_SIGNATURE> ReadSignature(const std::string& bytes, bool rsa) {
   TPMT_SIGNATURE out = {};
-  const absl::Status bad = absl::PermissionDeniedError("a PCR signature is malformed");
+  const Status bad = PermissionDeniedError("a PCR signature is malformed");
   if (rsa) {
     out.sigAlg = TPM2_ALG_RSASSA;
     out.signature.rsassa.hash = TPM2_ALG_SHA256;
@@ -201,8 +199,8 @@ class EsysTpm : public Tpm {
   explicit EsysTpm(ESYS_CONTEXT* esys) : esys_(esys) {}
   ~EsysTpm() override { Esys_Finalize(&esys_); }
 
-  absl::StatusOr<Sealed> Seal(const seal::SecretBytes& secret,
-                              const std::optional<PcrAuthority>& authority) override {
+  StatusOr<Sealed> Seal(const seal::SecretBytes& secret,
+                        const std::optional<PcrAuthority>& authority) override {
     auto pcr7 = ReadPcr(kPcr7), pcr15 = ReadPcr(kPcr15);
     if (!pcr7.ok()) return pcr7.status();
     if (!pcr15.ok()) return pcr15.status();
@@ -222,12 +220,12 @@ class EsysTpm : public Tpm {
     auto parent_name = MakeParent(&parent);
     if (!parent_name.ok()) return parent_name.status();
     sealed.parent_name = *parent_name;
-    absl::Status started = StartSession(parent, TPM2_SE_HMAC, TPMA_SESSION_DECRYPT, &session);
+    Status started = StartSession(parent, TPM2_SE_HMAC, TPMA_SESSION_DECRYPT, &session);
     if (!started.ok()) return started;
     TPM2B_SENSITIVE_CREATE sensitive = {};
     TPM2B_SENSITIVE_DATA& data = sensitive.sensitive.data;
     if (!Set(secret.view(), &data, data.buffer, kSecretSize)) {
-      return absl::InvalidArgumentError("a secret of another size");
+      return InvalidArgumentError("a secret of another size");
     }
     TPM2B_PUBLIC area = {};
     area.publicArea.type = TPM2_ALG_KEYEDHASH;
@@ -248,24 +246,24 @@ class EsysTpm : public Tpm {
     uint8_t buffer[sizeof(TPM2B_PUBLIC) + sizeof(TPM2B_PRIVATE)];
     size_t size = 0;
     if (Tss2_MU_TPM2B_PUBLIC_Marshal(made_public.get(), buffer, sizeof buffer, &size) != 0) {
-      return absl::InternalError("the TPM: what it made cannot be written down");
+      return InternalError("the TPM: what it made cannot be written down");
     }
     sealed.public_part.assign(reinterpret_cast<char*>(buffer), size);
     size = 0;
     if (Tss2_MU_TPM2B_PRIVATE_Marshal(made_private.get(), buffer, sizeof buffer, &size) != 0) {
-      return absl::InternalError("the TPM: what it made cannot be written down");
+      return InternalError("the TPM: what it made cannot be written down");
     }
     sealed.private_part.assign(reinterpret_cast<char*>(buffer), size);
     return sealed;
   }
 
-  absl::StatusOr<seal::SecretBytes> Unseal(const Sealed& sealed,
-                                           const std::optional<PcrAuthority>& authority) override {
+  StatusOr<seal::SecretBytes> Unseal(const Sealed& sealed,
+                                     const std::optional<PcrAuthority>& authority) override {
     Handle parent(esys_), object(esys_), session(esys_);
     auto parent_name = MakeParent(&parent);
     if (!parent_name.ok()) return parent_name.status();
     if (*parent_name != sealed.parent_name) {
-      return absl::PermissionDeniedError("this is not the TPM that the key was sealed in");
+      return PermissionDeniedError("this is not the TPM that the key was sealed in");
     }
     TPM2B_PUBLIC area = {};
     TPM2B_PRIVATE secret = {};
@@ -276,14 +274,14 @@ class EsysTpm : public Tpm {
     bytes = reinterpret_cast<const uint8_t*>(sealed.private_part.data());
     good = good &&
            Tss2_MU_TPM2B_PRIVATE_Unmarshal(bytes, sealed.private_part.size(), &at, &secret) == 0;
-    if (!good) return absl::DataLossError("the sealed key is damaged");
+    if (!good) return DataLossError("the sealed key is damaged");
     TSS2_RC error = Esys_Load(esys_, parent.get(), ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
                               &secret, &area, object.out());
     if (error != TSS2_RC_SUCCESS) {
-      return IsRefusal(error) ? absl::PermissionDeniedError("the TPM does not know the sealed key")
+      return IsRefusal(error) ? PermissionDeniedError("the TPM does not know the sealed key")
                               : Failed("load", error);
     }
-    absl::Status status = StartSession(parent, TPM2_SE_POLICY, TPMA_SESSION_ENCRYPT, &session);
+    Status status = StartSession(parent, TPM2_SE_POLICY, TPMA_SESSION_ENCRYPT, &session);
     if (status.ok() && !sealed.public_key.empty()) {
       status = FulfilAuthority(session, sealed.public_key, authority);
     }
@@ -296,7 +294,7 @@ class EsysTpm : public Tpm {
     Owned<TPM2B_SENSITIVE_DATA> data;
     error = Esys_Unseal(esys_, object.get(), session.get(), ESYS_TR_NONE, ESYS_TR_NONE, data.out());
     if (error != TSS2_RC_SUCCESS) {
-      return IsRefusal(error) ? absl::PermissionDeniedError(WhatChanged(sealed))
+      return IsRefusal(error) ? PermissionDeniedError(WhatChanged(sealed))
                               : Failed("unseal", error);
     }
     seal::SecretBytes out(absl::string_view(reinterpret_cast<char*>(data->buffer), data->size));
@@ -304,29 +302,29 @@ class EsysTpm : public Tpm {
     return out;
   }
 
-  absl::Status Lock() override {
+  Status Lock() override {
     TPML_DIGEST_VALUES values = {.count = 1, .digests = {}};
     values.digests[0].hashAlg = TPM2_ALG_SHA256;
     memcpy(values.digests[0].digest.sha256, Sha256Of(kLockEvent).data(), kPcrSize);
     const TSS2_RC error = Esys_PCR_Extend(esys_, ESYS_TR_PCR15, ESYS_TR_PASSWORD, ESYS_TR_NONE,
                                           ESYS_TR_NONE, &values);
-    return error == TSS2_RC_SUCCESS ? absl::OkStatus() : Failed("extend PCR 15", error);
+    return error == TSS2_RC_SUCCESS ? OkStatus() : Failed("extend PCR 15", error);
   }
 
  private:
-  absl::StatusOr<std::string> ReadPcr(uint32_t mask) {
+  StatusOr<std::string> ReadPcr(uint32_t mask) {
     const TPML_PCR_SELECTION selection = Selection(mask);
     Owned<TPML_DIGEST> values;
     const TSS2_RC error = Esys_PCR_Read(esys_, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &selection,
                                         nullptr, nullptr, values.out());
     if (error != TSS2_RC_SUCCESS) return Failed("read PCRs", error);
     if (values->count != 1 || values->digests[0].size != kPcrSize) {
-      return absl::FailedPreconditionError("the TPM keeps no PCRs in SHA-256");
+      return FailedPreconditionError("the TPM keeps no PCRs in SHA-256");
     }
     return std::string(reinterpret_cast<char*>(values->digests[0].buffer), kPcrSize);
   }
 
-  absl::StatusOr<std::string> MakeParent(Handle* parent) {
+  StatusOr<std::string> MakeParent(Handle* parent) {
     const TPM2B_SENSITIVE_CREATE sensitive = {};
     const TPM2B_PUBLIC area = StorageKey();
     const TPM2B_DATA outside = {};
@@ -342,8 +340,7 @@ class EsysTpm : public Tpm {
   }
 
   // Salted with the storage key: who only listens on the bus learns nothing.
-  absl::Status StartSession(const Handle& parent, TPM2_SE kind, TPMA_SESSION crypts,
-                            Handle* session) {
+  Status StartSession(const Handle& parent, TPM2_SE kind, TPMA_SESSION crypts, Handle* session) {
     TPMT_SYM_DEF symmetric = {};
     symmetric.algorithm = TPM2_ALG_AES;
     symmetric.keyBits.aes = 128;
@@ -355,10 +352,10 @@ class EsysTpm : public Tpm {
     if (error == TSS2_RC_SUCCESS) {
       error = Esys_TRSess_SetAttributes(esys_, session->get(), flags, flags);
     }
-    return error == TSS2_RC_SUCCESS ? absl::OkStatus() : Failed("start a session", error);
+    return error == TSS2_RC_SUCCESS ? OkStatus() : Failed("start a session", error);
   }
 
-  absl::StatusOr<std::string> LoadAuthority(const AuthorityKey& key, Handle* handle) {
+  StatusOr<std::string> LoadAuthority(const AuthorityKey& key, Handle* handle) {
     TSS2_RC error = Esys_LoadExternal(esys_, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, nullptr,
                                       &key.area, ESYS_TR_RH_OWNER, handle->out());
     Owned<TPM2B_NAME> name;
@@ -367,23 +364,22 @@ class EsysTpm : public Tpm {
     return NameOf(*name.get());
   }
 
-  absl::StatusOr<std::string> NameOfAuthority(const AuthorityKey& key) {
+  StatusOr<std::string> NameOfAuthority(const AuthorityKey& key) {
     Handle handle(esys_);
     return LoadAuthority(key, &handle);
   }
 
-  absl::Status FulfilAuthority(const Handle& session, const std::string& public_key,
-                               const std::optional<PcrAuthority>& authority) {
+  Status FulfilAuthority(const Handle& session, const std::string& public_key,
+                         const std::optional<PcrAuthority>& authority) {
     if (!authority.has_value()) {
-      return absl::PermissionDeniedError(
-          "this image has no PCR signatures, and the key wants them");
+      return PermissionDeniedError("this image has no PCR signatures, and the key wants them");
     }
     auto key = ReadAuthority(public_key);
     if (!key.ok()) return key.status();
     auto pcr11 = ReadPcr(kPcr11);
     if (!pcr11.ok()) return pcr11.status();
     auto found = FindSignature(authority->signatures, key->fingerprint, *pcr11);
-    if (!found.ok()) return absl::PermissionDeniedError(found.status().message());
+    if (!found.ok()) return PermissionDeniedError(found.status().message());
     auto signature = ReadSignature(found->signature, key->rsa);
     if (!signature.ok()) return signature.status();
     Handle handle(esys_);
@@ -401,7 +397,7 @@ class EsysTpm : public Tpm {
     error = Esys_VerifySignature(esys_, handle.get(), ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
                                  &signed_digest, &*signature, ticket.out());
     if (error != TSS2_RC_SUCCESS) {
-      return IsRefusal(error) ? absl::PermissionDeniedError("the signature of PCR 11 is not good")
+      return IsRefusal(error) ? PermissionDeniedError("the signature of PCR 11 is not good")
                               : Failed("verify the signature of PCR 11", error);
     }
     TPM2B_NAME key_name = {};
@@ -409,7 +405,7 @@ class EsysTpm : public Tpm {
     const TPM2B_NONCE no_reference = {};
     error = Esys_PolicyAuthorize(esys_, session.get(), ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
                                  &policy, &no_reference, &key_name, ticket.get());
-    return error == TSS2_RC_SUCCESS ? absl::OkStatus() : Failed("authorize PCR 11", error);
+    return error == TSS2_RC_SUCCESS ? OkStatus() : Failed("authorize PCR 11", error);
   }
 
   std::string WhatChanged(const Sealed& sealed) {
@@ -428,7 +424,7 @@ class EsysTpm : public Tpm {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Tpm>> MakeEsysTpm(TSS2_TCTI_CONTEXT* transport) {
+StatusOr<std::unique_ptr<Tpm>> MakeEsysTpm(TSS2_TCTI_CONTEXT* transport) {
   ESYS_CONTEXT* esys = nullptr;
   const TSS2_RC error = Esys_Initialize(&esys, transport, nullptr);
   if (error != TSS2_RC_SUCCESS) return Failed("talk to it", error);

@@ -5,12 +5,12 @@
 
 #include <memory>
 
-#include "absl/status/statusor.h"
+#include "server/unlock/status.h"
 #include "server/unlock/tpm.h"
 
 namespace basalt::unlock {
 
 // `transport` stays the caller's and outlives it.
-absl::StatusOr<std::unique_ptr<Tpm>> MakeEsysTpm(TSS2_TCTI_CONTEXT* transport);
+StatusOr<std::unique_ptr<Tpm>> MakeEsysTpm(TSS2_TCTI_CONTEXT* transport);
 
 }  // namespace basalt::unlock

@@ -48,32 +48,31 @@ class Control {
 
 std::string LinkOf(const std::string& name) { return absl::StrCat("/dev/mapper/", name); }
 
-absl::Status Failed(absl::string_view what, const std::string& name, int error) {
+Status Failed(absl::string_view what, const std::string& name, int error) {
   const std::string text = absl::StrCat(what, " ", name, ": ", strerror(error));
   switch (error) {
     case EEXIST:
-      return absl::AlreadyExistsError(text);
+      return AlreadyExistsError(text);
     case EBUSY:
       // What DM_DEV_CREATE says of a name that is taken, DM_DEV_REMOVE of one in use.
-      return absl::FailedPreconditionError(text);
+      return FailedPreconditionError(text);
     case ENXIO:
-      return absl::NotFoundError(text);
+      return NotFoundError(text);
     default:
-      return absl::UnavailableError(text);
+      return UnavailableError(text);
   }
 }
 
 class RealMapper : public Mapper {
  public:
-  absl::Status Map(const Mapping& mapping, const seal::SecretBytes& key) override {
+  Status Map(const Mapping& mapping, const seal::SecretBytes& key) override {
     Control control;
     Request request = {};
     const std::string uuid = absl::StrCat("CRYPT-LUKS2-", mapping.uuid);
     if (control.Call(DM_DEV_STATUS, mapping.name, &request) == 0) {
       const std::string text = absl::StrCat(LinkOf(mapping.name), " is there");
-      return uuid == request.head.uuid
-                 ? absl::AlreadyExistsError(text)
-                 : absl::FailedPreconditionError(text + ", of another device");
+      return uuid == request.head.uuid ? AlreadyExistsError(text)
+                                       : FailedPreconditionError(text + ", of another device");
     }
     // Of type "logon": the kernel uses it, and nobody reads it, dm-crypt's table included.
     const std::string description = absl::StrCat("basalt:", mapping.uuid);
@@ -115,18 +114,18 @@ class RealMapper : public Mapper {
         error = errno;
       }
     }
-    if (error == 0) return absl::OkStatus();
+    if (error == 0) return OkStatus();
     Unmap(mapping.name).IgnoreError();  // ignoring: the cause is what counts
     return Failed("map", LinkOf(mapping.name), error);
   }
 
-  absl::Status Unmap(const std::string& name) override {
+  Status Unmap(const std::string& name) override {
     Control control;
     Request request = {};
     const int error = control.Call(DM_DEV_REMOVE, name, &request);
     if (error != 0) return Failed("remove", LinkOf(name), error);
     unlink(LinkOf(name).c_str());  // ignoring: a link that leads nowhere harms nobody
-    return absl::OkStatus();
+    return OkStatus();
   }
 };
 

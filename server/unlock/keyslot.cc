@@ -107,7 +107,7 @@ Kdf FastKdf(std::string salt) {
 
 Kdf SlowKdf(std::string salt, uint64_t memory_total) {
   // An eighth: 64 MiB of 512, 128 of a board with 1 GiB. Nobody waits for more than a few seconds.
-  const uint64_t kib = std::clamp<uint64_t>(memory_total / 8 / 1024, 32 << 10, 256 << 10);
+  const uint64_t kib = std::clamp<uint64_t>(memory_total / 8 / 1024, 8 << 10, 256 << 10);
   return {.type = "argon2id",
           .iterations = 4,
           .memory = static_cast<uint32_t>(kib),
@@ -115,14 +115,14 @@ Kdf SlowKdf(std::string salt, uint64_t memory_total) {
           .salt = std::move(salt)};
 }
 
-absl::StatusOr<SecretBytes> Derive(const Kdf& kdf, absl::string_view passphrase, size_t size) {
+StatusOr<SecretBytes> Derive(const Kdf& kdf, absl::string_view passphrase, size_t size) {
   SecretBytes key(size);
   const auto* salt = reinterpret_cast<const unsigned char*>(kdf.salt.data());
   if (kdf.type == "argon2id") {
     const int error = argon2id_hash_raw(kdf.iterations, kdf.memory, kdf.lanes, passphrase.data(),
                                         passphrase.size(), salt, kdf.salt.size(), key.data(), size);
     if (error != ARGON2_OK) {
-      return absl::ResourceExhaustedError(absl::StrCat("Argon2: ", argon2_error_message(error)));
+      return ResourceExhaustedError(absl::StrCat("Argon2: ", argon2_error_message(error)));
     }
     return key;
   }
@@ -143,8 +143,8 @@ std::string DigestOf(const SecretBytes& volume_key, absl::string_view salt, uint
   return digest;
 }
 
-absl::StatusOr<std::string> LockArea(const Kdf& kdf, absl::string_view passphrase,
-                                     const SecretBytes& volume_key) {
+StatusOr<std::string> LockArea(const Kdf& kdf, absl::string_view passphrase,
+                               const SecretBytes& volume_key) {
   auto key = Derive(kdf, passphrase, kVolumeKeySize);
   if (!key.ok()) return key.status();
   const SecretBytes split = Split(volume_key);
@@ -153,9 +153,9 @@ absl::StatusOr<std::string> LockArea(const Kdf& kdf, absl::string_view passphras
   return area;
 }
 
-absl::StatusOr<SecretBytes> OpenArea(const Header& header, const Keyslot& slot,
-                                     absl::string_view area, absl::string_view passphrase) {
-  if (area.size() < kSplitSize) return absl::DataLossError("the area of a keyslot is too short");
+StatusOr<SecretBytes> OpenArea(const Header& header, const Keyslot& slot, absl::string_view area,
+                               absl::string_view passphrase) {
+  if (area.size() < kSplitSize) return DataLossError("the area of a keyslot is too short");
   auto key = Derive(slot.kdf, passphrase, kVolumeKeySize);
   if (!key.ok()) return key.status();
   SecretBytes split(kSplitSize);
@@ -164,7 +164,7 @@ absl::StatusOr<SecretBytes> OpenArea(const Header& header, const Keyslot& slot,
   SecretBytes volume_key = Merge(split);
   const std::string digest = DigestOf(volume_key, header.digest_salt, header.digest_iterations);
   if (CRYPTO_memcmp(digest.data(), header.digest.data(), digest.size()) != 0) {
-    return absl::PermissionDeniedError("the key does not fit");
+    return PermissionDeniedError("the key does not fit");
   }
   return volume_key;
 }

@@ -4,11 +4,10 @@
 
 #include <string>
 
-#include "absl/status/status.h"
-#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "machineconfig/seal/secret_bytes.h"
 #include "server/unlock/luks_header.h"
+#include "server/unlock/status.h"
 
 namespace basalt::unlock {
 
@@ -24,17 +23,17 @@ Kdf FastKdf(std::string salt);
 // spare while nothing else runs yet.
 Kdf SlowKdf(std::string salt, uint64_t memory_total);
 
-absl::StatusOr<SecretBytes> Derive(const Kdf& kdf, absl::string_view passphrase, size_t size);
+StatusOr<SecretBytes> Derive(const Kdf& kdf, absl::string_view passphrase, size_t size);
 
 // Of a volume key, as the header keeps it.
 std::string DigestOf(const SecretBytes& volume_key, absl::string_view salt, uint32_t iterations);
 
 // The kAreaSize bytes of a keyslot's area: the volume key, spread over 4000 stripes so that no part
 // of it can be left behind, and encrypted with the derived key.
-absl::StatusOr<std::string> LockArea(const Kdf& kdf, absl::string_view passphrase,
-                                     const SecretBytes& volume_key);
+StatusOr<std::string> LockArea(const Kdf& kdf, absl::string_view passphrase,
+                               const SecretBytes& volume_key);
 // The volume key of an area. PermissionDenied: the passphrase is not the one, by the digest.
-absl::StatusOr<SecretBytes> OpenArea(const Header& header, const Keyslot& slot,
-                                     absl::string_view area, absl::string_view passphrase);
+StatusOr<SecretBytes> OpenArea(const Header& header, const Keyslot& slot, absl::string_view area,
+                               absl::string_view passphrase);
 
 }  // namespace basalt::unlock

@@ -55,25 +55,24 @@ std::string Sha256(absl::string_view bytes) {
   return digest;
 }
 
-absl::Status Other(absl::string_view what) {
-  return absl::UnimplementedError(
+Status Other(absl::string_view what) {
+  return UnimplementedError(
       absl::StrCat("its LUKS2 header is of a kind that this node does not make: ", what));
 }
 
 // One copy. NotFound: nothing of the kind is there.
-absl::StatusOr<absl::string_view> Whole(absl::string_view copy, const char* magic,
-                                        uint64_t offset) {
+StatusOr<absl::string_view> Whole(absl::string_view copy, const char* magic, uint64_t offset) {
   if (copy.substr(0, 6) != absl::string_view(magic, 6) || Number(copy, kVersion, 2) != 2) {
-    return absl::NotFoundError("no LUKS2 header");
+    return NotFoundError("no LUKS2 header");
   }
   if (Number(copy, kSize, 8) != kHeaderSize) return Other("its size");
   if (Number(copy, kOffset, 8) != offset || Text(copy, kSumKind, 32) != "sha256") {
-    return absl::DataLossError("its LUKS2 header is damaged");
+    return DataLossError("its LUKS2 header is damaged");
   }
   std::string summed(copy);
   std::fill_n(summed.begin() + kSum, kSumSize, '\0');
   if (Sha256(summed) != copy.substr(kSum, 32)) {
-    return absl::DataLossError("its LUKS2 header is damaged");
+    return DataLossError("its LUKS2 header is damaged");
   }
   return copy;
 }
@@ -170,7 +169,7 @@ Token ReadToken(const Json& json) {
   return token;
 }
 
-absl::StatusOr<Json> ReadJson(absl::string_view text) {
+StatusOr<Json> ReadJson(absl::string_view text) {
   bool deep = false;
   auto watch = [&](int depth, Json::parse_event_t, Json&) {
     deep = deep || depth > kMostDepth;
@@ -178,13 +177,13 @@ absl::StatusOr<Json> ReadJson(absl::string_view text) {
   };
   Json json = Json::parse(text.begin(), text.end(), watch, /*allow_exceptions=*/false);
   if (deep || json.is_discarded() || !json.is_object()) {
-    return absl::DataLossError("the JSON part of its LUKS2 header is damaged");
+    return DataLossError("the JSON part of its LUKS2 header is damaged");
   }
   return json;
 }
 
 // The views of `json` that a Header has beside the text.
-absl::Status Fill(const Json& json, Header* header) {
+Status Fill(const Json& json, Header* header) {
   header->keyslots.clear();
   header->tokens.clear();
   const auto* keyslots = Object(json, "keyslots");
@@ -192,7 +191,7 @@ absl::Status Fill(const Json& json, Header* header) {
   const auto* segments = Object(json, "segments");
   const auto* digests = Object(json, "digests");
   if (keyslots == nullptr || tokens == nullptr || segments == nullptr || digests == nullptr) {
-    return absl::DataLossError("the JSON part of its LUKS2 header lacks a section");
+    return DataLossError("the JSON part of its LUKS2 header lacks a section");
   }
   if (segments->size() != 1 || digests->size() != 1 || keyslots->size() > kMostKeyslots) {
     return Other("segments");
@@ -238,15 +237,15 @@ absl::Status Fill(const Json& json, Header* header) {
       header->discards = std::find(flags->begin(), flags->end(), "allow-discards") != flags->end();
     }
   }
-  return absl::OkStatus();
+  return OkStatus();
 }
 
-absl::StatusOr<Header> Take(Header header, const Json& json) {
+StatusOr<Header> Take(Header header, const Json& json) {
   header.json = json.dump(-1, ' ', false, Json::error_handler_t::replace);
   if (header.json.size() >= kJsonSize) {
-    return absl::ResourceExhaustedError("its LUKS2 header is full");
+    return ResourceExhaustedError("its LUKS2 header is full");
   }
-  if (absl::Status status = Fill(json, &header); !status.ok()) return status;
+  if (Status status = Fill(json, &header); !status.ok()) return status;
   return header;
 }
 
@@ -283,12 +282,12 @@ const Keyslot* Header::SlotOf(absl::string_view type) const {
   return slot != keyslots.end() && slot->second.usable ? &slot->second : nullptr;
 }
 
-absl::StatusOr<Header> ParseHeader(absl::string_view bytes) {
-  if (bytes.size() < kBothHeaders) return absl::NotFoundError("no LUKS2 header");
+StatusOr<Header> ParseHeader(absl::string_view bytes) {
+  if (bytes.size() < kBothHeaders) return NotFoundError("no LUKS2 header");
   auto first = Whole(bytes.substr(0, kHeaderSize), kLuksMagic, 0);
   auto second = Whole(bytes.substr(kHeaderSize, kHeaderSize), kSecondMagic, kHeaderSize);
   if (!first.ok() && !second.ok()) {
-    return absl::IsNotFound(first.status()) ? second.status() : first.status();
+    return IsNotFound(first.status()) ? second.status() : first.status();
   }
   const uint64_t a = first.ok() ? Number(*first, kSequence, 8) : 0;
   const uint64_t b = second.ok() ? Number(*second, kSequence, 8) : 0;
@@ -301,11 +300,11 @@ absl::StatusOr<Header> ParseHeader(absl::string_view bytes) {
   header.json = Text(copy, kBinary, kJsonSize);
   auto json = ReadJson(header.json);
   if (!json.ok()) return json.status();
-  if (absl::Status status = Fill(*json, &header); !status.ok()) return status;
+  if (Status status = Fill(*json, &header); !status.ok()) return status;
   return header;
 }
 
-absl::StatusOr<Header> MakeHeader(const NewHeader& about) {
+StatusOr<Header> MakeHeader(const NewHeader& about) {
   Header header;
   header.uuid = about.uuid;
   header.label = about.label;
@@ -337,7 +336,7 @@ absl::StatusOr<Header> MakeHeader(const NewHeader& about) {
 
 uint64_t AreaOf(int number) { return kKeyslotsAt + static_cast<uint64_t>(number) * kAreaSize; }
 
-absl::StatusOr<int> FreeKeyslot(const Header& header) {
+StatusOr<int> FreeKeyslot(const Header& header) {
   // By area as well: another program may have put a keyslot anywhere.
   for (int number = 0; number < kMostKeyslots; ++number) {
     const uint64_t at = AreaOf(number);
@@ -349,11 +348,10 @@ absl::StatusOr<int> FreeKeyslot(const Header& header) {
     }
     if (free) return number;
   }
-  return absl::ResourceExhaustedError("its LUKS2 header has no room for another key");
+  return ResourceExhaustedError("its LUKS2 header has no room for another key");
 }
 
-absl::StatusOr<Header> WithKey(const Header& header, int number, const Kdf& kdf,
-                               const Token& token) {
+StatusOr<Header> WithKey(const Header& header, int number, const Kdf& kdf, const Token& token) {
   auto json = ReadJson(header.json);
   if (!json.ok()) return json.status();
   Drop(&*json, header, token.type);
@@ -387,16 +385,16 @@ absl::StatusOr<Header> WithKey(const Header& header, int number, const Kdf& kdf,
   return Take(header, *json);
 }
 
-absl::StatusOr<Header> WithoutKey(const Header& header, absl::string_view type) {
+StatusOr<Header> WithoutKey(const Header& header, absl::string_view type) {
   auto json = ReadJson(header.json);
   if (!json.ok()) return json.status();
   Drop(&*json, header, type);
   return Take(header, *json);
 }
 
-absl::StatusOr<std::string> RenderHeader(const Header& header, absl::string_view salts) {
+StatusOr<std::string> RenderHeader(const Header& header, absl::string_view salts) {
   if (header.json.size() >= kJsonSize || salts.size() < 2 * kSaltSize) {
-    return absl::ResourceExhaustedError("its LUKS2 header is full");
+    return ResourceExhaustedError("its LUKS2 header is full");
   }
   std::string bytes;
   for (int copy = 0; copy < 2; ++copy) {

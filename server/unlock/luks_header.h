@@ -15,9 +15,8 @@
 #include <string>
 #include <vector>
 
-#include "absl/status/status.h"
-#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "server/unlock/status.h"
 
 namespace basalt::unlock {
 
@@ -80,7 +79,7 @@ struct Header {
 
 // `bytes`: the first kBothHeaders of the device. NotFound: this is no LUKS2. DataLoss: both copies
 // are damaged. Unimplemented: of a kind that is not ours (another cipher, other sizes).
-absl::StatusOr<Header> ParseHeader(absl::string_view bytes);
+StatusOr<Header> ParseHeader(absl::string_view bytes);
 
 // A device without keyslots. `digest` is of the volume key, see digest_* above.
 struct NewHeader {
@@ -89,22 +88,21 @@ struct NewHeader {
   std::string digest, digest_salt;
   uint32_t digest_iterations = 0;
 };
-absl::StatusOr<Header> MakeHeader(const NewHeader& about);
+StatusOr<Header> MakeHeader(const NewHeader& about);
 
 // The number and the area of a keyslot that is not there. ResourceExhausted.
-absl::StatusOr<int> FreeKeyslot(const Header& header);
+StatusOr<int> FreeKeyslot(const Header& header);
 uint64_t AreaOf(int number);
 
 // With a keyslot and the token that says what it is for, instead of an older one of that type,
 // whose keyslot goes. Nothing is written; the areas are the caller's.
-absl::StatusOr<Header> WithKey(const Header& header, int number, const Kdf& kdf,
-                               const Token& token);
+StatusOr<Header> WithKey(const Header& header, int number, const Kdf& kdf, const Token& token);
 // Without the tokens of that type and their keyslots.
-absl::StatusOr<Header> WithoutKey(const Header& header, absl::string_view type);
+StatusOr<Header> WithoutKey(const Header& header, absl::string_view type);
 
 // The bytes of both copies, with the next sequence number. `salts`: 128 random bytes.
 // ResourceExhausted: it does not fit.
-absl::StatusOr<std::string> RenderHeader(const Header& header, absl::string_view salts);
+StatusOr<std::string> RenderHeader(const Header& header, absl::string_view salts);
 
 // What a person is told: "tpm2 (PCR 7+15)", "node", "state", "passphrase"; "" when nothing opens
 // it.

@@ -83,32 +83,32 @@ bool Parse(int argc, char** argv, Options* options) {
          options->name.find('.') == std::string::npos;
 }
 
-absl::StatusOr<SecretBytes> ReadFd(int fd, size_t most) {
+StatusOr<SecretBytes> ReadFd(int fd, size_t most) {
   SecretBytes buffer(most + 1);
   size_t size = 0;
   for (;;) {
     const ssize_t n = read(fd, buffer.data() + size, most + 1 - size);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return absl::UnavailableError(strerror(errno));
+    if (n < 0) return UnavailableError(strerror(errno));
     if (n == 0) break;
     size += static_cast<size_t>(n);
-    if (size > most) return absl::InvalidArgumentError("longer than what is allowed");
+    if (size > most) return InvalidArgumentError("longer than what is allowed");
   }
   return SecretBytes(buffer.view().substr(0, size));
 }
 
-absl::StatusOr<SecretBytes> ReadFile(const std::string& path, size_t most) {
+StatusOr<SecretBytes> ReadFile(const std::string& path, size_t most) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
   if (fd < 0) {
     const std::string text = absl::StrCat(path, ": ", strerror(errno));
-    return errno == ENOENT ? absl::NotFoundError(text) : absl::UnavailableError(text);
+    return errno == ENOENT ? NotFoundError(text) : UnavailableError(text);
   }
   auto bytes = ReadFd(fd, most);
   close(fd);
   return bytes;
 }
 
-absl::StatusOr<SecretBytes> MakeStateKey(const std::string& path) {
+StatusOr<SecretBytes> MakeStateKey(const std::string& path) {
   SecretBytes key = RandomSecret(kStateKeySize);
   const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
   const bool written = fd >= 0 &&
@@ -116,7 +116,7 @@ absl::StatusOr<SecretBytes> MakeStateKey(const std::string& path) {
                        fsync(fd) == 0;
   const int error = errno;
   if (fd >= 0) close(fd);
-  if (!written) return absl::UnavailableError(absl::StrCat(path, ": ", strerror(error)));
+  if (!written) return UnavailableError(absl::StrCat(path, ": ", strerror(error)));
   return key;
 }
 
@@ -152,14 +152,14 @@ std::optional<PcrAuthority> ReadAuthority() {
   return authority;
 }
 
-absl::Status UseDevice(const Options& options) {
+Status UseDevice(const Options& options) {
   auto blocks = OpenBlocks(options.device);
   if (!blocks.ok()) return blocks.status();
   Order order{.device = options.device, .name = options.name, .check_keys = options.check_keys};
   SecretBytes state_key, passphrase;
   if (!options.state_key.empty()) {
     auto key = ReadFile(options.state_key, kStateKeySize);
-    const bool none = absl::IsNotFound(key.status()) || (key.ok() && key->size() != kStateKeySize);
+    const bool none = IsNotFound(key.status()) || (key.ok() && key->size() != kStateKeySize);
     if (none && options.make_state_key) key = MakeStateKey(options.state_key);
     if (key.ok() && key->size() == kStateKeySize) {
       state_key = *std::move(key);
@@ -186,7 +186,7 @@ absl::Status UseDevice(const Options& options) {
   if (options.verb == "passphrase") return ChangePassphrase(parts, order);
   if (options.verb == "open") {
     std::string renewed;
-    absl::Status status = Open(parts, order, &renewed);
+    Status status = Open(parts, order, &renewed);
     if (status.ok() && !renewed.empty()) {
       std::fprintf(stderr, "noded-unlock: %s: keys made anew: %s\n", options.name.c_str(),
                    renewed.c_str());
@@ -201,38 +201,38 @@ absl::Status UseDevice(const Options& options) {
   } else if (options.key == "passphrase") {
     order.key = KeyKind::kPassphrase;
   } else if (options.key != "state") {
-    return absl::InvalidArgumentError("--key: tpm2, node, state or passphrase");
+    return InvalidArgumentError("--key: tpm2, node, state or passphrase");
   }
   return Format(parts, order);
 }
 
-absl::Status Do(const Options& options) {
+Status Do(const Options& options) {
   if (options.verb == "lock") {
     auto tpm = OpenTpm();
-    if (absl::IsNotFound(tpm.status())) return absl::OkStatus();
+    if (IsNotFound(tpm.status())) return OkStatus();
     return tpm.ok() ? (*tpm)->Lock() : tpm.status();
   }
   if (options.verb == "close" && !options.name.empty()) return KernelMapper()->Unmap(options.name);
   const bool known =
       options.verb == "format" || options.verb == "open" || options.verb == "passphrase";
   if (!known || options.device.empty() || (options.name.empty() && options.verb != "passphrase")) {
-    return absl::InvalidArgumentError("what to do? the top of server/unlock/main.cc says it");
+    return InvalidArgumentError("what to do? the top of server/unlock/main.cc says it");
   }
   return UseDevice(options);
 }
 
-int ExitCode(const Options& options, const absl::Status& status) {
+int ExitCode(const Options& options, const Status& status) {
   switch (status.code()) {
-    case absl::StatusCode::kOk:
+    case StatusCode::kOk:
       return kExitDone;
-    case absl::StatusCode::kInvalidArgument:
+    case StatusCode::kInvalidArgument:
       return kExitUsage;
-    case absl::StatusCode::kPermissionDenied:
+    case StatusCode::kPermissionDenied:
       return kExitLocked;
-    case absl::StatusCode::kDataLoss:
-    case absl::StatusCode::kUnimplemented:
+    case StatusCode::kDataLoss:
+    case StatusCode::kUnimplemented:
       return kExitDamaged;
-    case absl::StatusCode::kNotFound:
+    case StatusCode::kNotFound:
       return options.verb == "format"  ? kExitNoTpm
              : options.verb == "close" ? kExitFailed
                                        : kExitDamaged;
@@ -254,9 +254,9 @@ int main(int argc, char** argv) {
   mlockall(MCL_CURRENT | MCL_FUTURE);
   setenv("TSS2_LOG", "all+none", 1);  // its lines say less than ours
   Options options;
-  absl::Status status = Parse(argc, argv, &options)
-                            ? Do(options)
-                            : absl::InvalidArgumentError("these arguments are not understood");
+  Status status = Parse(argc, argv, &options)
+                      ? Do(options)
+                      : InvalidArgumentError("these arguments are not understood");
   if (!status.ok()) {
     std::fprintf(stderr, "noded-unlock: %s%s%s\n", options.name.c_str(),
                  options.name.empty() ? "" : ": ", std::string(status.message()).c_str());

@@ -4,9 +4,8 @@
 #include <memory>
 #include <string>
 
-#include "absl/status/status.h"
-#include "absl/status/statusor.h"
 #include "machineconfig/seal/secret_bytes.h"
+#include "server/unlock/status.h"
 
 namespace basalt::unlock {
 
@@ -25,9 +24,9 @@ class Mapper {
   virtual ~Mapper() = default;
   // The kernel has the key then, in a way that nothing above it reads back. AlreadyExists: it is
   // there, of this device; FailedPrecondition: of another one.
-  virtual absl::Status Map(const Mapping& mapping, const seal::SecretBytes& key) = 0;
+  virtual Status Map(const Mapping& mapping, const seal::SecretBytes& key) = 0;
   // FailedPrecondition: in use. NotFound.
-  virtual absl::Status Unmap(const std::string& name) = 0;
+  virtual Status Unmap(const std::string& name) = 0;
 };
 
 std::unique_ptr<Mapper> KernelMapper();

@@ -30,8 +30,8 @@ class Doer {
  public:
   Doer(const Parts& parts, const Order& order) : parts_(parts), order_(order) {}
 
-  absl::Status AddTpm(Volume* volume) {
-    if (absl::Status there = NeedTpm(); !there.ok()) return there;
+  Status AddTpm(Volume* volume) {
+    if (Status there = NeedTpm(); !there.ok()) return there;
     const SecretBytes secret = RandomSecret(kSecretSize);
     auto sealed = tpm_->Seal(secret, parts_.authority);
     if (!sealed.ok()) return sealed.status();
@@ -39,7 +39,7 @@ class Doer {
     auto again = tpm_->Unseal(*sealed, parts_.authority);
     if (!again.ok()) return again.status();
     if (again->view() != secret.view()) {
-      return absl::UnavailableError("the TPM gives back another key than it was given");
+      return UnavailableError("the TPM gives back another key than it was given");
     }
     Token token{.type = kTpm2Token};
     token.fields = {{"public", absl::Base64Escape(sealed->public_part)},
@@ -54,7 +54,7 @@ class Doer {
     return AddKey(parts_.blocks, token, Fast(), secret.view(), volume);
   }
 
-  absl::Status AddNode(Volume* volume) {
+  Status AddNode(Volume* volume) {
     auto id = ReadBoardId(parts_.board_root, "");
     if (!id.ok()) return id.status();
     const std::string salt = RandomText(kSaltSize);
@@ -64,24 +64,24 @@ class Doer {
     return AddKey(parts_.blocks, token, Fast(), key.view(), volume);
   }
 
-  absl::Status AddState(Volume* volume) {
-    if (order_.state_key == nullptr) return absl::InvalidArgumentError("no state key is given");
+  Status AddState(Volume* volume) {
+    if (order_.state_key == nullptr) return InvalidArgumentError("no state key is given");
     return AddKey(parts_.blocks, Token{.type = kStateToken}, Fast(), order_.state_key->view(),
                   volume);
   }
 
-  absl::Status AddPassphrase(Volume* volume) {
-    if (order_.passphrase == nullptr) return absl::InvalidArgumentError("no passphrase is given");
+  Status AddPassphrase(Volume* volume) {
+    if (order_.passphrase == nullptr) return InvalidArgumentError("no passphrase is given");
     return AddKey(parts_.blocks, Token{.type = kPassphraseToken},
                   SlowKdf(RandomText(kSaltSize), parts_.memory_total), order_.passphrase->view(),
                   volume);
   }
 
-  absl::Status OpenTpm(Volume* volume) {
+  Status OpenTpm(Volume* volume) {
     const int number = volume->header.TokenOf(kTpm2Token);
-    if (number < 0) return absl::NotFoundError("");
-    if (absl::Status there = NeedTpm(); !there.ok()) {
-      return absl::IsNotFound(there) ? absl::PermissionDeniedError(there.message()) : there;
+    if (number < 0) return NotFoundError("");
+    if (Status there = NeedTpm(); !there.ok()) {
+      return IsNotFound(there) ? PermissionDeniedError(there.message()) : there;
     }
     const Token& token = volume->header.tokens.at(number);
     const Sealed sealed = {.public_part = Unescaped(token, "public"),
@@ -94,30 +94,30 @@ class Doer {
     return OpenWith(parts_.blocks, kTpm2Token, secret->view(), volume);
   }
 
-  absl::Status OpenNode(Volume* volume) {
+  Status OpenNode(Volume* volume) {
     const int number = volume->header.TokenOf(kNodeToken);
-    if (number < 0) return absl::NotFoundError("");
+    if (number < 0) return NotFoundError("");
     const Token& token = volume->header.tokens.at(number);
     auto id = ReadBoardId(parts_.board_root, Field(token, "board"));
-    if (!id.ok()) return absl::PermissionDeniedError(id.status().message());
+    if (!id.ok()) return PermissionDeniedError(id.status().message());
     const SecretBytes key = BoardKey(*id, Unescaped(token, "salt"));
-    absl::Status status = OpenWith(parts_.blocks, kNodeToken, key.view(), volume);
-    return absl::IsPermissionDenied(status)
-               ? absl::PermissionDeniedError("this is not the board that it was made on")
+    Status status = OpenWith(parts_.blocks, kNodeToken, key.view(), volume);
+    return IsPermissionDenied(status)
+               ? PermissionDeniedError("this is not the board that it was made on")
                : status;
   }
 
-  absl::Status OpenState(Volume* volume) {
-    if (order_.state_key == nullptr) return absl::NotFoundError("");
+  Status OpenState(Volume* volume) {
+    if (order_.state_key == nullptr) return NotFoundError("");
     return OpenWith(parts_.blocks, kStateToken, order_.state_key->view(), volume);
   }
 
-  absl::Status OpenPassphrase(Volume* volume) {
-    if (order_.passphrase == nullptr) return absl::NotFoundError("");
+  Status OpenPassphrase(Volume* volume) {
+    if (order_.passphrase == nullptr) return NotFoundError("");
     return OpenWith(parts_.blocks, kPassphraseToken, order_.passphrase->view(), volume);
   }
 
-  absl::Status Map(const Volume& volume) {
+  Status Map(const Volume& volume) {
     const Header& header = volume.header;
     return parts_.mapper.Map({.name = order_.name,
                               .device = order_.device,
@@ -130,8 +130,8 @@ class Doer {
   }
 
  private:
-  absl::Status NeedTpm() {
-    if (tpm_ != nullptr) return absl::OkStatus();
+  Status NeedTpm() {
+    if (tpm_ != nullptr) return OkStatus();
     auto tpm = parts_.tpm();
     if (tpm.ok()) tpm_ = *std::move(tpm);
     return tpm.status();
@@ -150,12 +150,12 @@ class Doer {
 
 }  // namespace
 
-absl::Status Format(const Parts& parts, const Order& order) {
+Status Format(const Parts& parts, const Order& order) {
   Doer doer(parts, order);
   // One that an earlier try left has another key: what is written through it nobody reads again.
-  absl::Status status = parts.mapper.Unmap(order.name);
-  if (!status.ok() && !absl::IsNotFound(status)) return status;
-  status = absl::OkStatus();
+  Status status = parts.mapper.Unmap(order.name);
+  if (!status.ok() && !IsNotFound(status)) return status;
+  status = OkStatus();
   auto volume = NewVolume(parts.blocks, order.name);
   if (!volume.ok()) return volume.status();
   switch (order.key) {
@@ -178,28 +178,28 @@ absl::Status Format(const Parts& parts, const Order& order) {
   return status;
 }
 
-absl::Status Open(const Parts& parts, const Order& order, std::string* renewed) {
+Status Open(const Parts& parts, const Order& order, std::string* renewed) {
   Doer doer(parts, order);
   auto volume = ReadVolume(parts.blocks);
   if (!volume.ok()) return volume.status();
   // Which keys were tried and did not fit.
   std::string why;
-  auto failed = [&](const char* what, const absl::Status& status) {
+  auto failed = [&](const char* what, const Status& status) {
     if (!status.message().empty()) {
       absl::StrAppend(&why, why.empty() ? "" : "; ", what, ": ", status.message());
     }
   };
-  const absl::Status by_state = doer.OpenState(&*volume);
+  const Status by_state = doer.OpenState(&*volume);
   bool open = by_state.ok();
   if (!open) failed("state key", by_state);
   const bool has_tpm = volume->header.TokenOf(kTpm2Token) >= 0;
-  absl::Status by_tpm;
+  Status by_tpm;
   if (has_tpm && (!open || order.check_keys)) {
     by_tpm = doer.OpenTpm(&*volume);
     if (!by_tpm.ok()) failed("TPM", by_tpm);
     open = open || by_tpm.ok();
   }
-  absl::Status by_node;
+  Status by_node;
   const bool has_node = volume->header.TokenOf(kNodeToken) >= 0;
   if (has_node && !open) {
     by_node = doer.OpenNode(&*volume);
@@ -207,37 +207,37 @@ absl::Status Open(const Parts& parts, const Order& order, std::string* renewed) 
     open = by_node.ok();
   }
   if (!open) {
-    const absl::Status by_person = doer.OpenPassphrase(&*volume);
+    const Status by_person = doer.OpenPassphrase(&*volume);
     if (!by_person.ok()) failed("passphrase", by_person);
     open = by_person.ok();
   }
   if (!open) {
-    return absl::PermissionDeniedError(why.empty() ? "there is no key that opens it here" : why);
+    return PermissionDeniedError(why.empty() ? "there is no key that opens it here" : why);
   }
-  absl::Status mapped = doer.Map(*volume);
-  if (!mapped.ok() && !absl::IsAlreadyExists(mapped)) return mapped;
+  Status mapped = doer.Map(*volume);
+  if (!mapped.ok() && !IsAlreadyExists(mapped)) return mapped;
   // What should have opened it. Ignoring what fails: it is open, and the next boot tries again.
-  auto renew = [&](const char* what, const absl::Status& status) {
+  auto renew = [&](const char* what, const Status& status) {
     absl::StrAppend(renewed, renewed->empty() ? "" : ", ", what,
                     status.ok() ? "" : absl::StrCat(" (not: ", status.message(), ")"));
   };
-  if (has_tpm && absl::IsPermissionDenied(by_tpm)) renew("tpm2", doer.AddTpm(&*volume));
-  if (has_node && absl::IsPermissionDenied(by_node)) renew("node", doer.AddNode(&*volume));
+  if (has_tpm && IsPermissionDenied(by_tpm)) renew("tpm2", doer.AddTpm(&*volume));
+  if (has_node && IsPermissionDenied(by_node)) renew("node", doer.AddNode(&*volume));
   if (order.state_key != nullptr && !by_state.ok()) renew("state", doer.AddState(&*volume));
-  return absl::OkStatus();
+  return OkStatus();
 }
 
-absl::Status ChangePassphrase(const Parts& parts, const Order& order) {
+Status ChangePassphrase(const Parts& parts, const Order& order) {
   Doer doer(parts, order);
   auto volume = ReadVolume(parts.blocks);
   if (!volume.ok()) return volume.status();
-  absl::Status opened = doer.OpenState(&*volume);
+  Status opened = doer.OpenState(&*volume);
   if (!opened.ok()) {
-    const absl::Status by_node = doer.OpenNode(&*volume);
+    const Status by_node = doer.OpenNode(&*volume);
     if (by_node.ok() || !by_node.message().empty()) opened = by_node;
   }
   if (!opened.ok()) {
-    return absl::PermissionDeniedError(absl::StrCat("no key at hand opens it: ", opened.message()));
+    return PermissionDeniedError(absl::StrCat("no key at hand opens it: ", opened.message()));
   }
   return order.passphrase == nullptr || order.passphrase->size() == 0
              ? RemoveKey(parts.blocks, kPassphraseToken, &*volume)

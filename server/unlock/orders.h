@@ -14,11 +14,10 @@
 #include <optional>
 #include <string>
 
-#include "absl/status/status.h"
-#include "absl/status/statusor.h"
 #include "server/unlock/blocks.h"
 #include "server/unlock/keyslot.h"
 #include "server/unlock/mapper.h"
+#include "server/unlock/status.h"
 #include "server/unlock/tpm.h"
 
 namespace basalt::unlock {
@@ -26,7 +25,7 @@ namespace basalt::unlock {
 struct Parts {
   Blocks& blocks;
   Mapper& mapper;
-  std::function<absl::StatusOr<std::unique_ptr<Tpm>>()> tpm;  // asked for at most once
+  std::function<StatusOr<std::unique_ptr<Tpm>>()> tpm;  // asked for at most once
   std::optional<PcrAuthority> authority;
   std::string board_root;     // "" on a machine
   uint64_t memory_total = 0;  // bytes
@@ -45,15 +44,15 @@ struct Order {
 
 // A new LUKS2 over the whole device with the keys that are given and the one asked for, opened.
 // NotFound: no TPM.
-absl::Status Format(const Parts& parts, const Order& order);
+Status Format(const Parts& parts, const Order& order);
 
 // Opens with whichever key fits: state, tpm2, node, passphrase, in this order. A key that should
 // fit and does not, or is missing, is made anew then: `*renewed` says which. PermissionDenied: none
 // fits, and why not. It is open already: OK.
-absl::Status Open(const Parts& parts, const Order& order, std::string* renewed);
+Status Open(const Parts& parts, const Order& order, std::string* renewed);
 
 // Another recovery passphrase, or none, for a device that is in use. `order` has the state key,
 // unless the board's key opens it.
-absl::Status ChangePassphrase(const Parts& parts, const Order& order);
+Status ChangePassphrase(const Parts& parts, const Order& order);
 
 }  // namespace basalt::unlock

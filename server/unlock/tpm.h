@@ -18,9 +18,8 @@
 #include <string>
 #include <vector>
 
-#include "absl/status/status.h"
-#include "absl/status/statusor.h"
 #include "machineconfig/seal/secret_bytes.h"
+#include "server/unlock/status.h"
 
 namespace basalt::unlock {
 
@@ -44,18 +43,18 @@ class Tpm {
  public:
   virtual ~Tpm() = default;
   // Of 32 bytes. FailedPrecondition: PCR 15 is no more as it was at boot, so nobody would get it.
-  virtual absl::StatusOr<Sealed> Seal(const seal::SecretBytes& secret,
-                                      const std::optional<PcrAuthority>& authority) = 0;
+  virtual StatusOr<Sealed> Seal(const seal::SecretBytes& secret,
+                                const std::optional<PcrAuthority>& authority) = 0;
   // PermissionDenied: another TPM, another way of starting, an image that nobody signed, or after
   // Lock; the message says which, as far as it can be told.
-  virtual absl::StatusOr<seal::SecretBytes> Unseal(
-      const Sealed& sealed, const std::optional<PcrAuthority>& authority) = 0;
+  virtual StatusOr<seal::SecretBytes> Unseal(const Sealed& sealed,
+                                             const std::optional<PcrAuthority>& authority) = 0;
   // Until the machine starts again nothing is unsealed. May be repeated.
-  virtual absl::Status Lock() = 0;
+  virtual Status Lock() = 0;
 };
 
 // NotFound: this machine has no TPM 2.0.
-absl::StatusOr<std::unique_ptr<Tpm>> OpenTpm();
+StatusOr<std::unique_ptr<Tpm>> OpenTpm();
 
 inline constexpr char kPcrs[] = "7+15";
 inline constexpr char kSignedPcrs[] = "11";

@@ -60,19 +60,19 @@ std::string PolicyAuthorize(absl::string_view key_name) {
   return Sha256Of(inner);  // of it and of no policyRef
 }
 
-absl::StatusOr<PcrSignature> FindSignature(absl::string_view signatures,
-                                           absl::string_view fingerprint, absl::string_view pcr11) {
-  if (signatures.size() > kMostJson) return absl::NotFoundError("the PCR signatures are too long");
+StatusOr<PcrSignature> FindSignature(absl::string_view signatures, absl::string_view fingerprint,
+                                     absl::string_view pcr11) {
+  if (signatures.size() > kMostJson) return NotFoundError("the PCR signatures are too long");
   bool deep = false;
   auto watch = [&](int depth, Json::parse_event_t, Json&) {
     deep = deep || depth > kMostDepth;
     return !deep;
   };
   const Json json = Json::parse(signatures.begin(), signatures.end(), watch, false);
-  if (deep || !json.is_object()) return absl::NotFoundError("the PCR signatures are no JSON");
+  if (deep || !json.is_object()) return NotFoundError("the PCR signatures are no JSON");
   auto bank = json.find("sha256");
   if (bank == json.end() || !bank->is_array() || bank->size() > kMostSignatures) {
-    return absl::NotFoundError("there are no PCR signatures for SHA-256");
+    return NotFoundError("there are no PCR signatures for SHA-256");
   }
   const std::string wanted = PolicyPcr(std::string(kPcrSize, '\0'), 1U << 11, pcr11);
   for (const Json& one : *bank) {
@@ -84,7 +84,7 @@ absl::StatusOr<PcrSignature> FindSignature(absl::string_view signatures,
     }
     return found;
   }
-  return absl::NotFoundError("nobody signed for this image (PCR 11)");
+  return NotFoundError("nobody signed for this image (PCR 11)");
 }
 
 }  // namespace basalt::unlock

@@ -3,9 +3,8 @@
 
 #include <string>
 
-#include "absl/status/status.h"
-#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "server/unlock/status.h"
 
 namespace basalt::unlock {
 
@@ -25,7 +24,7 @@ struct PcrSignature {
 };
 // `signatures` is JSON from outside. `fingerprint`: lower-hex SHA-256 of the key's DER. NotFound:
 // nothing there is about PCR 11 in the state that `pcr11` says.
-absl::StatusOr<PcrSignature> FindSignature(absl::string_view signatures,
-                                           absl::string_view fingerprint, absl::string_view pcr11);
+StatusOr<PcrSignature> FindSignature(absl::string_view signatures, absl::string_view fingerprint,
+                                     absl::string_view pcr11);
 
 }  // namespace basalt::unlock

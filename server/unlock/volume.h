@@ -7,11 +7,10 @@
 
 #include <string>
 
-#include "absl/status/status.h"
-#include "absl/status/statusor.h"
 #include "server/unlock/blocks.h"
 #include "server/unlock/keyslot.h"
 #include "server/unlock/luks_header.h"
+#include "server/unlock/status.h"
 
 namespace basalt::unlock {
 
@@ -21,16 +20,16 @@ struct Volume {
 };
 
 // With a new key and no keyslot yet; nothing is written before the first AddKey.
-absl::StatusOr<Volume> NewVolume(Blocks& blocks, const std::string& label);
-absl::StatusOr<Volume> ReadVolume(Blocks& blocks);
+StatusOr<Volume> NewVolume(Blocks& blocks, const std::string& label);
+StatusOr<Volume> ReadVolume(Blocks& blocks);
 
 // Opens the keyslot of that token. NotFound: there is none; PermissionDenied: another key.
-absl::Status OpenWith(Blocks& blocks, absl::string_view token_type, absl::string_view passphrase,
-                      Volume* volume);
+Status OpenWith(Blocks& blocks, absl::string_view token_type, absl::string_view passphrase,
+                Volume* volume);
 
 // A further key to an open volume, instead of the one of the same type of token.
-absl::Status AddKey(Blocks& blocks, const Token& token, const Kdf& kdf,
-                    absl::string_view passphrase, Volume* volume);
-absl::Status RemoveKey(Blocks& blocks, absl::string_view token_type, Volume* volume);
+Status AddKey(Blocks& blocks, const Token& token, const Kdf& kdf, absl::string_view passphrase,
+              Volume* volume);
+Status RemoveKey(Blocks& blocks, absl::string_view token_type, Volume* volume);
 
 }  // namespace basalt::unlock

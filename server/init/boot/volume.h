@@ -22,6 +22,7 @@
 #include "server/init/boot/locks.h"
 #include "server/init/boot/machine.h"
 #include "server/init/boot/report.h"
+#include "server/init/protocol.h"
 
 namespace basalt::init {
 
@@ -38,6 +39,7 @@ enum class VolumeState : uint8_t {
 };
 
 static_assert(static_cast<uint8_t>(VolumeState::kMissing) == kFirstMissingVolume);
+static_assert(static_cast<uint8_t>(VolumeState::kLocked) == kLockedVolume);
 
 struct VolumeReport {
   VolumeState state = VolumeState::kNone;

@@ -56,8 +56,8 @@ class CryptsetupTest : public ::testing::Test {
   Parts TheParts() {
     return {.blocks = *blocks_,
             .mapper = mapper_,
-            .tpm = []() -> absl::StatusOr<std::unique_ptr<Tpm>> {
-              return absl::NotFoundError("this machine has no TPM 2.0");
+            .tpm = []() -> StatusOr<std::unique_ptr<Tpm>> {
+              return NotFoundError("this machine has no TPM 2.0");
             },
             .authority = std::nullopt,
             .board_root = "",

@@ -33,7 +33,7 @@ constexpr char kSwtpm[] = "/usr/bin/swtpm";
 class TpmMachine {
  public:
   virtual ~TpmMachine() = default;
-  virtual absl::StatusOr<std::unique_ptr<Tpm>> Open() = 0;
+  virtual StatusOr<std::unique_ptr<Tpm>> Open() = 0;
   virtual void Restart() = 0;           // registers as at boot
   virtual void ChangePcr(int pcr) = 0;  // something is measured into it
   virtual void Replace() = 0;           // another TPM
@@ -43,7 +43,7 @@ class TpmMachine {
 
 class FakeTpmMachine : public TpmMachine {
  public:
-  absl::StatusOr<std::unique_ptr<Tpm>> Open() override { return std::make_unique<FakeTpm>(state_); }
+  StatusOr<std::unique_ptr<Tpm>> Open() override { return std::make_unique<FakeTpm>(state_); }
   void Restart() override {
     state_.locked = false;
     state_.pcr7 = std::string(32, '7');
@@ -98,7 +98,7 @@ class Swtpm : public TpmMachine {
     Stop();
     std::filesystem::remove_all(root_);
   }
-  absl::StatusOr<std::unique_ptr<Tpm>> Open() override { return MakeEsysTpm(transport_); }
+  StatusOr<std::unique_ptr<Tpm>> Open() override { return MakeEsysTpm(transport_); }
   void Restart() override {
     Stop();
     Start();
@@ -219,17 +219,16 @@ class TpmConformanceTest : public ::testing::TestWithParam<std::string> {
     if (GetParam() == "swtpm_rsa") swtpm->UseRsa();
     machine_ = std::move(swtpm);
   }
-  absl::StatusOr<Sealed> Seal(const std::optional<PcrAuthority>& authority = std::nullopt) {
+  StatusOr<Sealed> Seal(const std::optional<PcrAuthority>& authority = std::nullopt) {
     auto tpm = machine_->Open();
     if (!tpm.ok()) return tpm.status();
     return (*tpm)->Seal(secret_, authority);
   }
-  absl::Status Unseal(const Sealed& sealed,
-                      const std::optional<PcrAuthority>& authority = std::nullopt) {
+  Status Unseal(const Sealed& sealed, const std::optional<PcrAuthority>& authority = std::nullopt) {
     auto tpm = machine_->Open();
     if (!tpm.ok()) return tpm.status();
     auto secret = (*tpm)->Unseal(sealed, authority);
-    if (secret.ok() && secret->view() != secret_.view()) return absl::InternalError("another one");
+    if (secret.ok() && secret->view() != secret_.view()) return InternalError("another one");
     return secret.status();
   }
   std::unique_ptr<TpmMachine> machine_;
@@ -248,8 +247,8 @@ TEST_P(TpmConformanceTest, NotWhenSecureBootIsAnother) {
   auto sealed = Seal();
   ASSERT_TRUE(sealed.ok()) << sealed.status();
   machine_->ChangePcr(7);
-  absl::Status status = Unseal(*sealed);
-  EXPECT_TRUE(absl::IsPermissionDenied(status)) << status;
+  Status status = Unseal(*sealed);
+  EXPECT_TRUE(IsPermissionDenied(status)) << status;
   EXPECT_NE(std::string(status.message()).find("PCR 7"), std::string::npos) << status;
   machine_->Restart();
   EXPECT_TRUE(Unseal(*sealed).ok());
@@ -259,8 +258,8 @@ TEST_P(TpmConformanceTest, NotByAnotherTpm) {
   auto sealed = Seal();
   ASSERT_TRUE(sealed.ok()) << sealed.status();
   machine_->Replace();
-  absl::Status status = Unseal(*sealed);
-  EXPECT_TRUE(absl::IsPermissionDenied(status)) << status;
+  Status status = Unseal(*sealed);
+  EXPECT_TRUE(IsPermissionDenied(status)) << status;
   EXPECT_NE(std::string(status.message()).find("not the TPM"), std::string::npos) << status;
 }
 
@@ -268,8 +267,8 @@ TEST_P(TpmConformanceTest, NotAfterTheDisksAreOpen) {
   auto sealed = Seal();
   ASSERT_TRUE(sealed.ok()) << sealed.status();
   ASSERT_TRUE((*machine_->Open())->Lock().ok());
-  absl::Status status = Unseal(*sealed);
-  EXPECT_TRUE(absl::IsPermissionDenied(status)) << status;
+  Status status = Unseal(*sealed);
+  EXPECT_TRUE(IsPermissionDenied(status)) << status;
   EXPECT_NE(std::string(status.message()).find("PCR 15"), std::string::npos) << status;
   EXPECT_TRUE((*machine_->Open())->Lock().ok());
   machine_->Restart();
@@ -280,12 +279,12 @@ TEST_P(TpmConformanceTest, AnImageThatTheOwnerSignedOpensWhatAnotherOneSealed) {
   machine_->ChangePcr(11);
   auto sealed = Seal(machine_->SignNow());
   ASSERT_TRUE(sealed.ok()) << sealed.status();
-  absl::Status status = Unseal(*sealed, machine_->SignNow());
+  Status status = Unseal(*sealed, machine_->SignNow());
   EXPECT_TRUE(status.ok()) << status;
   machine_->Restart();
   machine_->ChangePcr(11);
   machine_->ChangePcr(11);  // an update
-  EXPECT_TRUE(absl::IsPermissionDenied(Unseal(*sealed))) << "without signatures";
+  EXPECT_TRUE(IsPermissionDenied(Unseal(*sealed))) << "without signatures";
   status = Unseal(*sealed, machine_->SignNow());
   EXPECT_TRUE(status.ok()) << status;
 }
@@ -296,8 +295,8 @@ TEST_P(TpmConformanceTest, AnImageThatNobodySignedDoesNot) {
   auto sealed = Seal(of_first);
   ASSERT_TRUE(sealed.ok()) << sealed.status();
   machine_->ChangePcr(11);
-  absl::Status status = Unseal(*sealed, of_first);
-  EXPECT_TRUE(absl::IsPermissionDenied(status)) << status;
+  Status status = Unseal(*sealed, of_first);
+  EXPECT_TRUE(IsPermissionDenied(status)) << status;
   EXPECT_NE(std::string(status.message()).find("PCR 11"), std::string::npos) << status;
 }
 
@@ -314,11 +313,11 @@ TEST(SwtpmTest, ASignatureByAnotherKeyIsNoSignature) {
   const PcrAuthority good = machine.SignNow();
   machine.UseRsa();
   PcrAuthority bad = machine.SignNow();
-  EXPECT_TRUE(absl::IsPermissionDenied((*machine.Open())->Unseal(*sealed, bad).status()));
+  EXPECT_TRUE(IsPermissionDenied((*machine.Open())->Unseal(*sealed, bad).status()));
   // The right fingerprint over a signature that is somebody else's.
   const size_t at = good.signatures.find("pkfp");
   bad.signatures.replace(bad.signatures.find("pkfp"), 72, good.signatures, at, 72);
-  EXPECT_TRUE(absl::IsPermissionDenied((*machine.Open())->Unseal(*sealed, bad).status()));
+  EXPECT_TRUE(IsPermissionDenied((*machine.Open())->Unseal(*sealed, bad).status()));
 }
 
 TEST(SwtpmTest, ADamagedBlobIsRefused) {
@@ -331,7 +330,7 @@ TEST(SwtpmTest, ADamagedBlobIsRefused) {
   EXPECT_FALSE((*machine.Open())->Unseal(damaged, std::nullopt).ok());
   damaged = *sealed;
   damaged.public_part.clear();
-  EXPECT_TRUE(absl::IsDataLoss((*machine.Open())->Unseal(damaged, std::nullopt).status()));
+  EXPECT_TRUE(IsDataLoss((*machine.Open())->Unseal(damaged, std::nullopt).status()));
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/unlock/blocks.h"
 #include "server/unlock/mapper.h"
+#include "server/unlock/status.h"
 #include "server/unlock/tpm.h"
 
 namespace basalt::unlock {
@@ -21,16 +22,16 @@ namespace basalt::unlock {
 class FakeBlocks : public Blocks {
  public:
   explicit FakeBlocks(size_t size) : bytes(size, '\0') {}
-  absl::StatusOr<std::string> Read(uint64_t offset, size_t size) override {
-    if (offset + size > bytes.size()) return absl::UnavailableError("read");
+  StatusOr<std::string> Read(uint64_t offset, size_t size) override {
+    if (offset + size > bytes.size()) return UnavailableError("read");
     return bytes.substr(offset, size);
   }
-  absl::Status Write(uint64_t offset, absl::string_view data) override {
-    if (writes_left == 0) return absl::UnavailableError("the power is gone");
+  Status Write(uint64_t offset, absl::string_view data) override {
+    if (writes_left == 0) return UnavailableError("the power is gone");
     --writes_left;
     ++writes;
     bytes.replace(offset, data.size(), data.data(), data.size());
-    return absl::OkStatus();
+    return OkStatus();
   }
   uint64_t size() const override { return bytes.size(); }
   uint32_t sector() const override { return sector_size; }
@@ -42,19 +43,19 @@ class FakeBlocks : public Blocks {
 
 class FakeMapper : public Mapper {
  public:
-  absl::Status Map(const Mapping& mapping, const seal::SecretBytes& key) override {
+  Status Map(const Mapping& mapping, const seal::SecretBytes& key) override {
     auto there = mapped.find(mapping.name);
     if (there != mapped.end()) {
       return there->second.first.uuid == mapping.uuid
-                 ? absl::AlreadyExistsError("it is there")
-                 : absl::FailedPreconditionError("it is there, of another device");
+                 ? AlreadyExistsError("it is there")
+                 : FailedPreconditionError("it is there, of another device");
     }
     mapped[mapping.name] = {mapping, std::string(key.view())};
-    return absl::OkStatus();
+    return OkStatus();
   }
-  absl::Status Unmap(const std::string& name) override {
-    if (in_use) return absl::FailedPreconditionError("in use");
-    return mapped.erase(name) > 0 ? absl::OkStatus() : absl::NotFoundError("no such device");
+  Status Unmap(const std::string& name) override {
+    if (in_use) return FailedPreconditionError("in use");
+    return mapped.erase(name) > 0 ? OkStatus() : NotFoundError("no such device");
   }
   std::map<std::string, std::pair<Mapping, std::string>> mapped;  // by name: and its key
   bool in_use = false;
@@ -73,11 +74,11 @@ struct FakeTpmState {
 class FakeTpm : public Tpm {
  public:
   explicit FakeTpm(FakeTpmState& state) : state_(state) {}
-  absl::StatusOr<Sealed> Seal(const seal::SecretBytes& secret,
-                              const std::optional<PcrAuthority>& authority) override {
+  StatusOr<Sealed> Seal(const seal::SecretBytes& secret,
+                        const std::optional<PcrAuthority>& authority) override {
     if (state_.fail_next_seals > 0) {
       --state_.fail_next_seals;
-      return absl::UnavailableError("the TPM: seal: error 0x101");
+      return UnavailableError("the TPM: seal: error 0x101");
     }
     return Sealed{.public_part = "policy",
                   .private_part = std::string(secret.view()),
@@ -85,27 +86,26 @@ class FakeTpm : public Tpm {
                   .pcr7 = state_.pcr7,
                   .public_key = authority.has_value() ? authority->public_key : ""};
   }
-  absl::StatusOr<seal::SecretBytes> Unseal(const Sealed& sealed,
-                                           const std::optional<PcrAuthority>& authority) override {
+  StatusOr<seal::SecretBytes> Unseal(const Sealed& sealed,
+                                     const std::optional<PcrAuthority>& authority) override {
     if (sealed.parent_name != state_.seed) {
-      return absl::PermissionDeniedError("this is not the TPM that the key was sealed in");
+      return PermissionDeniedError("this is not the TPM that the key was sealed in");
     }
     if (!sealed.public_key.empty() &&
         (!authority.has_value() || !absl::StrContains(authority->signatures, state_.pcr11))) {
-      return absl::PermissionDeniedError("nobody signed for this image (PCR 11)");
+      return PermissionDeniedError("nobody signed for this image (PCR 11)");
     }
     if (state_.locked) {
-      return absl::PermissionDeniedError("the disks were open in this boot already (PCR 15)");
+      return PermissionDeniedError("the disks were open in this boot already (PCR 15)");
     }
     if (sealed.pcr7 != state_.pcr7) {
-      return absl::PermissionDeniedError(
-          "Secure Boot's state or keys are not what they were (PCR 7)");
+      return PermissionDeniedError("Secure Boot's state or keys are not what they were (PCR 7)");
     }
     return seal::SecretBytes(sealed.private_part);
   }
-  absl::Status Lock() override {
+  Status Lock() override {
     state_.locked = true;
-    return absl::OkStatus();
+    return OkStatus();
   }
 
  private:

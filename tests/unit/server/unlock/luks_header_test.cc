@@ -72,13 +72,13 @@ TEST(LuksHeaderTest, OneWholeCopyIsEnoughAndTheNewerOneCounts) {
   }
   std::string both = new_bytes;
   both[5000] = both[kHeaderSize + 5000] = '!';
-  EXPECT_TRUE(absl::IsDataLoss(ParseHeader(both).status()));
+  EXPECT_TRUE(IsDataLoss(ParseHeader(both).status()));
 }
 
 TEST(LuksHeaderTest, WhatIsNoHeaderIsNotFound) {
-  EXPECT_TRUE(absl::IsNotFound(ParseHeader("").status()));
-  EXPECT_TRUE(absl::IsNotFound(ParseHeader(std::string(kBothHeaders, '\0')).status()));
-  EXPECT_TRUE(absl::IsNotFound(ParseHeader(Render(Empty()).substr(1)).status()));
+  EXPECT_TRUE(IsNotFound(ParseHeader("").status()));
+  EXPECT_TRUE(IsNotFound(ParseHeader(std::string(kBothHeaders, '\0')).status()));
+  EXPECT_TRUE(IsNotFound(ParseHeader(Render(Empty()).substr(1)).status()));
 }
 
 TEST(LuksHeaderTest, AnotherKeyOfOneKindTakesThePlaceOfTheOldOne) {
@@ -120,7 +120,7 @@ TEST(LuksHeaderTest, AKindThatIsNotOursIsSaidAndLeftAlone) {
     Header header = Empty();
     header.json = absl::StrReplaceAll(json, {{from, to}});
     ASSERT_NE(header.json, json) << from;
-    EXPECT_TRUE(absl::IsUnimplemented(ParseHeader(Render(header)).status())) << to;
+    EXPECT_TRUE(IsUnimplemented(ParseHeader(Render(header)).status())) << to;
   }
 }
 
@@ -148,12 +148,12 @@ TEST(LuksHeaderTest, AKeyslotThatAsksForAbsurdWorkIsNotUsed) {
 TEST(LuksHeaderTest, NestedAndOversizedTextIsRefused) {
   Header header = Empty();
   header.json = absl::StrCat("{\"a\":", std::string(2000, '['), std::string(2000, ']'), "}");
-  EXPECT_TRUE(absl::IsDataLoss(ParseHeader(Render(header)).status()));
+  EXPECT_TRUE(IsDataLoss(ParseHeader(Render(header)).status()));
   header.json = "[]";
-  EXPECT_TRUE(absl::IsDataLoss(ParseHeader(Render(header)).status()));
+  EXPECT_TRUE(IsDataLoss(ParseHeader(Render(header)).status()));
   header.json = std::string(kHeaderSize, ' ');
-  EXPECT_TRUE(absl::IsResourceExhausted(RenderHeader(header, std::string(128, 'r')).status()));
-  EXPECT_TRUE(absl::IsResourceExhausted(
+  EXPECT_TRUE(IsResourceExhausted(RenderHeader(header, std::string(128, 'r')).status()));
+  EXPECT_TRUE(IsResourceExhausted(
       WithKey(Empty(), 0, Fast(), {.type = kNodeToken, .fields = {{"x", std::string(20000, 'x')}}})
           .status()));
 }

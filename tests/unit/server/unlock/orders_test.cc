@@ -32,14 +32,14 @@ class OrdersTest : public ::testing::Test {
   Parts TheParts() {
     return {.blocks = blocks_,
             .mapper = mapper_,
-            .tpm = [this]() -> absl::StatusOr<std::unique_ptr<Tpm>> {
+            .tpm = [this]() -> StatusOr<std::unique_ptr<Tpm>> {
               ++tpm_opened_;
-              if (!tpm_.present) return absl::NotFoundError("this machine has no TPM 2.0");
+              if (!tpm_.present) return NotFoundError("this machine has no TPM 2.0");
               return std::make_unique<FakeTpm>(tpm_);
             },
             .authority = authority_,
             .board_root = board_,
-            .memory_total = 256 << 20};
+            .memory_total = 64 << 20};
   }
   Order TheOrder(KeyKind key = KeyKind::kState) {
     return {.device = "/dev/vda4",
@@ -48,8 +48,8 @@ class OrdersTest : public ::testing::Test {
             .state_key = has_state_key_ ? &state_key_ : nullptr,
             .passphrase = has_passphrase_ ? &passphrase_ : nullptr};
   }
-  absl::Status Make(KeyKind key) { return Format(TheParts(), TheOrder(key)); }
-  absl::Status OpenIt(bool check = false) {
+  Status Make(KeyKind key) { return Format(TheParts(), TheOrder(key)); }
+  Status OpenIt(bool check = false) {
     renewed_.clear();
     Order order = TheOrder();
     order.check_keys = check;
@@ -81,7 +81,7 @@ TEST_F(OrdersTest, TheSameTpmOpensWhatItSealed) {
   EXPECT_EQ(mapper_.mapped.at("STATE").first.offset, kDataOffset);
   EXPECT_EQ(mapper_.mapped.at("STATE").first.size, kSize - kDataOffset);
   Restart();
-  absl::Status opened = OpenIt();
+  Status opened = OpenIt();
   ASSERT_TRUE(opened.ok()) << opened;
   EXPECT_EQ(Key(), key);
   EXPECT_EQ(renewed_, "");
@@ -104,8 +104,8 @@ TEST_F(OrdersTest, AnotherTpmAnotherSecureBootAndALaterUserAreRefused) {
     const FakeTpmState before = tpm_;
     Restart();
     c.change();
-    absl::Status opened = OpenIt();
-    EXPECT_TRUE(absl::IsPermissionDenied(opened)) << opened;
+    Status opened = OpenIt();
+    EXPECT_TRUE(IsPermissionDenied(opened)) << opened;
     EXPECT_NE(std::string(opened.message()).find(c.says), std::string::npos) << opened;
     EXPECT_TRUE(mapper_.mapped.empty());
     EXPECT_EQ(blocks_.bytes, disk);  // nothing is written on the way
@@ -135,8 +135,8 @@ TEST_F(OrdersTest, AWrongPassphraseOpensNothing) {
   Restart();
   tpm_.pcr7 = std::string(32, '8');
   passphrase_ = SecretBytes("correct horse batterx");
-  absl::Status opened = OpenIt();
-  EXPECT_TRUE(absl::IsPermissionDenied(opened));
+  Status opened = OpenIt();
+  EXPECT_TRUE(IsPermissionDenied(opened));
   EXPECT_NE(std::string(opened.message()).find("passphrase: the key does not fit"),
             std::string::npos)
       << opened;
@@ -164,7 +164,7 @@ TEST_F(OrdersTest, SignedImagesOpenAndUnsignedOnesDoNot) {
   EXPECT_TRUE(OpenIt().ok());
   Restart();
   tpm_.pcr11 = "image 3";
-  EXPECT_TRUE(absl::IsPermissionDenied(OpenIt()));
+  EXPECT_TRUE(IsPermissionDenied(OpenIt()));
 }
 
 TEST_F(OrdersTest, TheBoardOpensWhatWasMadeOnItAndNoOtherDoes) {
@@ -175,23 +175,23 @@ TEST_F(OrdersTest, TheBoardOpensWhatWasMadeOnItAndNoOtherDoes) {
   EXPECT_TRUE(OpenIt().ok());
   Restart();
   SetBoard("11111111-5a0e-4a7b-9f53-0d6c9b0f3f11");
-  absl::Status opened = OpenIt();
-  EXPECT_TRUE(absl::IsPermissionDenied(opened));
+  Status opened = OpenIt();
+  EXPECT_TRUE(IsPermissionDenied(opened));
   EXPECT_NE(std::string(opened.message()).find("not the board"), std::string::npos) << opened;
 }
 
 TEST_F(OrdersTest, ABoardWithoutANumberOfItsOwnIsRefused) {
   SetBoard("03000200-0400-0500-0006-000700080009");
-  absl::Status made = Make(KeyKind::kNode);
-  EXPECT_TRUE(absl::IsFailedPrecondition(made)) << made;
+  Status made = Make(KeyKind::kNode);
+  EXPECT_TRUE(IsFailedPrecondition(made)) << made;
   EXPECT_TRUE(mapper_.mapped.empty());
 }
 
 TEST_F(OrdersTest, WithoutATpmNothingIsMadeThatAsksForOne) {
   tpm_.present = false;
-  EXPECT_TRUE(absl::IsNotFound(Make(KeyKind::kTpm2)));
+  EXPECT_TRUE(IsNotFound(Make(KeyKind::kTpm2)));
   EXPECT_TRUE(mapper_.mapped.empty());
-  EXPECT_TRUE(absl::IsNotFound(ReadVolume(blocks_).status()));
+  EXPECT_TRUE(IsNotFound(ReadVolume(blocks_).status()));
 }
 
 TEST_F(OrdersTest, TheStateKeyOpensWithoutTheTpm) {
@@ -245,7 +245,7 @@ TEST_F(OrdersTest, WhoHasNoKeyChangesNoPassphrase) {
   ASSERT_TRUE(Make(KeyKind::kState).ok());
   const std::string disk = blocks_.bytes;
   state_key_ = RandomSecret(64);
-  EXPECT_TRUE(absl::IsPermissionDenied(ChangePassphrase(TheParts(), TheOrder())));
+  EXPECT_TRUE(IsPermissionDenied(ChangePassphrase(TheParts(), TheOrder())));
   EXPECT_EQ(blocks_.bytes, disk);
 }
 
@@ -287,7 +287,7 @@ TEST_F(OrdersTest, AFormatDoesNotWriteThroughTheMappingOfAnEarlierOne) {
   ASSERT_TRUE(Make(KeyKind::kState).ok());
   EXPECT_NE(Key(), first);
   mapper_.in_use = true;
-  EXPECT_TRUE(absl::IsFailedPrecondition(Make(KeyKind::kState)));
+  EXPECT_TRUE(IsFailedPrecondition(Make(KeyKind::kState)));
 }
 
 TEST_F(OrdersTest, OpeningWhatIsOpenChangesNothing) {
@@ -304,7 +304,7 @@ TEST_F(OrdersTest, ADamagedHeaderIsLeftAsItIs) {
   Restart();
   blocks_.bytes[5000] = blocks_.bytes[kHeaderSize + 5000] = '!';
   const std::string disk = blocks_.bytes;
-  EXPECT_TRUE(absl::IsDataLoss(OpenIt()));
+  EXPECT_TRUE(IsDataLoss(OpenIt()));
   EXPECT_EQ(blocks_.bytes, disk);
 }
 
