@@ -18,15 +18,15 @@ extern char** environ;
 
 namespace basalt::testing {
 
-std::string Machine::StartTpm(const MachineTpm& tpm, const std::string& scratch) {
-  std::filesystem::create_directories(tpm.state);
+std::string Machine::StartTpm(const std::string& state, const std::string& scratch) {
+  std::filesystem::create_directories(state);
   std::string socket = absl::StrCat(scratch, "/tpm");
   std::filesystem::remove(socket);
   std::vector<std::string> argv = {"swtpm",
                                    "socket",
                                    "--tpm2",
                                    "--tpmstate",
-                                   absl::StrCat("dir=", tpm.state),
+                                   absl::StrCat("dir=", state),
                                    "--ctrl",
                                    absl::StrCat("type=unixio,path=", socket)};
   std::vector<char*> args;
@@ -81,20 +81,10 @@ Machine::Machine(const std::string& disk, const std::string& scratch, const Opti
                                    "file.driver=file,file.filename=",
                                    disk, ",log.driver=file,log.filename=", options.write_log)});
   }
-  if (options.tpm != nullptr) {
+  if (!options.tpm_state.empty()) {
     argv.insert(argv.end(),
-                {"-chardev", "socket,id=tpm,path=" + StartTpm(*options.tpm, scratch), "-tpmdev",
-                 "emulator,id=tpm0,chardev=tpm", "-device", "tpm-crb,tpmdev=tpm0"});
-    if (options.tpm->other_firmware) {
-      for (std::string& a : argv) {
-        if (a == "q35") a = "q35,smm=on";
-        if (absl::EndsWith(a, "OVMF_CODE_4M.fd")) {
-          a = "if=pflash,unit=0,format=raw,readonly=on,file=/usr/share/OVMF/"
-              "OVMF_CODE_4M.secboot.fd";
-        }
-      }
-      argv.insert(argv.end(), {"-global", "driver=cfi.pflash01,property=secure,value=on"});
-    }
+                {"-chardev", "socket,id=tpm,path=" + StartTpm(options.tpm_state, scratch),
+                 "-tpmdev", "emulator,id=tpm0,chardev=tpm", "-device", "tpm-crb,tpmdev=tpm0"});
   }
   if (!options.restarts) argv.push_back("-no-reboot");
   std::vector<char*> args;

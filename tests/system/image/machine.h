@@ -12,12 +12,6 @@
 
 namespace basalt::testing {
 
-// A TPM 2.0: swtpm, with its state in a directory, for as long as the machine runs.
-struct MachineTpm {
-  std::string state;            // directory, made when it is missing; another one is another TPM
-  bool other_firmware = false;  // one with Secure Boot, in setup mode: other values in PCR 7
-};
-
 class Machine {
  public:
   struct Options {
@@ -26,7 +20,9 @@ class Machine {
     // Each write and flush of the disk is appended here, which `write_log.h` reads; the machine has
     // a disk with a volatile cache then.
     std::string write_log;
-    const MachineTpm* tpm = nullptr;  // it has none
+    // A TPM 2.0 (swtpm) with its state in this directory, made when it is missing: another
+    // directory is another TPM. "": none.
+    std::string tpm_state;
   };
   // `disk` is a raw file and is written to.
   Machine(const std::string& disk, const std::string& scratch, const Options& options);
@@ -41,7 +37,7 @@ class Machine {
 
  private:
   // Where it listens.
-  std::string StartTpm(const MachineTpm& tpm, const std::string& scratch);
+  std::string StartTpm(const std::string& state, const std::string& scratch);
 
   pid_t pid_ = -1, tpm_pid_ = -1;
   int serial_ = -1;
