@@ -204,6 +204,9 @@ class EsysTpm : public Tpm {
     auto pcr7 = ReadPcr(kPcr7), pcr15 = ReadPcr(kPcr15);
     if (!pcr7.ok()) return pcr7.status();
     if (!pcr15.ok()) return pcr15.status();
+    if (*pcr15 != std::string(kPcrSize, '\0')) {
+      return FailedPreconditionError("the TPM was told already that the disks are open (PCR 15)");
+    }
     Sealed sealed;
     sealed.pcr7 = *pcr7;
     std::string policy(kPcrSize, '\0');

@@ -271,6 +271,8 @@ TEST_P(TpmConformanceTest, NotAfterTheDisksAreOpen) {
   EXPECT_TRUE(IsPermissionDenied(status)) << status;
   EXPECT_NE(std::string(status.message()).find("PCR 15"), std::string::npos) << status;
   EXPECT_TRUE((*machine_->Open())->Lock().ok());
+  // Nor is anything sealed that nobody would get.
+  EXPECT_TRUE(IsFailedPrecondition(Seal().status()));
   machine_->Restart();
   EXPECT_TRUE(Unseal(*sealed).ok());
 }

@@ -80,6 +80,9 @@ class FakeTpm : public Tpm {
       --state_.fail_next_seals;
       return UnavailableError("the TPM: seal: error 0x101");
     }
+    if (state_.locked) {
+      return FailedPreconditionError("the TPM was told already that the disks are open (PCR 15)");
+    }
     return Sealed{.public_part = "policy",
                   .private_part = std::string(secret.view()),
                   .parent_name = state_.seed,
