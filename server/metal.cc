@@ -29,11 +29,19 @@ absl::Status NotBelowPid1() {
 
 absl::Status WaitWithoutState(host::Supervisor& supervisor, const host::BootStatus& boot,
                               int termination_fd) {
-  std::fprintf(stderr,
-               "noded: this node cannot start: STATE: %s [state-missing]\n"
-               "  It keeps the node's identity, trust and config; none of them is made anew.\n"
-               "  Nothing is served until STATE is there again.\n",
-               boot.state_reason.c_str());
+  std::fprintf(
+      stderr,
+      "noded: this node cannot start: STATE: %s [%s]\n"
+      "  It keeps the node's identity, trust and config; none of them is made anew.\n"
+      "%s"
+      "  Nothing is served until STATE is there again.\n",
+      boot.state_reason.c_str(), boot.state_locked ? "disk-locked" : "state-missing",
+      boot.state_locked
+          ? "  Another TPM, firmware or Secure Boot key than it was sealed to (the lines above "
+            "say\n"
+            "  which): put that back, or the passphrase of storage.encryption as the file\n"
+            "  basalt/recovery-passphrase onto the boot partition, and restart.\n"
+          : "");
   pollfd ended = {.fd = termination_fd, .events = POLLIN, .revents = 0};
   while (poll(&ended, 1, kFeedMs) == 0) {
     absl::Status fed = supervisor.Feed();

@@ -44,7 +44,8 @@ inline long Call(long number, const void* a, long b = 0, long c = 0, long d = 0,
 inline long Address(const void* p) { return reinterpret_cast<long>(p); }
 
 // Open flags, the same on both.
-inline constexpr long kReadOnly = 0, kWriteOnly = 1, kReadWrite = 2, kCloseOnExec = 02000000;
+inline constexpr long kReadOnly = 0, kWriteOnly = 1, kReadWrite = 2, kCreate = 0100,
+                      kCloseOnExec = 02000000;
 inline constexpr long kHere = -100;  // AT_FDCWD
 
 inline long Open(const char* path, long flags) {

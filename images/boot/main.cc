@@ -8,7 +8,8 @@
 //   5  waits until a partition SLOT-A or SLOT-B holds just that root (superblock.h), 30 s at most;
 //      after a second also on a CD (disc.h)
 //   6  puts dm-verity over it and mounts it, read-only
-//   7  moves the three mounts over, makes it the root, runs /usr/bin/noded-init --pid1
+//   7  keeps the signatures for PCR 11, when the kernel image has some, in /run
+//   8  moves the mounts over, makes it the root, runs /usr/bin/noded-init --pid1
 //
 // There is no other way out: no rescue, no prompt, no option. What fails is said on the console and
 // after 5 s the machine restarts, so that the boot loader counts the try and goes back to the other
@@ -227,7 +228,38 @@ const char* At(const char* text) {
   return text;
 }
 
+// Signatures of what this kernel image measures, which the EFI stub has put beside the initramfs:
+// who opens the disks wants them. In /run, which goes along; without them PID 1 makes /run itself.
+// What fails here only leaves a disk locked, and that is said there.
+bool CopyFile(const char* from, const char* to) {
+  static char content[65536];
+  const Text text = ReadSmall(from, content, sizeof content);
+  if (text.size == 0) return false;
+  const long fd = Call(__NR_openat, kHere, Address(to), kWriteOnly | kCreate | kCloseOnExec, 0444);
+  if (fd < 0) return false;
+  const long wrote = Call(__NR_write, fd, Address(text.data), static_cast<long>(text.size));
+  Close(fd);
+  return wrote == static_cast<long>(text.size);
+}
+
+bool CarrySignatures() {
+  const long fd = Open("/.extra/tpm2-pcr-signature.json", kReadOnly);
+  if (fd < 0) return false;
+  Close(fd);
+  Call(__NR_mkdirat, kHere, Address("/run"), 0755);
+  if (Mount("run", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=20%") < 0) return false;
+  Call(__NR_mkdirat, kHere, Address("/run/basalt"), 0755);
+  if (!CopyFile("/.extra/tpm2-pcr-signature.json", "/run/basalt/tpm2-pcr-signature.json") ||
+      !CopyFile("/.extra/tpm2-pcr-public-key.pem", "/run/basalt/tpm2-pcr-public-key.pem")) {
+    Say(Literal("<4>"), Literal("the signatures for PCR 11 cannot be carried over"));
+  }
+  return true;
+}
+
 [[noreturn]] void SwitchRoot() {
+  if (CarrySignatures() && Mount("/run", "/root/run", nullptr, MS_MOVE) < 0) {
+    Say(Literal("<4>"), Literal("the signatures for PCR 11 are lost"));
+  }
   if (Mount("/dev", "/root/dev", nullptr, MS_MOVE) < 0 ||
       Mount("/proc", "/root/proc", nullptr, MS_MOVE) < 0 ||
       Mount("/sys", "/root/sys", nullptr, MS_MOVE) < 0 || Call(__NR_chdir, "/root") < 0 ||

@@ -338,6 +338,7 @@ class Build {
     if (o_.data_limit_mib > 0) {
       esp.push_back({"basalt/data-limit", absl::StrCat(o_.data_limit_mib << 20, "\n")});
     }
+    if (!o_.encryption.empty()) esp.push_back({"basalt/encryption", o_.encryption + "\n"});
     absl::StatusOr<std::vector<EspFile>> firmware =
         FirmwareFiles(recipe_, *files_, kernel_name_, modules_->release(), read_);
     if (!firmware.ok()) return firmware.status();

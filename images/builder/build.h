@@ -28,6 +28,7 @@ struct BuildOptions {
   bool disk = true;                       // .raw and .qcow2
   bool medium = false;                    // .iso
   bool accept_nonfree = false;            // firmware of `include-nonfree` comes along
+  std::string encryption;                 // of STATE and DATA: tpm2, node, none; "": by the machine
   const sign::PrivateKey* key = nullptr;  // signs the manifest
   SecureBoot secure_boot;
   std::function<void(const std::string&)> say = [](const std::string&) {};

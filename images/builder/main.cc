@@ -124,6 +124,11 @@ int main(int argc, char** argv) {
       ->delimiter(',');
   build->add_flag("--accept-nonfree-firmware", options.accept_nonfree,
                   "Take the firmware that the profile names and that is not free software");
+  build
+      ->add_option(
+          "--encryption", options.encryption,
+          "How the first boot makes STATE and DATA; default: tpm2 on a machine that has one")
+      ->check(CLI::IsMember({"tpm2", "node", "none"}));
   build->add_option("--key", files.key,
                     "Private key that signs the manifest; its passphrase in $NODECTL_PASSPHRASE");
   build->add_option("--secureboot-key", files.secure_boot_key,

@@ -6,6 +6,7 @@ include root.list
 include modules/boot.list
 include modules/vm.list
 include modules/k3s.list
+module aesni_intel                    # encrypted disks at the speed of the processor
 include arguments-amd64.list
 argument no_timer_check               # virtual timers work; the check panics when the emulator has to wait for a core
 link /lib64 usr/lib64                 # where programs of amd64 look for their loader

@@ -42,7 +42,8 @@ struct BlockDisk {
 };
 
 struct BlockMount {
-  std::string source;  // "/dev/vda6"
+  std::string source;  // "/dev/vda6"; of a device of the mapper the partition that is below it
+  std::string mapped;  // "/dev/mapper/STATE"; "" when nothing is between
   std::string target;
   std::string type;
   bool no_exec = false;
@@ -72,7 +73,8 @@ class BlockDevices {
  public:
   virtual ~BlockDevices() = default;
   virtual absl::StatusOr<std::vector<BlockDisk>> Disks() = 0;
-  // Of the file system that `path` lies on: "/dev/vda5". NotFound when it is of no device.
+  // Of the file system that `path` lies on: "/dev/vda5", the partition also when it is encrypted.
+  // NotFound when it is of no device.
   virtual absl::StatusOr<std::string> DeviceOf(const std::string& path) = 0;
 
   // Whole, or an error. What the disk holds now, through whichever of its devices it was written.

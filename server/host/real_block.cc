@@ -17,6 +17,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -133,6 +134,20 @@ absl::Status Blkpg(const std::string& disk, int operation, int number, uint64_t 
   return absl::OkStatus();
 }
 
+// What a device of the mapper lies on, when that is one thing; else the device itself.
+std::string Below(const std::string& device) {
+  struct stat info = {};
+  if (stat(device.c_str(), &info) != 0 || !S_ISBLK(info.st_mode)) return device;
+  const std::string slaves =
+      absl::StrCat("/sys/dev/block/", major(info.st_rdev), ":", minor(info.st_rdev), "/slaves");
+  std::vector<std::string> names;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(slaves, error)) {
+    names.push_back(entry.path().filename());
+  }
+  return names.size() == 1 ? absl::StrCat("/dev/", names[0]) : device;
+}
+
 uint64_t SectorOf(int fd) {
   int sector = 0;
   return ioctl(fd, BLKSSZGET, &sector) == 0 && sector > 0 ? static_cast<uint64_t>(sector) : 512;
@@ -179,7 +194,7 @@ class RealBlockDevices : public BlockDevices {
                                                      minor(info.st_dev), "/uevent")),
                                    "DEVNAME");
     if (name.empty()) return absl::NotFoundError(absl::StrCat(path, " is on no device"));
-    return absl::StrCat("/dev/", name);
+    return Below(absl::StrCat("/dev/", name));
   }
 
   // Past the page cache, both ways: a disk and each of its partitions have one of their own, and
@@ -244,7 +259,13 @@ class RealBlockDevices : public BlockDevices {
   }
 
   absl::StatusOr<std::vector<BlockMount>> Mounts() override {
-    return ParseMounts(Text("/proc/self/mounts", 1 << 20));
+    std::vector<BlockMount> mounts = ParseMounts(Text("/proc/self/mounts", 1 << 20));
+    for (BlockMount& mount : mounts) {
+      std::string below = Below(mount.source);
+      if (below == mount.source) continue;
+      mount.mapped = std::exchange(mount.source, std::move(below));
+    }
+    return mounts;
   }
 
   absl::Status Mount(const MountRequest& request) override {

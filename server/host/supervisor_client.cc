@@ -237,6 +237,7 @@ class Client : public Supervisor {
                       .state_missing = boot.state >= init::kFirstMissingVolume,
                       .data_missing = boot.data >= init::kFirstMissingVolume,
                       .installer = boot.installer != 0,
+                      .state_locked = boot.state == init::kLockedVolume,
                       .state_reason = Text(boot.state_reason),
                       .data_reason = Text(boot.data_reason),
                       .entry = static_cast<BootStatus::Entry>(boot.entry),

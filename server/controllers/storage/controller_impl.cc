@@ -101,6 +101,7 @@ void ControllerImpl::Execute(const v1::MachineConfig* to, engine::Done when_done
   const uint64_t epoch = ++epoch_;
   ++busy_;
   wanted_ = to != nullptr ? Implemented(to->storage()) : v1::Storage();
+  secrets_ = TakePassphrases(&wanted_);
   engine::Done done = [this, when_done = std::move(when_done)](absl::Status status) {
     --busy_;
     when_done(std::move(status));
@@ -124,7 +125,7 @@ void ControllerImpl::Run(uint64_t epoch, engine::Done done) {
 
 void ControllerImpl::Release(uint64_t epoch, std::vector<VolumePlan> plans, engine::Done done) {
   std::set<std::string> kept;  // devices
-  std::vector<std::string> must, may;
+  std::vector<std::string> must, may, open;
   for (const VolumePlan& volume : plans) {
     if (!volume.device.empty()) kept.insert(volume.device);
     if (!volume.unmount_first.empty()) must.push_back(volume.unmount_first);
@@ -140,7 +141,10 @@ void ControllerImpl::Release(uint64_t epoch, std::vector<VolumePlan> plans, engi
     for (const PartitionFacts& partition : disk.partitions) {
       const host::BlockMount* mount = facts_.MountOf(partition.at.device);
       if (mount == nullptr || record_.count(partition.id) == 0) continue;
-      if (kept.count(partition.at.device) == 0) may.push_back(mount->target);
+      if (kept.count(partition.at.device) > 0) continue;
+      may.push_back(mount->target);
+      const std::string_view mapped = mount->mapped;
+      if (!mapped.empty()) open.emplace_back(mapped.substr(mapped.rfind('/') + 1));
     }
   }
   OnPool(
@@ -161,13 +165,20 @@ void ControllerImpl::Release(uint64_t epoch, std::vector<VolumePlan> plans, engi
         }
         return absl::OkStatus();
       },
-      Guarded(epoch, done, [this, epoch, plans = std::move(plans), done] {
-        DoVolumes(epoch, {plans.begin(), plans.end()}, done);
+      Guarded(epoch, done, [this, epoch, plans = std::move(plans), open = std::move(open), done] {
+        CloseAll(open, Guarded(epoch, done, [this, epoch, plans, done] {
+                   DoVolumes(epoch, {plans.begin(), plans.end()}, done);
+                 }));
       }));
 }
 
 void ControllerImpl::DoVolumes(uint64_t epoch, std::deque<VolumePlan> rest, engine::Done done) {
-  if (rest.empty()) return DoSwap(epoch, std::move(done));
+  if (rest.empty()) {
+    // What was just made is encrypted now, and the passphrase with it.
+    return Look(Guarded(epoch, done, [this, epoch, done] {
+      DoPassphrases(epoch, ToChange(secrets_, wanted_, facts_, LoadApplied(deps_.vfs)), done);
+    }));
+  }
   VolumePlan volume = std::move(rest.front());
   rest.pop_front();
   Next next = Guarded(
@@ -255,6 +266,7 @@ absl::Status ControllerImpl::WriteLimit() {
 void ControllerImpl::Finish(uint64_t epoch, absl::Status status, engine::Done done) {
   if (epoch == epoch_) {
     executed_ = true;
+    secrets_ = {};
     error_ = status.ok() ? "" : std::string(status.message());
     Changed();
   }
@@ -265,7 +277,7 @@ void ControllerImpl::Erase(engine::Done done) {
   // Volumes stay with what they hold: a config that names them finds them again.
   record_.clear();
   absl::Status status = StoreRecord(deps_.vfs, record_);
-  for (const char* path : {"data/swap/file", kLimitPath}) {
+  for (const char* path : {"data/swap/file", kLimitPath, kAppliedPath}) {
     if (status.ok() && deps_.vfs.Exists(path)) status = deps_.vfs.Remove(path);
   }
   done(std::move(status));

@@ -2,7 +2,8 @@
 // owns what it needs. Everything else on the loop thread.
 //
 // Execute:  look at everything → unmount what is not wanted so → one volume after the other
-//           (made, formatted or checked, mounted, grown) → swap → the limit of DATA → look again
+//           (made, encrypted, formatted or opened and checked, mounted, grown) → passphrases → swap
+//           → the limit of DATA → look again
 #pragma once
 
 #include <deque>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "server/controllers/storage/facts.h"
+#include "server/controllers/storage/passphrases.h"
 #include "server/controllers/storage/plan.h"
 #include "server/controllers/storage/storage_controller.h"
 #include "server/controllers/storage/swap_plan.h"
@@ -20,7 +22,8 @@
 
 namespace basalt::storage {
 
-inline constexpr char kLimitPath[] = "state/data-limit";  // noded-init reads it at boot
+inline constexpr char kLimitPath[] = "state/data-limit";   // noded-init reads it at boot
+inline constexpr char kStateKeyPath[] = "state/disk-key";  // unlock::kStateKey
 
 class ControllerImpl : public StorageController {
  public:
@@ -55,6 +58,9 @@ class ControllerImpl : public StorageController {
   Next Guarded(uint64_t epoch, engine::Done done, std::function<void()> next);
   void Look(Next next);  // everything anew
   void OnPool(Work work, Next next);
+  void Lock(const VolumePlan& volume, const char* verb, Next next);  // noded-unlock
+  void CloseAll(std::vector<std::string> names, Next next);
+  void DoPassphrases(uint64_t epoch, std::deque<Passphrase> rest, engine::Done done);
   void Tool(std::vector<std::string> argv, absl::Duration limit, int most_code,
             const std::string& what, Next next);
 
@@ -67,6 +73,7 @@ class ControllerImpl : public StorageController {
   void Grow(const VolumePlan& volume, Next next);
   void GrowFileSystem(const VolumePlan& volume, uint64_t size, Next next);
   void DoSwap(uint64_t epoch, engine::Done done);
+  engine::Condition DataUnlocked() const;
   absl::Status WriteLimit();
   void Finish(uint64_t epoch, absl::Status status, engine::Done done);
 
@@ -80,7 +87,8 @@ class ControllerImpl : public StorageController {
   std::function<void()> on_change_;
   StorageFacts facts_;
   VolumeRecord record_;
-  v1::Storage wanted_;  // what Execute was last told, without what cannot be done
+  v1::Storage wanted_;   // what Execute was last told, without what cannot be done and passphrases
+  Passphrases secrets_;  // of the Execute that runs
   bool executed_ = false;
   std::string algorithm_;  // of the compressed memory that this noded set up
   std::string error_;      // of the last Execute

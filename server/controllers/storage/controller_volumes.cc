@@ -32,7 +32,7 @@ std::string NewId(host::Random& random) {
 void ControllerImpl::Tool(std::vector<std::string> argv, absl::Duration limit, int most_code,
                           const std::string& what, Next next) {
   parts_.tools->Run(
-      std::move(argv), limit,
+      std::move(argv), /*secret=*/"", limit,
       [most_code, what, next = std::move(next)](absl::StatusOr<ToolResult> result) {
         if (!result.ok()) return next(api::Annotate(result.status(), what));
         if (result->exit_code <= most_code) return next(absl::OkStatus());
@@ -76,14 +76,17 @@ void ControllerImpl::Format(const VolumePlan& volume, Next next) {
           size = volume.size](host::BlockDevices& block) { return SetMark(block, device, size); },
          [this, volume, next = std::move(next)](absl::Status status) {
            if (!status.ok()) return next(std::move(status));
-           Tool({"/usr/sbin/mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-m", "0", "-L",
-                 volume.name.substr(0, kLongestLabel), volume.device,
-                 absl::StrCat(BlocksOf(volume.size))},
-                kFormatLimit, 0, absl::StrCat("mke2fs ", volume.device),
-                [this, volume, next](absl::Status made) {
-                  if (!made.ok()) return next(std::move(made));
-                  Mount(volume, /*fresh=*/true, next);
-                });
+           Lock(volume, "format", [this, volume, next](absl::Status locked) {
+             if (!locked.ok()) return next(std::move(locked));
+             Tool({"/usr/sbin/mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-m", "0", "-L",
+                   volume.name.substr(0, kLongestLabel), volume.file_device(),
+                   absl::StrCat(BlocksOf(volume.file_room(volume.size)))},
+                  kFormatLimit, 0, absl::StrCat("mke2fs ", volume.file_device()),
+                  [this, volume, next](absl::Status made) {
+                    if (!made.ok()) return next(std::move(made));
+                    Mount(volume, /*fresh=*/true, next);
+                  });
+           });
          });
 }
 
@@ -92,7 +95,7 @@ void ControllerImpl::Mount(const VolumePlan& volume, bool fresh, Next next) {
     if (!status.ok()) return next(std::move(status));
     OnPool(
         [volume, fresh](host::BlockDevices& block) {
-          absl::Status mounted = block.Mount({.device = volume.device,
+          absl::Status mounted = block.Mount({.device = volume.file_device(),
                                               .target = volume.target,
                                               .type = "ext4",
                                               .no_exec = volume.no_exec});
@@ -105,9 +108,17 @@ void ControllerImpl::Mount(const VolumePlan& volume, bool fresh, Next next) {
         next);
   };
   if (fresh) return mount(absl::OkStatus());
-  // 1 and 2: it repaired; 4 and above: a person has to look.
-  Tool({"/usr/sbin/e2fsck", "-p", volume.device}, kCheckLimit, 2,
-       absl::StrCat("e2fsck ", volume.device, ": left as it is"), std::move(mount));
+  Lock(volume, "open", [this, volume, mount = std::move(mount), next](absl::Status opened) {
+    if (!opened.ok()) return next(std::move(opened));
+    // 1 and 2: it repaired; 4 and above: a person has to look.
+    Tool({"/usr/sbin/e2fsck", "-p", volume.file_device()}, kCheckLimit, 2,
+         absl::StrCat("e2fsck ", volume.file_device(), ": left as it is"),
+         [this, volume, mount, next](absl::Status checked) {
+           if (!checked.ok() || !volume.encrypted()) return mount(std::move(checked));
+           // Opened it has what its partition has by now: nobody saw into it before.
+           GrowFileSystem(volume, volume.size, mount);
+         });
+  });
 }
 
 void ControllerImpl::Grow(const VolumePlan& volume, Next next) {
@@ -124,8 +135,9 @@ void ControllerImpl::Grow(const VolumePlan& volume, Next next) {
 }
 
 void ControllerImpl::GrowFileSystem(const VolumePlan& volume, uint64_t size, Next next) {
-  Tool({"/usr/sbin/resize2fs", volume.device, absl::StrCat(BlocksOf(size))}, kCheckLimit, 0,
-       absl::StrCat("resize2fs ", volume.device), std::move(next));
+  Tool(
+      {"/usr/sbin/resize2fs", volume.file_device(), absl::StrCat(BlocksOf(volume.file_room(size)))},
+      kCheckLimit, 0, absl::StrCat("resize2fs ", volume.file_device()), std::move(next));
 }
 
 void ControllerImpl::CollectGarbage(const std::vector<const v1::MachineConfig*>& kept) {

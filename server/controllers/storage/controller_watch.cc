@@ -18,6 +18,15 @@ constexpr absl::Duration kFirstTrim = absl::Hours(1);
 constexpr absl::Duration kTrimEvery = absl::Hours(24 * 7);
 constexpr char kVolumesMounted[] = "VolumesMounted";
 constexpr char kSwapActive[] = "SwapActive";
+constexpr char kDisksUnlocked[] = "DisksUnlocked";
+
+void SetLock(const PartitionFacts& partition, v1::VolumeStatus* volume) {
+  if (partition.content != Content::kLuks) return;
+  volume->set_encrypted("luks2");
+  volume->set_keyslots(partition.lock.keyslots);
+  volume->set_recovery(partition.lock.recovery);
+  volume->set_key(partition.lock.text);
+}
 
 std::string ContentName(const PartitionFacts& partition) {
   switch (partition.content) {
@@ -27,6 +36,8 @@ std::string ContentName(const PartitionFacts& partition) {
       return "half formatted";
     case Content::kExt4:
       return "ext4";
+    case Content::kLuks:
+      return "luks2";
     case Content::kOther:
       break;
   }
@@ -103,9 +114,32 @@ std::vector<std::string> ControllerImpl::StillMounted() const {
   return out;
 }
 
+engine::Condition ControllerImpl::DataUnlocked() const {
+  const PartitionFacts* data = facts_.Data();
+  for (const DiskFacts& disk : facts_.disks) {
+    for (const PartitionFacts& partition : disk.partitions) {
+      // Of the disk of the image, when DATA is not mounted it is not known which.
+      if (data == nullptr && partition.at.name == "DATA") data = &partition;
+    }
+  }
+  if (data == nullptr || data->content != Content::kLuks) return {};
+  engine::Condition condition{.type = kDisksUnlocked, .holds = true, .reason = "Unlocked"};
+  condition.message = absl::StrCat("DATA: ", data->lock.text);
+  if (facts_.MountOf(data->at.device) == nullptr) {
+    condition.holds = false;
+    condition.reason = "DiskLocked";
+    condition.code = "disk-locked";
+    condition.message =
+        absl::StrCat(data->at.device, " (DATA) was opened by no key: ", data->lock.text,
+                     "; its content is left alone");
+  }
+  return condition;
+}
+
 std::vector<engine::Condition> ControllerImpl::Observe() const {
   std::vector<engine::Condition> out;
   if (!executed_) return out;
+  if (engine::Condition data = DataUnlocked(); !data.type.empty()) out.push_back(std::move(data));
   std::vector<std::string> wrong = StillMounted();
   if (wanted_.volumes_size() > 0 || !wrong.empty()) {
     engine::Condition condition{.type = kVolumesMounted, .holds = true, .reason = "Mounted"};
@@ -178,9 +212,29 @@ std::vector<v1::Resource> ControllerImpl::Resources() const {
       at.set_size(static_cast<int64_t>(partition.at.size));
       at.set_holds(IsSystemPartition(partition.at.name) ? "system" : ContentName(partition));
       at.set_volume(record_.count(partition.id) > 0);
+      if (partition.content == Content::kLuks) {
+        at.set_encrypted("luks2");
+        at.set_key(partition.lock.text);
+      }
     }
     out.push_back(std::move(resource));
   }
+  for (const PartitionFacts* own : {facts_.State(), facts_.Data()}) {
+    if (own == nullptr) continue;
+    v1::Resource resource;
+    resource.set_kind("VolumeStatus");
+    resource.set_name(own->at.name);
+    v1::VolumeStatus& volume = *resource.mutable_volume();
+    const host::BlockMount* mount = facts_.MountOf(own->at.device);
+    volume.set_path(mount != nullptr ? mount->target : "");
+    volume.set_state(mount == nullptr ? "missing" : mount->read_only ? "read-only" : "mounted");
+    volume.set_device(own->at.device);
+    volume.set_file_system(mount != nullptr ? mount->type : "");
+    volume.set_size(static_cast<int64_t>(own->at.size));
+    SetLock(*own, &volume);
+    out.push_back(std::move(resource));
+  }
+  const PartitionFacts* state = facts_.State();
   for (const v1::Volume& wanted : wanted_.volumes()) {
     v1::Resource resource;
     resource.set_kind("VolumeStatus");
@@ -197,8 +251,17 @@ std::vector<v1::Resource> ControllerImpl::Resources() const {
     }
     for (const DiskFacts& disk : facts_.disks) {
       for (const PartitionFacts& partition : disk.partitions) {
-        if (mount != nullptr && partition.at.device == mount->source) {
-          volume.set_size(static_cast<int64_t>(partition.at.size));
+        // Not mounted: the one of that name, when it is this node's.
+        const bool here = mount != nullptr ? partition.at.device == mount->source
+                                           : partition.at.name == wanted.name() &&
+                                                 partition.content == Content::kLuks;
+        if (!here) continue;
+        volume.set_size(static_cast<int64_t>(partition.at.size));
+        SetLock(partition, &volume);
+        if (mount == nullptr) volume.set_state("locked");
+        if (partition.lock.key == LockFacts::Key::kState && state != nullptr) {
+          volume.set_key(absl::StrCat(
+              "state (", state->lock.text.empty() ? "in the clear" : state->lock.text, ")"));
         }
       }
     }

@@ -9,6 +9,8 @@
 #include "absl/strings/str_cat.h"
 #include "server/controllers/storage/disk_table.h"
 #include "server/gpt/format_mark.h"
+#include "server/unlock/layout.h"
+#include "server/unlock/luks_header.h"
 
 namespace basalt::storage {
 namespace {
@@ -48,6 +50,7 @@ Content ContentOf(host::BlockDevices& block, const std::string& disk, uint64_t s
   if (memcmp(mark->data(), gpt::kFormatMark, kMark) == 0) return Content::kUnfinished;
   auto head = block.Read(disk, start, kMebibyte);
   if (!head.ok()) return Content::kOther;
+  if (head->substr(0, sizeof unlock::kLuksMagic - 1) == unlock::kLuksMagic) return Content::kLuks;
   if ((*head)[1024 + 56] == '\x53' && (*head)[1024 + 57] == '\xef') return Content::kExt4;
   if (!AllZero(*head)) return Content::kOther;
   auto tail = block.Read(disk, start + size - kMebibyte, kMebibyte);
@@ -57,6 +60,32 @@ Content ContentOf(host::BlockDevices& block, const std::string& disk, uint64_t s
     if (!mirror.ok() || !AllZero(*mirror)) return Content::kOther;
   }
   return Content::kBlank;
+}
+
+LockFacts LockOf(host::BlockDevices& block, const std::string& disk, uint64_t start) {
+  LockFacts facts;
+  facts.text = "damaged";
+  auto bytes = block.Read(disk, start, unlock::kBothHeaders);
+  if (!bytes.ok()) return facts;
+  auto header = unlock::ParseHeader(*bytes);
+  if (!header.ok()) return facts;
+  facts.text = unlock::KeyText(*header);
+  facts.keyslots = static_cast<int>(header->keyslots.size());
+  facts.recovery = header->TokenOf(unlock::kPassphraseToken) >= 0;
+  for (const auto& [type, key] :
+       {std::pair{unlock::kTpm2Token, LockFacts::Key::kTpm2},
+        std::pair{unlock::kNodeToken, LockFacts::Key::kNode},
+        std::pair{unlock::kStateToken, LockFacts::Key::kState},
+        std::pair{unlock::kPassphraseToken, LockFacts::Key::kPassphrase}}) {
+    if (facts.key == LockFacts::Key::kNone && header->TokenOf(type) >= 0) facts.key = key;
+  }
+  return facts;
+}
+
+// Of a partition that is not looked into further.
+bool IsLocked(host::BlockDevices& block, const std::string& disk, uint64_t start) {
+  auto head = block.Read(disk, start, 4096);
+  return head.ok() && head->substr(0, sizeof unlock::kLuksMagic - 1) == unlock::kLuksMagic;
 }
 
 DiskFacts LookAtDisk(host::BlockDevices& block, const host::BlockDisk& disk) {
@@ -102,6 +131,11 @@ DiskFacts LookAtDisk(host::BlockDevices& block, const host::BlockDisk& disk) {
       if (partition.content == Content::kExt4) {
         partition.file_system = SizeOfExt4(block, disk.device, partition.at.start);
       }
+    } else if (IsLocked(block, disk.device, partition.at.start)) {
+      partition.content = Content::kLuks;
+    }
+    if (partition.content == Content::kLuks) {
+      partition.lock = LockOf(block, disk.device, partition.at.start);
     }
     facts.partitions.push_back(std::move(partition));
   }
@@ -135,6 +169,14 @@ const PartitionFacts* StorageFacts::Data() const {
   const DiskFacts* disk = DataDisk();
   for (size_t i = 0; disk != nullptr && i < disk->partitions.size(); ++i) {
     if (disk->partitions[i].at.device == data_device) return &disk->partitions[i];
+  }
+  return nullptr;
+}
+
+const PartitionFacts* StorageFacts::State() const {
+  const DiskFacts* disk = DataDisk();
+  for (size_t i = 0; disk != nullptr && i < disk->partitions.size(); ++i) {
+    if (disk->partitions[i].at.name == "STATE") return &disk->partitions[i];
   }
   return nullptr;
 }

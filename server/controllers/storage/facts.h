@@ -15,13 +15,25 @@ enum class Content {
   kBlank,       // the first and the last mebibyte and the place of a btrfs mirror are zero
   kUnfinished,  // a format that did not come to its end: nothing was kept there yet
   kExt4,
+  kLuks,   // encrypted: `lock` says how
   kOther,  // anything else, and what cannot be read
 };
 
+// Of an encrypted partition, from its header: nobody has to be believed.
+struct LockFacts {
+  enum class Key { kNone, kTpm2, kNode, kState, kPassphrase };
+  Key key = Key::kNone;  // what opens it at boot
+  std::string text;      // the same for a person: "tpm2 (PCR 7+15)"
+  int keyslots = 0;
+  bool recovery = false;  // a passphrase opens it as well
+  bool operator==(const LockFacts&) const = default;
+};
+
 struct PartitionFacts {
-  host::BlockPartition at;  // as the table has it
-  std::string id;           // of the table, 32 hex digits
-  Content content = Content::kOther;
+  host::BlockPartition at;            // as the table has it
+  std::string id;                     // of the table, 32 hex digits
+  Content content = Content::kOther;  // of the node's own partitions: kLuks or kOther
+  LockFacts lock;
   uint64_t file_system = 0;  // bytes of the ext4 on it
   uint64_t room = 0;         // bytes that it could have
   bool operator==(const PartitionFacts&) const = default;
@@ -49,6 +61,8 @@ struct StorageFacts {
   // The disk that holds /data: that of the image.
   const DiskFacts* DataDisk() const;
   const PartitionFacts* Data() const;
+  // The partition of the node's identity, beside DATA. Null when that is not known.
+  const PartitionFacts* State() const;
   const host::BlockMount* MountOf(const std::string& device) const;
   const host::BlockMount* MountAt(const std::string& target) const;
 };

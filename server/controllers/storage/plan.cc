@@ -29,21 +29,40 @@ const v1::Volume* Find(const v1::Storage& storage, const std::string& name) {
   return nullptr;
 }
 
+// Compared, never shown.
+std::string PassphraseOf(const v1::Encryption& encryption) {
+  return encryption.passphrase().SerializeAsString();
+}
+
+void AddPassphrase(const std::string& of, const v1::Encryption& encryption,
+                   engine::ControllerPlan* plan) {
+  const bool has = encryption.passphrase().value_case() != v1::Secret::VALUE_NOT_SET;
+  Add(plan, absl::StrCat(of, has ? ": set the passphrase that opens it beside its key"
+                                 : ": take the recovery passphrase away"));
+}
+
+std::string KeyName(v1::KeySource key) {
+  return key == v1::KEY_SOURCE_TPM2 ? "tpm2" : key == v1::KEY_SOURCE_NODE ? "node" : "passphrase";
+}
+
 void AddVolume(const VolumePlan& volume, engine::ControllerPlan* plan) {
   const std::string name = absl::StrCat("volume `", volume.name, "`: ");
+  const std::string lock =
+      volume.encrypted() ? absl::StrCat("encrypt it (", KeyName(volume.key), "), ") : "";
   switch (volume.step) {
     case VolumeStep::kCreate:
-      Add(plan, absl::StrCat(name, "make a partition of ", SizeText(volume.size), " on ",
-                             volume.disk, ", format it with ext4, mount it on ", volume.target));
+      Add(plan,
+          absl::StrCat(name, "make a partition of ", SizeText(volume.size), " on ", volume.disk,
+                       ", ", lock, "format it with ext4, mount it on ", volume.target));
       break;
     case VolumeStep::kFormat:
-      Add(plan, absl::StrCat(name, "format ", volume.device,
-                             ", which is empty, with ext4, mount it on ", volume.target));
+      Add(plan, absl::StrCat(name, "format ", volume.device, ", which is empty, with ext4, ", lock,
+                             "mount it on ", volume.target));
       break;
     case VolumeStep::kMount:
       if (volume.unmount_first.empty()) {
-        Add(plan, absl::StrCat(name, "mount ", volume.device, " on ", volume.target,
-                               "; what it holds stays"));
+        Add(plan, absl::StrCat(name, volume.encrypted() ? "open and mount " : "mount ",
+                               volume.device, " on ", volume.target, "; what it holds stays"));
       } else {
         Add(plan, absl::StrCat(name, "mount ", volume.device, " anew on ", volume.target,
                                "; what uses it has to end before"));
@@ -107,10 +126,9 @@ absl::StatusOr<engine::ControllerPlan> PlanStorage(const v1::MachineConfig* from
   const v1::Storage last = from != nullptr ? from->storage() : v1::Storage();
   const v1::Storage& next = to.storage();
   if (absl::Status status = CheckData(next.data(), facts); !status.ok()) return status;
-  if (next.has_encryption()) {
-    Add(&plan, "encrypt STATE and DATA",
-        "this release of noded does not encrypt STATE and DATA yet, and would not keep them in the "
-        "clear");
+  if (absl::Status status = CheckEncryption(next, facts); !status.ok()) return status;
+  if (PassphraseOf(next.encryption()) != PassphraseOf(last.encryption())) {
+    AddPassphrase("STATE and DATA", next.encryption(), &plan);
   }
   for (const v1::Volume& volume : next.volumes()) {
     const std::string why = Unimplemented(volume);
@@ -118,7 +136,15 @@ absl::StatusOr<engine::ControllerPlan> PlanStorage(const v1::MachineConfig* from
   }
   auto volumes = PlanVolumes(Implemented(next), facts, record);
   if (!volumes.ok()) return volumes.status();
-  for (const VolumePlan& volume : *volumes) AddVolume(volume, &plan);
+  for (const VolumePlan& volume : *volumes) {
+    AddVolume(volume, &plan);
+    const v1::Volume *before = Find(last, volume.name), *after = Find(next, volume.name);
+    const bool stays = volume.step == VolumeStep::kNone || volume.step == VolumeStep::kMount;
+    if (volume.encrypted() && stays && before != nullptr &&
+        PassphraseOf(before->encryption()) != PassphraseOf(after->encryption())) {
+      AddPassphrase(absl::StrCat("volume `", volume.name, "`"), after->encryption(), &plan);
+    }
+  }
   for (const v1::Volume& volume : last.volumes()) {
     if (Find(next, volume.name()) != nullptr) continue;
     Add(&plan, absl::StrCat("volume `", volume.name(),

@@ -1,4 +1,4 @@
-// Programs of e2fsprogs, run to their end. One at a time; on the loop thread.
+// Programs of e2fsprogs and noded-unlock, run to their end. One at a time; on the loop thread.
 #pragma once
 
 #include <functional>
@@ -22,8 +22,10 @@ class Tools {
  public:
   using Done = std::function<void(absl::StatusOr<ToolResult>)>;
   virtual ~Tools() = default;
-  // argv[0] is an absolute path. NotFound: the image has no such program; DeadlineExceeded.
-  virtual void Run(std::vector<std::string> argv, absl::Duration limit, Done done) = 0;
+  // argv[0] is an absolute path. `secret`: what the program reads from descriptor 3, "" for none;
+  // it is overwritten here. NotFound: the image has no such program; DeadlineExceeded.
+  virtual void Run(std::vector<std::string> argv, std::string secret, absl::Duration limit,
+                   Done done) = 0;
   virtual void OnServiceEvent(const host::ServiceEvent& event) = 0;
 };
 

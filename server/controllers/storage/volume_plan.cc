@@ -9,6 +9,7 @@
 #include "machineconfig/schema/fields.h"
 #include "server/controllers/storage/selector.h"
 #include "server/gpt/format_mark.h"
+#include "server/unlock/layout.h"
 
 namespace basalt::storage {
 namespace {
@@ -44,6 +45,8 @@ class Planner {
     plan.target = TargetOf(volume);
     plan.no_exec = !volume.exec();
     const std::string field = schema::Element("storage.volumes", volume.name());
+    if (volume.has_encryption()) plan.key = volume.encryption().key();
+    if (absl::Status status = CheckState(plan, field); !status.ok()) return status;
     auto disk = DiskOf(volume, field);
     if (!disk.ok()) return disk.status();
     const DiskFacts& at = **disk;
@@ -62,6 +65,7 @@ class Planner {
     const uint64_t most = Bytes(volume.has_max_size(), volume.max_size(), UINT64_MAX);
     const uint64_t least =
         std::max(kLeast, Bytes(volume.has_min_size(), volume.min_size(), kLeast));
+    // Both sizes are of the partition.
     absl::Status status = found != nullptr ? UseIt(*found, field, least, most, &plan)
                                            : MakeIt(at, field, least, most, &plan);
     if (!status.ok()) return status;
@@ -69,6 +73,28 @@ class Planner {
   }
 
  private:
+  // A key that lies on STATE is worth what STATE is.
+  absl::Status CheckState(const VolumePlan& plan, const std::string& field) {
+    if (plan.key != v1::KEY_SOURCE_TPM2 && plan.key != v1::KEY_SOURCE_PASSPHRASE) {
+      return absl::OkStatus();
+    }
+    const PartitionFacts* state = facts_.State();
+    const LockFacts::Key key = state != nullptr ? state->lock.key : LockFacts::Key::kNone;
+    const bool enough = plan.key == v1::KEY_SOURCE_TPM2 ? key == LockFacts::Key::kTpm2
+                                                        : key != LockFacts::Key::kNone;
+    if (enough) return absl::OkStatus();
+    return Refuse(
+        "state-in-the-clear",
+        absl::StrCat(field,
+                     ".encryption.key: the key of the volume is kept in the state "
+                     "of the node, and that is ",
+                     key == LockFacts::Key::kNone ? "in the clear" : "not sealed in a TPM"),
+        plan.key == v1::KEY_SOURCE_TPM2
+            ? "key: node needs no state; STATE is sealed at the first boot of a machine "
+              "with a TPM 2.0"
+            : "key: node, or STATE made anew with a key");
+  }
+
   struct Free {
     uint64_t start = 0, size = 0;
   };
@@ -110,6 +136,7 @@ class Planner {
     plan->grow_file_system = partition.file_system > 0 &&
                              BlocksOf(will_be) * kBlock >= partition.file_system + kLeastGain;
     const host::BlockMount* mount = facts_.MountOf(plan->device);
+    if (absl::Status same = CheckKey(partition, field, *plan); !same.ok()) return same;
     if (absl::Status free = CheckTarget(field, plan); !free.ok()) return free;
     if (mount != nullptr) {
       // It is mounted, so it is a file system, whatever it looked like before.
@@ -121,6 +148,7 @@ class Planner {
     }
     switch (partition.content) {
       case Content::kExt4:
+      case Content::kLuks:
         plan->step = VolumeStep::kMount;
         break;
       case Content::kBlank:
@@ -134,6 +162,23 @@ class Planner {
                       "another name makes a new volume");
     }
     return absl::OkStatus();
+  }
+
+  // What lies there against what the config says. An empty one may become either.
+  absl::Status CheckKey(const PartitionFacts& partition, const std::string& field,
+                        const VolumePlan& plan) {
+    const bool locked = partition.content == Content::kLuks;
+    if (!locked && partition.content != Content::kExt4) return absl::OkStatus();
+    const bool by_board = partition.lock.key == LockFacts::Key::kNode;
+    if (locked == plan.encrypted() && (!locked || by_board == (plan.key == v1::KEY_SOURCE_NODE))) {
+      return absl::OkStatus();
+    }
+    return Refuse("volume-key-differs",
+                  absl::StrCat(field, ".encryption: ", plan.device, " is ",
+                               locked ? absl::StrCat("encrypted, its key: ", partition.lock.text)
+                                      : "in the clear",
+                               ", and stays what it was made as"),
+                  "another name makes a new volume; or keep encryption as it is");
   }
 
   absl::Status MakeIt(const DiskFacts& at, const std::string& field, uint64_t least, uint64_t most,
@@ -213,6 +258,10 @@ class Planner {
 
 }  // namespace
 
+uint64_t VolumePlan::file_room(uint64_t partition_size) const {
+  return partition_size - (encrypted() ? unlock::kDataOffset : 0);
+}
+
 uint64_t BlocksOf(uint64_t size) { return (size - gpt::kMarkDistance) / kBlock; }
 
 std::string TargetOf(const v1::Volume& volume) {
@@ -220,10 +269,6 @@ std::string TargetOf(const v1::Volume& volume) {
 }
 
 std::string Unimplemented(const v1::Volume& volume) {
-  if (volume.has_encryption()) {
-    return "this release of noded does not make encrypted volumes yet, and would not keep one in "
-           "the clear";
-  }
   if (volume.filesystem() == v1::FILESYSTEM_XFS) {
     return "this image carries no tools for xfs: ext4 is for everything";
   }
@@ -241,6 +286,29 @@ absl::StatusOr<std::vector<VolumePlan>> PlanVolumes(const v1::Storage& storage,
     plans.push_back(*std::move(plan));
   }
   return plans;
+}
+
+absl::Status CheckEncryption(const v1::Storage& storage, const StorageFacts& facts) {
+  if (!storage.has_encryption()) return absl::OkStatus();
+  const bool tpm = storage.encryption().key() == v1::KEY_SOURCE_TPM2;
+  const LockFacts::Key wanted = tpm ? LockFacts::Key::kTpm2 : LockFacts::Key::kNode;
+  for (const auto& [name, partition] :
+       {std::pair{"STATE", facts.State()}, std::pair{"DATA", facts.Data()}}) {
+    const LockFacts lock = partition != nullptr ? partition->lock : LockFacts();
+    if (lock.key == wanted) continue;
+    const char* word = tpm ? "tpm2" : "node";
+    return Refuse(
+        "encryption-differs",
+        absl::StrCat("storage.encryption.key: ", name, " was made ",
+                     lock.key == LockFacts::Key::kNone ? "in the clear"
+                                                       : absl::StrCat("with the key: ", lock.text),
+                     " at the first boot, and the config asks for ", word),
+        absl::StrCat("it is decided by what the medium says then: a file "
+                     "basalt/encryption on the ESP with the line `",
+                     word, "` (image-builder --encryption ", word,
+                     "), and STATE and DATA empty; or leave storage.encryption out"));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status CheckData(const v1::DataDisk& data, const StorageFacts& facts) {

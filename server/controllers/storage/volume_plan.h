@@ -3,6 +3,7 @@
 //
 //   a partition of that name holds    done
 //   ------------------------------    ------------------------------------------------------
+//   LUKS2, and the config has a key   opened, checked, mounted; another key: volume-key-differs
 //   ext4                              checked, mounted: nothing is ever formatted that holds
 //   something nothing, or an unfinished format  formatted, mounted anything else refused:
 //   volume-foreign (there is none)                   made behind what the disk has, where the disk
@@ -36,16 +37,24 @@ struct VolumePlan {
   bool grow_file_system = false;
   bool no_exec = true;
   VolumeStep step = VolumeStep::kNone;
+  v1::KeySource key = v1::KEY_SOURCE_UNSPECIFIED;  // encrypted, when there is one
   std::string unmount_first;  // where it is mounted now, when that is not as the config says
   bool operator==(const VolumePlan&) const = default;
+
+  bool encrypted() const { return key != v1::KEY_SOURCE_UNSPECIFIED; }
+  // Below /dev/mapper, when it is encrypted.
+  std::string mapped_name() const { return "volume-" + name; }
+  // What its file system lies on, once it is open, and how many bytes that has.
+  std::string file_device() const { return encrypted() ? "/dev/mapper/" + mapped_name() : device; }
+  uint64_t file_room(uint64_t partition_size) const;
 };
 
 // Volumes that this node has made or mounted, by the id of the partition: their names.
 using VolumeRecord = std::map<std::string, std::string>;
 
-// In the order of the config. The disks of volumes with `encryption` or xfs are looked at as well:
-// what cannot be carried out is Unimplemented()'s to say. Errors: of SelectDisk; "disk-in-use",
-// "disk-read-only", "no-room", "volume-foreign", "volume-ambiguous", "target-in-use".
+// In the order of the config. What cannot be carried out is Unimplemented()'s to say. Errors: of
+// SelectDisk; "disk-in-use", "disk-read-only", "no-room", "volume-foreign", "volume-ambiguous",
+// "target-in-use", "volume-key-differs", "state-in-the-clear".
 absl::StatusOr<std::vector<VolumePlan>> PlanVolumes(const v1::Storage& storage,
                                                     const StorageFacts& facts,
                                                     const VolumeRecord& record);
@@ -57,6 +66,9 @@ std::string Unimplemented(const v1::Volume& volume);
 uint64_t BlocksOf(uint64_t size);
 
 std::string TargetOf(const v1::Volume& volume);
+
+// `storage.encryption` against what STATE and DATA are. OK, or "encryption-differs".
+absl::Status CheckEncryption(const v1::Storage& storage, const StorageFacts& facts);
 
 // `storage.data` against the DATA that there is. OK, or "data-elsewhere" (it is on another disk
 // than the config says), "too-small".

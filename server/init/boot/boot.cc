@@ -55,13 +55,18 @@ BootReport Boot(Machine& machine, Watchdog& watchdog) {
     report.state = MemoryVolume(machine, "STATE", "/state", "mode=0700,size=64m", MS_NOEXEC);
     report.data = MemoryVolume(machine, "DATA", "/data", "mode=0755,size=50%", 0);
   } else if (report.owns_kernel) {
-    report.state = OpenVolume(machine, "STATE", "/state", MS_NOEXEC, 0700);
+    Locks locks(machine);
+    report.state = OpenVolume(machine, locks, "STATE", "/state", MS_NOEXEC, 0700);
     // Not without STATE: what it says of DATA's size would be lost on the way.
     bool known = report.state.mounted();
+    if (!known) locks.WithoutState();
     if (known) failed += GrowPartition(machine, "DATA", DataLimit(machine)) != 0;
     // With exec: K3s runs what it extracts below its data directory.
-    report.data = OpenVolume(machine, "DATA", "/data", 0, 0755);
-    if (known && report.data.mounted()) failed += GrowFileSystem(machine, "DATA") != 0;
+    report.data = OpenVolume(machine, locks, "DATA", "/data", 0, 0755);
+    if (known && report.data.mounted()) {
+      failed += GrowFileSystem(machine, "DATA", report.data.device, report.data.size) != 0;
+    }
+    failed += locks.Close() != 0;
   } else {
     report.state = Given(machine, "/state");
     report.data = Given(machine, "/data");

@@ -132,7 +132,8 @@ int GrowPartition(Machine& machine, const char* name, uint64_t limit) {
     content = Inspect(machine, p.device, p.size);
     if (content < 0) return Refuse(machine, name, -content, "cannot read it");
   }
-  const bool empty = content != static_cast<int>(Content::kExt4);
+  const bool empty = content == static_cast<int>(Content::kBlank) ||
+                     content == static_cast<int>(Content::kUnfinished);
   const bool grows = content != static_cast<int>(Content::kForeign);
   if (!grows) size = old_size;
   if (grows) {
@@ -159,19 +160,17 @@ int GrowPartition(Machine& machine, const char* name, uint64_t limit) {
   return 0;
 }
 
-int GrowFileSystem(Machine& machine, const char* name) {
-  Partition p;
-  if (int error = FindPartition(machine, name, &p); error != 0) return error;  // said before
-  const uint64_t size = SizeOfExt4(machine, p.device);
-  const uint64_t blocks = (p.size - kMarkDistance) / kBlock;  // kept away from the mark
+int GrowFileSystem(Machine& machine, const char* name, const char* device, uint64_t room) {
+  const uint64_t size = SizeOfExt4(machine, device);
+  const uint64_t blocks = (room - kMarkDistance) / kBlock;  // kept away from the mark
   if (size == 0 || blocks * kBlock < size + kLeastGain) return 0;
   char count[24];
   snprintf(count, sizeof count, "%llu", static_cast<unsigned long long>(blocks));
-  const char* const argv[] = {"/usr/sbin/resize2fs", p.device, count, nullptr};
+  const char* const argv[] = {"/usr/sbin/resize2fs", device, count, nullptr};
   Exited exited = {};
   int error = machine.Run(argv, kResizeLimit, &exited);
   if (error != 0 || exited.signal != 0 || exited.code != 0) {
-    Report(machine, "grow-failed", error, "%s: resize2fs %s: exit code %d", name, p.device,
+    Report(machine, "grow-failed", error, "%s: resize2fs %s: exit code %d", name, device,
            exited.signal != 0 ? 128 + exited.signal : exited.code);
     return error != 0 ? error : EIO;
   }

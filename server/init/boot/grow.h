@@ -29,7 +29,7 @@ uint64_t ParseLimit(const char* text, size_t size);
 // 0, also when there is nothing to do, or an errno that was said. DATA is left as it is then.
 int GrowPartition(Machine& machine, const char* name, uint64_t limit);
 
-// Of the mounted partition of that name.
-int GrowFileSystem(Machine& machine, const char* name);
+// Of the mounted partition of that name, which has `room` bytes on `device`.
+int GrowFileSystem(Machine& machine, const char* name, const char* device, uint64_t room);
 
 }  // namespace basalt::init

@@ -9,6 +9,7 @@
 #include <initializer_list>
 
 #include "server/init/boot/partitions.h"
+#include "server/unlock/layout.h"
 
 namespace basalt::init {
 namespace {
@@ -42,7 +43,8 @@ int AllZero(Machine& machine, const char* device, uint64_t offset, uint64_t size
                                                   VolumeState state, int error, const char* format,
                                                   ...) {
   static constexpr const char* kCodes[] = {
-      "", "", "", "volume-missing", "volume-foreign", "volume-damaged", "volume-failed"};
+      "",           "", "", "volume-missing", "volume-foreign", "volume-damaged", "volume-failed",
+      "disk-locked"};
   VolumeReport report = {.state = state, .error = error};
   va_list arguments;
   va_start(arguments, format);
@@ -72,19 +74,25 @@ int Check(Machine& machine, const char* device, int* code) {
   return RunTool(machine, by_copy, kCheckLimit, code);
 }
 
-int Format(Machine& machine, const char* name, const Partition& partition, int* code) {
-  if (int error = machine.WriteDurably(partition.device, partition.size - kMarkDistance,
-                                       kFormatMark, sizeof kFormatMark);
-      error != 0) {
-    return error;
-  }
+int Mark(Machine& machine, const Partition& partition) {
+  return machine.WriteDurably(partition.device, partition.size - kMarkDistance, kFormatMark,
+                              sizeof kFormatMark);
+}
+
+int Format(Machine& machine, const char* name, const VolumeReport& on, int* code) {
   char blocks[24];
   snprintf(blocks, sizeof blocks, "%llu",
-           static_cast<unsigned long long>((partition.size - kMarkDistance) / 4096));
+           static_cast<unsigned long long>((on.size - kMarkDistance) / 4096));
   const char* const argv[] = {
       "/usr/sbin/mke2fs", "-q",   "-F",   "-t", "ext4", "-b", "4096", "-m", "1", "-L", name,
-      partition.device,   blocks, nullptr};
+      on.device,          blocks, nullptr};
   return RunTool(machine, argv, kFormatLimit, code);
+}
+
+// From here on the file system is that of the mapper. Our header has always the same size.
+void UseMapped(const char* name, const Partition& partition, VolumeReport* on) {
+  snprintf(on->device, sizeof on->device, "/dev/mapper/%s", name);
+  on->size = partition.size - unlock::kDataOffset;
 }
 
 int FindSoon(Machine& machine, const char* name, Partition* partition) {
@@ -111,6 +119,9 @@ int Inspect(Machine& machine, const char* device, uint64_t size) {
       static_cast<unsigned char>(buffer[kExt4Magic + 1]) == 0xef) {
     return static_cast<int>(Content::kExt4);
   }
+  if (n == 2048 && memcmp(buffer, unlock::kLuksMagic, sizeof unlock::kLuksMagic - 1) == 0) {
+    return static_cast<int>(Content::kLuks);
+  }
   int zero = AllZero(machine, device, 0, kEdge);
   if (zero == 1) zero = AllZero(machine, device, size - kEdge, kEdge);
   if (zero == 1 && size > kBtrfsMirror + kEdge) {
@@ -120,8 +131,64 @@ int Inspect(Machine& machine, const char* device, uint64_t size) {
   return static_cast<int>(zero == 1 ? Content::kBlank : Content::kForeign);
 }
 
-VolumeReport OpenVolume(Machine& machine, const char* name, const char* target, unsigned long flags,
-                        unsigned mode) {
+namespace {
+
+// An empty partition becomes an encrypted one, or a plain one; `report` says on what the file
+// system comes to lie, or why not.
+bool MakeLocked(Machine& machine, Locks& locks, const char* name, const Partition& p,
+                VolumeReport* report) {
+  MadeWith with;
+  if (int error = locks.Decide(name, &with); error != 0) {
+    *report = Refuse(machine, name, VolumeState::kFailed, error, "%s",
+                     error == ECANCELED ? "not made while STATE is not there"
+                                        : "basalt/encryption of the ESP: tpm2, node or none");
+    return false;
+  }
+  if (with.encryption == Encryption::kNone) return true;
+  int code = 0;
+  int error = p.size > unlock::kDataOffset + kSmallestVolume
+                  ? locks.Make(name, p, with.encryption, &code)
+                  : ENOSPC;
+  if (error == 0 && code == 0) {
+    UseMapped(name, p, report);
+    return true;
+  }
+  if (!with.asked) {
+    Report(machine, "not-encrypted", error, "%s: the TPM would not, exit code %d: in the clear",
+           name, code);
+    return true;
+  }
+  *report = Refuse(machine, name, VolumeState::kFailed, error, "%s",
+                   code == unlock::kExitNoTpm ? "to be encrypted with a TPM, and there is none"
+                                              : "cannot be encrypted as it is asked for");
+  return false;
+}
+
+bool OpenLocked(Machine& machine, Locks& locks, const char* name, const Partition& p,
+                VolumeReport* report) {
+  int code = 0;
+  int error = locks.Open(name, p, &code);
+  if (error == 0 && code == 0) {
+    UseMapped(name, p, report);
+    return true;
+  }
+  if (error == 0 && code == unlock::kExitLocked) {
+    *report = Refuse(machine, name, VolumeState::kLocked, 0,
+                     "no key opens %s: left alone; basalt/recovery-passphrase on the ESP would",
+                     p.device);
+  } else if (error == 0 && code == unlock::kExitDamaged) {
+    *report = Refuse(machine, name, VolumeState::kDamaged, 0, "the LUKS2 header of %s", p.device);
+  } else {
+    *report = Refuse(machine, name, VolumeState::kFailed, error, "cannot open %s: exit code %d",
+                     p.device, code);
+  }
+  return false;
+}
+
+}  // namespace
+
+VolumeReport OpenVolume(Machine& machine, Locks& locks, const char* name, const char* target,
+                        unsigned long flags, unsigned mode) {
   Partition p;
   if (int error = FindSoon(machine, name, &p); error != 0) {
     return Refuse(machine, name, VolumeState::kMissing, error,
@@ -136,6 +203,13 @@ VolumeReport OpenVolume(Machine& machine, const char* name, const char* target, 
   }
   int code = 0;
   bool fresh = false;
+  VolumeReport on;  // where the file system lies
+  CopyText(on.device, sizeof on.device, p.device);
+  on.size = p.size;
+  if (static_cast<Content>(content) == Content::kLuks) {
+    if (!OpenLocked(machine, locks, name, p, &on)) return on;
+    content = static_cast<int>(Content::kExt4);
+  }
   switch (static_cast<Content>(content)) {
     case Content::kForeign:
       return Refuse(machine, name, VolumeState::kForeign, 0,
@@ -145,31 +219,39 @@ VolumeReport OpenVolume(Machine& machine, const char* name, const char* target, 
       fresh = true;
       Report(machine, nullptr, 0, "%s: %s %s: formatting", name, p.device,
              static_cast<Content>(content) == Content::kBlank ? "is empty" : "is marked for it");
-      int error = Format(machine, name, p, &code);
+      int error = Mark(machine, p);
+      if (error == 0 && !MakeLocked(machine, locks, name, p, &on)) return on;
+      if (error == 0) error = Format(machine, name, on, &code);
       if (error != 0 || code != 0) {
         return Refuse(machine, name, VolumeState::kFailed, error, "mke2fs %s: exit code %d",
-                      p.device, code);
+                      on.device, code);
       }
       break;
     }
+    case Content::kLuks:
     case Content::kExt4: {
-      int error = Check(machine, p.device, &code);
+      int error = Check(machine, on.device, &code);
       if (error == ENOENT) {
         Report(machine, "no-fsck", 0, "%s: this image has no e2fsck: mounted unchecked", name);
       } else if (error != 0 || code >= 4) {
         return Refuse(machine, name, VolumeState::kDamaged, error, "e2fsck %s: exit code %d",
-                      p.device, code);
+                      on.device, code);
       } else if (code != 0) {
-        Report(machine, "repaired", 0, "%s: e2fsck repaired %s, exit code %d", name, p.device,
+        Report(machine, "repaired", 0, "%s: e2fsck repaired %s, exit code %d", name, on.device,
                code);
       }
       break;
     }
   }
-  int error = machine.Mount(p.device, target, "ext4", MS_NOSUID | MS_NODEV | MS_NOATIME | flags,
+  int error = machine.Mount(on.device, target, "ext4", MS_NOSUID | MS_NODEV | MS_NOATIME | flags,
                             "errors=remount-ro");
   if (error != 0) {
-    return Refuse(machine, name, VolumeState::kFailed, error, "cannot mount %s", p.device);
+    return Refuse(machine, name, VolumeState::kFailed, error, "cannot mount %s", on.device);
+  }
+  // Before the mark goes: with neither a change of the passphrase would have no key to start from.
+  if (fresh && strcmp(name, "STATE") == 0 && (error = locks.KeepStateKey()) != 0) {
+    machine.Unmount(target);
+    return Refuse(machine, name, VolumeState::kFailed, error, "cannot keep its key");
   }
   if (fresh) {
     static constexpr char kNothing[sizeof kFormatMark] = {};
@@ -183,8 +265,10 @@ VolumeReport OpenVolume(Machine& machine, const char* name, const char* target, 
   if ((error = machine.SetMode(target, mode)) != 0) {
     Report(machine, "mode-failed", error, "%s: %s", name, target);  // damaged or read-only by now
   }
-  Report(machine, nullptr, 0, "%s: %s on %s", name, p.device, target);
-  return {.state = fresh ? VolumeState::kFormatted : VolumeState::kMounted};
+  Report(machine, nullptr, 0, "%s: %s on %s%s", name, p.device, target,
+         strcmp(on.device, p.device) != 0 ? ", encrypted" : "");
+  on.state = fresh ? VolumeState::kFormatted : VolumeState::kMounted;
+  return on;
 }
 
 }  // namespace basalt::init

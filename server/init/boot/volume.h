@@ -9,7 +9,8 @@
 //   content of the partition      done
 //   --------------------------    ----------------------------------------------------------
 //   ext4                          e2fsck -p, mount
-//   nothing, or our mark          mark, mke2fs, mount, mark removed
+//   LUKS2                         opened (locks.h), then as ext4; refused: kLocked
+//   nothing, or our mark          mark, [LUKS2,] mke2fs, mount, mark removed
 //   anything else                 refused: kForeign
 //
 //   e2fsck   0, 1, 2              mounted: it was not mounted before, so nothing stale is cached
@@ -18,8 +19,10 @@
 #pragma once
 
 #include "server/gpt/format_mark.h"
+#include "server/init/boot/locks.h"
 #include "server/init/boot/machine.h"
 #include "server/init/boot/report.h"
+#include "server/init/protocol.h"
 
 namespace basalt::init {
 
@@ -32,20 +35,25 @@ enum class VolumeState : uint8_t {
   kForeign,    // holds something that is not ours
   kDamaged,    // the check says that a person has to look
   kFailed,     // a tool or the mount failed
+  kLocked,     // encrypted, and no key opens it
 };
 
 static_assert(static_cast<uint8_t>(VolumeState::kMissing) == kFirstMissingVolume);
+static_assert(static_cast<uint8_t>(VolumeState::kLocked) == kLockedVolume);
 
 struct VolumeReport {
   VolumeState state = VolumeState::kNone;
   int error = 0;
   char reason[kReasonSize] = {};  // for a person, "" when it is mounted
+  char device[sizeof(Partition::device)] =
+      {};             // that the file system lies on; with encryption one of the mapper
+  uint64_t size = 0;  // of it, in bytes
   bool mounted() const {
     return state == VolumeState::kMounted || state == VolumeState::kFormatted;
   }
 };
 
-enum class Content { kBlank, kUnfinished, kExt4, kForeign };
+enum class Content { kBlank, kUnfinished, kExt4, kLuks, kForeign };
 
 using gpt::kFormatMark;
 using gpt::kMarkDistance;
@@ -55,7 +63,7 @@ inline constexpr uint64_t kSmallestVolume = 16 << 20;
 int Inspect(Machine& machine, const char* device, uint64_t size);
 
 // `flags` beyond nosuid, nodev and noatime; `mode` of the directory that is seen then.
-VolumeReport OpenVolume(Machine& machine, const char* name, const char* target, unsigned long flags,
-                        unsigned mode);
+VolumeReport OpenVolume(Machine& machine, Locks& locks, const char* name, const char* target,
+                        unsigned long flags, unsigned mode);
 
 }  // namespace basalt::init

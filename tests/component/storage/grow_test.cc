@@ -15,6 +15,7 @@
 #include <string>
 
 #include "images/builder/formats/gpt.h"
+#include "server/init/boot/partitions.h"
 #include "server/init/boot/real_machine.h"
 #include "server/init/boot/volume.h"
 #include "tests/support/loop/loop_disk.h"
@@ -105,9 +106,15 @@ TEST(GrowOnADevice, FirstBootAndALargerDisk) {
   const std::string device = disk->device() + "p2";
 
   ASSERT_EQ(GrowPartition(machine, "DATA", UINT64_MAX), 0) << machine.said;
-  ASSERT_EQ(OpenVolume(machine, "DATA", target.c_str(), 0, 0755).state, VolumeState::kFormatted)
-      << machine.said;
-  EXPECT_EQ(GrowFileSystem(machine, "DATA"), 0);
+  Locks locks(machine);
+  VolumeReport volume = OpenVolume(machine, locks, "DATA", target.c_str(), 0, 0755);
+  ASSERT_EQ(volume.state, VolumeState::kFormatted) << machine.said;
+  auto grow = [&] {
+    Partition p;
+    EXPECT_EQ(FindPartition(machine, "DATA", &p), 0);
+    return GrowFileSystem(machine, "DATA", volume.device, p.size);
+  };
+  EXPECT_EQ(grow(), 0);
   struct statvfs info = {};
   ASSERT_EQ(statvfs(target.c_str(), &info), 0);
   EXPECT_GT(info.f_blocks * info.f_frsize, 80 * kMebibyte);
@@ -127,7 +134,7 @@ TEST(GrowOnADevice, FirstBootAndALargerDisk) {
     ASSERT_EQ(umount(target.c_str()), 0);
     EXPECT_EQ(RunTool("/usr/sbin/e2fsck -fp " + device + " >/dev/null 2>&1"), 0);
   }
-  ASSERT_EQ(GrowFileSystem(machine, "DATA"), 0) << machine.said;
+  ASSERT_EQ(grow(), 0) << machine.said;
   if (!MayResizeMounted()) {
     ASSERT_EQ(mount(device.c_str(), target.c_str(), "ext4", 0, nullptr), 0);
   }
@@ -146,7 +153,7 @@ TEST(GrowOnADevice, FirstBootAndALargerDisk) {
   EXPECT_EQ(std::string(content, sizeof content).find(kFormatMark), std::string::npos);
   // Nothing to do any more.
   ASSERT_EQ(GrowPartition(machine, "DATA", UINT64_MAX), 0);
-  ASSERT_EQ(GrowFileSystem(machine, "DATA"), 0);
+  ASSERT_EQ(grow(), 0);
   EXPECT_EQ(machine.said, "");
 }
 

@@ -83,7 +83,7 @@ class LoopBlock : public host::BlockDevices {
 
 class ShellTools : public Tools {
  public:
-  void Run(std::vector<std::string> argv, absl::Duration, Done done) override {
+  void Run(std::vector<std::string> argv, std::string, absl::Duration, Done done) override {
     runs += absl::StrJoin(argv, " ") + "\n";
     const std::string command = absl::StrCat(absl::StrJoin(argv, " "), " >/dev/null 2>&1");
     done(ToolResult{WEXITSTATUS(system(command.c_str())), ""});

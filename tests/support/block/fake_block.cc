@@ -38,6 +38,13 @@ class TableIo : public gpt::Io {
 }  // namespace
 
 FakeBlock::Disk* FakeBlock::Find(const std::string& device, uint64_t* start, uint64_t* size) {
+  for (const auto& [name, below] : mapped) {
+    if (device != absl::StrCat("/dev/mapper/", name)) continue;
+    Disk* disk = Find(below.first, start, size);
+    *start += below.second;
+    *size -= below.second;
+    return disk;
+  }
   for (auto& [name, disk] : disks_) {
     if (name == device) {
       *start = 0;
@@ -147,6 +154,9 @@ absl::Status FakeBlock::RemovePartition(const std::string& name, int number) {
     for (const host::BlockMount& mount : mounts) {
       if (mount.source == p->device) return absl::FailedPreconditionError("in use");
     }
+    for (const auto& [mapping, below] : mapped) {
+      if (below.first == p->device) return absl::FailedPreconditionError("in use");
+    }
     partitions.erase(p);
     return absl::OkStatus();
   }
@@ -162,7 +172,10 @@ absl::Status FakeBlock::Mount(const host::MountRequest& request) {
   if (*magic != "\x53\xef" || request.type != "ext4") {
     return absl::InvalidArgumentError("no such file system on it");
   }
-  mounts.push_back({.source = request.device,
+  const std::string name = request.device.substr(request.device.rfind('/') + 1);
+  const bool over = request.device == absl::StrCat("/dev/mapper/", name);
+  mounts.push_back({.source = over ? mapped.at(name).first : request.device,
+                    .mapped = over ? request.device : "",
                     .target = request.target,
                     .type = request.type,
                     .no_exec = request.no_exec});
@@ -256,7 +269,24 @@ std::vector<host::BlockPartition> FakeBlock::TableOf(const std::string& disk) {
   return out;
 }
 
+absl::Status FakeBlock::Map(const std::string& name, const std::string& device, uint64_t offset) {
+  uint64_t start = 0, size = 0;
+  if (Find(device, &start, &size) == nullptr || size <= offset) return absl::NotFoundError(device);
+  mapped[name] = {device, offset};
+  return absl::OkStatus();
+}
+
+absl::Status FakeBlock::Unmap(const std::string& name) {
+  for (const host::BlockMount& mount : mounts) {
+    if (mount.mapped == absl::StrCat("/dev/mapper/", name)) {
+      return absl::FailedPreconditionError("in use");
+    }
+  }
+  return mapped.erase(name) > 0 ? absl::OkStatus() : absl::NotFoundError(name);
+}
+
 void FakeBlock::Reboot() {
+  mapped.clear();
   writes_left = SIZE_MAX;
   mounts.clear();
   swaps.clear();

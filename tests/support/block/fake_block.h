@@ -43,6 +43,9 @@ class FakeBlock : public host::BlockDevices {
   void RemoveDisk(const std::string& device);
   // The kernel forgets everything and reads the tables that are on the disks.
   void Reboot();
+  // What noded-unlock leaves: /dev/mapper/NAME over a partition, without its first bytes.
+  absl::Status Map(const std::string& name, const std::string& device, uint64_t offset);
+  absl::Status Unmap(const std::string& name);
   // What mke2fs does, for a file system of so many 4 KiB blocks.
   void MakeExt4(const std::string& device, uint64_t blocks);
   // Partitions of the table on the disk: name → (start, size).
@@ -60,6 +63,7 @@ class FakeBlock : public host::BlockDevices {
   int swappiness = -1;
   std::vector<std::string> trimmed;
   std::vector<host::BlockMount> mounts;
+  std::map<std::string, std::pair<std::string, uint64_t>> mapped;  // name → device, offset
 
  private:
   struct Disk {

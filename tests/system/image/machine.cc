@@ -18,6 +18,28 @@ extern char** environ;
 
 namespace basalt::testing {
 
+std::string Machine::StartTpm(const std::string& state, const std::string& scratch) {
+  std::filesystem::create_directories(state);
+  std::string socket = absl::StrCat(scratch, "/tpm");
+  std::filesystem::remove(socket);
+  std::vector<std::string> argv = {"swtpm",
+                                   "socket",
+                                   "--tpm2",
+                                   "--tpmstate",
+                                   absl::StrCat("dir=", state),
+                                   "--ctrl",
+                                   absl::StrCat("type=unixio,path=", socket)};
+  std::vector<char*> args;
+  for (std::string& a : argv) args.push_back(a.data());
+  args.push_back(nullptr);
+  if (posix_spawnp(&tpm_pid_, args[0], nullptr, nullptr, args.data(), environ) != 0) tpm_pid_ = -1;
+  const absl::Time until = absl::Now() + absl::Seconds(30);
+  while (!std::filesystem::exists(socket) && absl::Now() < until) {
+    absl::SleepFor(absl::Milliseconds(20));
+  }
+  return socket;
+}
+
 Machine::Machine(const std::string& disk, const std::string& scratch, const Options& options) {
   const bool secure = !options.secure_variables.empty();
   const std::string variables =
@@ -71,6 +93,11 @@ Machine::Machine(const std::string& disk, const std::string& scratch, const Opti
                 {"-chardev", absl::StrCat("socket,id=tpm,path=", options.tpm_socket), "-tpmdev",
                  "emulator,id=tpm0,chardev=tpm", "-device", "tpm-crb,tpmdev=tpm0"});
   }
+  if (!options.tpm_state.empty()) {
+    argv.insert(argv.end(),
+                {"-chardev", "socket,id=tpm,path=" + StartTpm(options.tpm_state, scratch),
+                 "-tpmdev", "emulator,id=tpm0,chardev=tpm", "-device", "tpm-crb,tpmdev=tpm0"});
+  }
   if (!options.restarts) argv.push_back("-no-reboot");
   std::vector<char*> args;
   for (std::string& a : argv) args.push_back(a.data());
@@ -91,6 +118,10 @@ Machine::~Machine() {
   if (pid_ > 0) {
     kill(pid_, SIGKILL);  // not reaped yet, so the pid is still its own
     waitpid(pid_, nullptr, 0);
+  }
+  if (tpm_pid_ > 0) {
+    kill(tpm_pid_, SIGTERM);  // it has ended with the machine, or does now
+    waitpid(tpm_pid_, nullptr, 0);
   }
   if (serial_ >= 0) close(serial_);
 }

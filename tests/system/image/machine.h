@@ -24,6 +24,9 @@ class Machine {
     // keys, setup mode) where it is absent and kept from one machine to the next.
     std::string secure_variables;
     std::string tpm_socket;  // of an swtpm
+    // A TPM 2.0 (swtpm) with its state in this directory, made when it is missing: another
+    // directory is another TPM. "": none.
+    std::string tpm_state;
   };
   // `disk` is a raw file and is written to.
   Machine(const std::string& disk, const std::string& scratch, const Options& options);
@@ -37,7 +40,10 @@ class Machine {
   const std::string& console() const { return console_; }
 
  private:
-  pid_t pid_ = -1;
+  // Where it listens.
+  std::string StartTpm(const std::string& state, const std::string& scratch);
+
+  pid_t pid_ = -1, tpm_pid_ = -1;
   int serial_ = -1;
   std::string console_;
 };

@@ -95,6 +95,17 @@ TEST_F(MetalTest, WithoutStateItSaysWhyAndWaitsForItsEnd) {
   EXPECT_NE(said.find("e2fsck /dev/vda4: exit code 4 [state-missing]"), std::string::npos) << said;
 }
 
+TEST_F(MetalTest, OfALockedStateItSaysWhatOpensIt) {
+  host::UniqueFd end(eventfd(1, EFD_CLOEXEC));
+  supervisor_.boot.state_missing = supervisor_.boot.state_locked = true;
+  supervisor_.boot.state_reason = "no key opens /dev/vda4";
+  ::testing::internal::CaptureStderr();
+  EXPECT_TRUE(WaitWithoutState(supervisor_, supervisor_.boot, end.get()).ok());
+  const std::string said = ::testing::internal::GetCapturedStderr();
+  EXPECT_NE(said.find("[disk-locked]"), std::string::npos) << said;
+  EXPECT_NE(said.find("basalt/recovery-passphrase"), std::string::npos) << said;
+}
+
 TEST_F(MetalTest, AMachineIsRestartedByPid1AndOwnsItsNamespaces) {
   std::unique_ptr<host::Platform> metal = host::MakeMetal(supervisor_);
   EXPECT_EQ(metal->name(), "metal");

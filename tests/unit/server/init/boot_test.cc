@@ -153,7 +153,9 @@ TEST_F(BootTest, ABootWithoutStateGoesOnAndSaysWhy) {
   machine_.files["/dev/vda"][machine_.slices["/dev/vda4"].start + 100] = 'x';
   BootReport report = Run();
   EXPECT_EQ(report.state.state, VolumeState::kForeign);
-  EXPECT_EQ(report.data.state, VolumeState::kFormatted);
+  // Whether it is to be encrypted is as STATE is.
+  EXPECT_EQ(report.data.state, VolumeState::kFailed);
+  EXPECT_EQ(machine_.Find("run /usr/sbin/mke2fs"), -1);
   EXPECT_NE(std::string(report.state.reason), "");
   EXPECT_EQ(machine_.Find("mount /state/rancher"), -1);
   EXPECT_EQ(machine_.Find("replace"), -1);

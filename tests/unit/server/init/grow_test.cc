@@ -53,8 +53,9 @@ class GrowTest : public ::testing::Test {
   // As boot.cc does it.
   VolumeState Boot() {
     Grow(DataLimit(machine_));
-    VolumeReport report = OpenVolume(machine_, "DATA", "/data", 0, 0755);
-    if (report.mounted()) GrowFileSystem(machine_, "DATA");
+    Locks locks(machine_);
+    VolumeReport report = OpenVolume(machine_, locks, "DATA", "/data", 0, 0755);
+    if (report.mounted()) GrowFileSystem(machine_, "DATA", report.device, report.size);
     return report.state;
   }
   uint64_t DataEnd() { return (ReadTable().partition[2].last + 1) * 512; }
@@ -157,7 +158,8 @@ TEST_F(GrowTest, AKernelThatKeepsTheOldSizeIsAskedAgainAtTheNextBoot) {
   machine_.Fail("resize", "/dev/vda", EBUSY);
   EXPECT_EQ(Grow(), EBUSY);
   EXPECT_TRUE(machine_.Said("until a restart"));
-  EXPECT_EQ(OpenVolume(machine_, "DATA", "/data", 0, 0755).state, VolumeState::kFormatted);
+  Locks locks(machine_);
+  EXPECT_EQ(OpenVolume(machine_, locks, "DATA", "/data", 0, 0755).state, VolumeState::kFormatted);
   machine_.mounts.clear();
   machine_.failures.clear();
   EXPECT_EQ(Boot(), VolumeState::kMounted);

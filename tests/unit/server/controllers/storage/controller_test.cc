@@ -438,11 +438,6 @@ TEST_F(StorageControllerTest, ADiskThatComesLateAfterTheStartIsAwaited) {
 }
 
 TEST_F(StorageControllerTest, WhatIsNotThereYetIsRefusedNotPretended) {
-  EXPECT_THAT(Steps("", R"(encryption { key: KEY_SOURCE_TPM2 })"), HasSubstr("cannot: "));
-  EXPECT_THAT(
-      Steps("",
-            R"(volumes { name: "x" disk { serial: "S5Y1" } encryption { key: KEY_SOURCE_TPM2 } })"),
-      HasSubstr("would not keep one in the clear"));
   EXPECT_THAT(
       Steps("", R"(volumes { name: "x" disk { serial: "S5Y1" } filesystem: FILESYSTEM_XFS })"),
       HasSubstr("no tools for xfs"));
@@ -535,7 +530,9 @@ TEST_F(StorageControllerTest, DisksAndVolumesAreResources) {
   for (v1::Resource& resource : controller_->Resources()) {
     resources[absl::StrCat(resource.kind(), "/", resource.name())] = resource;
   }
-  ASSERT_EQ(resources.size(), 3u);
+  ASSERT_EQ(resources.size(), 4u);
+  EXPECT_EQ(resources["VolumeStatus/DATA"].volume().state(), "mounted");
+  EXPECT_EQ(resources["VolumeStatus/DATA"].volume().encrypted(), "");
   EXPECT_EQ(resources["Disk/vda"].disk().holds(), "system");
   EXPECT_EQ(resources["Disk/sda"].disk().holds(), "partitions");
   EXPECT_EQ(resources["Disk/sda"].disk().type(), "ssd");
