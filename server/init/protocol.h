@@ -146,6 +146,7 @@ struct EndBody {
   uint32_t reserved;
 };
 
+inline constexpr uint8_t kFormattedVolume = 2;     // of VolumeState: made at this boot
 inline constexpr uint8_t kFirstMissingVolume = 3;  // of VolumeState: from here on it is not there
 
 // How PID 1 found the machine. `state` and `data` are a VolumeState, `entry` an EntryState of

@@ -9,6 +9,7 @@
 #include <initializer_list>
 
 #include "server/init/boot/partitions.h"
+#include "server/init/boot/wipe.h"
 
 namespace basalt::init {
 namespace {
@@ -143,6 +144,14 @@ VolumeReport OpenVolume(Machine& machine, const char* name, const char* target, 
     case Content::kBlank:
     case Content::kUnfinished: {
       fresh = true;
+      const gpt::WipeMethod wipe = static_cast<Content>(content) == Content::kUnfinished
+                                       ? WipeOrderOf(machine, p.device, p.size)
+                                       : gpt::WipeMethod::kNone;
+      if (wipe != gpt::WipeMethod::kNone) {
+        if (int error = Wipe(machine, name, p.device, p.size, wipe); error != 0) {
+          return Refuse(machine, name, VolumeState::kFailed, error, "cannot wipe %s", p.device);
+        }
+      }
       Report(machine, nullptr, 0, "%s: %s %s: formatting", name, p.device,
              static_cast<Content>(content) == Content::kBlank ? "is empty" : "is marked for it");
       int error = Format(machine, name, p, &code);

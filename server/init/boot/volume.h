@@ -9,7 +9,8 @@
 //   content of the partition      done
 //   --------------------------    ----------------------------------------------------------
 //   ext4                          e2fsck -p, mount
-//   nothing, or our mark          mark, mke2fs, mount, mark removed
+//   nothing, or our mark          wiped where a reset ordered it (wipe.h), mark, mke2fs, mount,
+//                                 mark removed
 //   anything else                 refused: kForeign
 //
 //   e2fsck   0, 1, 2              mounted: it was not mounted before, so nothing stale is cached
@@ -35,6 +36,7 @@ enum class VolumeState : uint8_t {
 };
 
 static_assert(static_cast<uint8_t>(VolumeState::kMissing) == kFirstMissingVolume);
+static_assert(static_cast<uint8_t>(VolumeState::kFormatted) == kFormattedVolume);
 
 struct VolumeReport {
   VolumeState state = VolumeState::kNone;
