@@ -73,6 +73,11 @@ int Check(Machine& machine, const char* device, int* code) {
   return RunTool(machine, by_copy, kCheckLimit, code);
 }
 
+// Pods share DATA with what an upgrade or a new config has to put there. So a part of it is set
+// aside that only processes with CAP_SYS_RESOURCE get at (noded, its downloads, K3s itself), which
+// ordinary pods do not have, root in them or not: the mount names a user for it that nobody is.
+bool HasReserve(const char* name) { return strcmp(name, "DATA") == 0; }
+
 int Format(Machine& machine, const char* name, const Partition& partition, int* code) {
   if (int error = machine.WriteDurably(partition.device, partition.size - kMarkDistance,
                                        kFormatMark, sizeof kFormatMark);
@@ -82,8 +87,10 @@ int Format(Machine& machine, const char* name, const Partition& partition, int* 
   char blocks[24];
   snprintf(blocks, sizeof blocks, "%llu",
            static_cast<unsigned long long>((partition.size - kMarkDistance) / 4096));
+  char percent[4];
+  snprintf(percent, sizeof percent, "%u", HasReserve(name) ? ReservePercent(partition.size) : 1);
   const char* const argv[] = {
-      "/usr/sbin/mke2fs", "-q",   "-F",   "-t", "ext4", "-b", "4096", "-m", "1", "-L", name,
+      "/usr/sbin/mke2fs", "-q",   "-F",   "-t", "ext4", "-b", "4096", "-m", percent, "-L", name,
       partition.device,   blocks, nullptr};
   return RunTool(machine, argv, kFormatLimit, code);
 }
@@ -119,6 +126,11 @@ int Inspect(Machine& machine, const char* device, uint64_t size) {
   }
   if (zero < 0) return zero;
   return static_cast<int>(zero == 1 ? Content::kBlank : Content::kForeign);
+}
+
+unsigned ReservePercent(uint64_t size) {
+  const uint64_t percent = (kReserve * 100 + size - 1) / size;
+  return percent < 1 ? 1 : percent > kMostReserve ? kMostReserve : static_cast<unsigned>(percent);
 }
 
 VolumeReport OpenVolume(Machine& machine, const char* name, const char* target, unsigned long flags,
@@ -175,8 +187,9 @@ VolumeReport OpenVolume(Machine& machine, const char* name, const char* target, 
       break;
     }
   }
-  int error = machine.Mount(p.device, target, "ext4", MS_NOSUID | MS_NODEV | MS_NOATIME | flags,
-                            "errors=remount-ro");
+  int error =
+      machine.Mount(p.device, target, "ext4", MS_NOSUID | MS_NODEV | MS_NOATIME | flags,
+                    HasReserve(name) ? "errors=remount-ro,resuid=4294967294" : "errors=remount-ro");
   if (error != 0) {
     return Refuse(machine, name, VolumeState::kFailed, error, "cannot mount %s", p.device);
   }

@@ -53,6 +53,12 @@ using gpt::kFormatMark;
 using gpt::kMarkDistance;
 inline constexpr uint64_t kSmallestVolume = 16 << 20;
 
+// Of DATA, for what keeps the node alive: an image and a K3s, with room to spare.
+inline constexpr uint64_t kReserve = 512 << 20;
+inline constexpr unsigned kMostReserve = 20;  // percent
+// What mke2fs is told for a DATA of that size. Pure.
+unsigned ReservePercent(uint64_t size);
+
 // What lies on the device. -errno when it cannot be read, else a Content.
 int Inspect(Machine& machine, const char* device, uint64_t size);
 
