@@ -111,7 +111,12 @@ absl::Status MakeBootPartition(host::BlockDevices& block, const OpenFiles& files
 class TableIo : public gpt::Io {
  public:
   TableIo(host::BlockDevices& block, const std::string& disk) : block_(block), disk_(disk) {}
-  int Read(uint64_t, void*, size_t) override { return EIO; }
+  int Read(uint64_t offset, void* data, size_t size) override {
+    auto bytes = block_.Read(disk_, offset, size);
+    status = bytes.status();
+    if (bytes.ok()) memcpy(data, bytes->data(), size);
+    return bytes.ok() ? 0 : EIO;
+  }
   int Write(uint64_t offset, const void* data, size_t size) override {
     status = block_.Write(disk_, offset, {static_cast<const char*>(data), size});
     return status.ok() ? 0 : EIO;
@@ -213,7 +218,10 @@ absl::Status FinishDisk(host::BlockDevices& block, const OpenFiles& state_files,
   const auto table =
       std::make_unique<gpt::Table>(MakeInstalledTable(disk, layout, job.plan.id, job.random));
   TableIo io(block, disk.device);
-  if (gpt::WriteTable(io, *table) != 0) return io.status;
+  if (const int error = gpt::WriteTable(io, *table); error != 0) {
+    return io.status.ok() ? absl::InternalError(absl::StrCat("the table does not fit: ", error))
+                          : io.status;
+  }
   return storage::RemoveMark(block, disk.device, disk.size);
 }
 
