@@ -10,7 +10,6 @@ struct Words {
   GetOptions get;
   LogsOptions logs;
   KubeconfigOptions kubeconfig;
-  OrderOptions reset;
 };
 
 }  // namespace
@@ -58,25 +57,6 @@ void AddNodeVerbs(Parser& p) {
   p.Node(v, w.kubeconfig.node);
   v->add_option("--to", w.kubeconfig.output_file, "File (0600)");
   p.Output(v, {"yaml", "json"});
-
-  v = p.Verb(
-      p.app(), "reset", "Sign an order that erases a node's config, K3s and data",
-      "  nodectl reset -n n1 --key keys/config.key\n  nodectl reset -n n1 --yes --reason OPS-7\n"
-      "  nodectl reset -n n1 --key ssh-agent:\n"
-      "Two people, each on a machine of their own:\n"
-      "  nodectl reset -n n1 --to reset.json\n"
-      "  nodectl sign -f reset.json --key other.key -o reset.json\n"
-      "  nodectl reset -n n1 -f reset.json",
-      [&w](Session& s) { return RunReset(s, w.reset); });
-  p.Node(v, w.reset.node);
-  p.Signers(v, w.reset.signing);
-  v->add_option("--reason", w.reset.reason, "Why");
-  v->add_option("--to", w.reset.to, "Write the signed order, good for 24 hours; send nothing")
-      ->type_name("FILE");
-  v->add_option("-f,--file", w.reset.file, "Send an order that was signed before")
-      ->type_name("FILE");
-  v->add_flag("--yes,-y", w.reset.yes, "Do not ask");
-  p.Output(v, {"table", "json", "yaml"});
 }
 
 }  // namespace basalt::client

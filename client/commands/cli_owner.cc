@@ -35,6 +35,7 @@ void AddOwnerVerbs(Parser& p) {
       p.app(), "pin", "Record by what a node is known, and whom its secrets are sealed to",
       "  nodectl pin n1 --node 192.168.1.10:6050 --fingerprint 4c1f...\n"
       "  nodectl pin n1 --node \"$(cat run/endpoint)\" --fingerprint \"$(cat run/fingerprint)\"\n"
+      "  nodectl pin n1 --node 192.168.1.10:6050 --words 'lusab babad gutih tugad gutuk bisog'\n"
       "  nodectl pin n1 --node 192.168.1.10:6050 --tofu\n"
       "  nodectl pin n1                                    # asks a pinned node for its recipient",
       [&w](Session& s) { return RunPin(s, w.pin); });
@@ -45,6 +46,9 @@ void AddOwnerVerbs(Parser& p) {
        "--recipient", w.pin.recipient,
        "Whom its secrets are sealed to, from its run/recipient (default: the node says it)")
       ->type_name("AGE1...");
+  v->add_option("--words", w.pin.fingerprint,
+                "Ask the node, and compare with the words on its screen (four of them at least)")
+      ->type_name("WORDS");
   v->add_flag("--tofu", w.pin.tofu, "Ask the node, and then you");
   v->add_flag("--yes,-y", w.pin.yes, "Do not ask");
   p.Output(v, {"table", "json", "yaml", "name"});

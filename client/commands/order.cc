@@ -80,7 +80,8 @@ absl::StatusOr<v1::SignedDocument> ReadOrder(const std::string& file, const Inve
 
 }  // namespace
 
-absl::StatusOr<int> RunOrder(Session& session, const Order& order, const OrderOptions& options) {
+absl::StatusOr<int> RunOrder(Session& session, const Order& order, const OrderOptions& options,
+                             SentOrder* sent) {
   Io& io = session.io();
   if (absl::Status s = CheckOptions(options); !s.ok()) return s;
   absl::StatusOr<const Context*> context = session.context();
@@ -139,6 +140,7 @@ absl::StatusOr<int> RunOrder(Session& session, const Order& order, const OrderOp
   if (!client.ok()) return client.status();
   absl::StatusOr<v1::ApplyActionReply> reply = (*client)->ApplyAction(request);
   if (!reply.ok()) return AtNode(reply.status(), node->name);
+  if (sent != nullptr) *sent = {.sent = true, .node = *node, .action = action};
   if (io.json()) {
     io.out << ToPrettyJson(*reply) << "\n";
   } else if (io.format == Format::kYaml) {

@@ -19,8 +19,16 @@ struct Order {
   std::string command;      // the verb of nodectl that sends one that was signed before
 };
 
+// What became of it.
+struct SentOrder {
+  bool sent = false;  // else written to a file
+  InventoryNode node;
+  v1::Action action;
+};
+
 // Signs and sends; with `to` writes it for others to sign; with `file` sends what is there.
 // Reasons: not-pinned, signed-already, other-action, wrong-target, too-few-signers.
-absl::StatusOr<int> RunOrder(Session& session, const Order& order, const OrderOptions& options);
+absl::StatusOr<int> RunOrder(Session& session, const Order& order, const OrderOptions& options,
+                             SentOrder* sent = nullptr);
 
 }  // namespace basalt::client

@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "client/commands/disk_verbs.h"
 
 namespace basalt::client {
 
@@ -23,6 +24,7 @@ Parser::Parser() : app_("nodectl: signs machine configs and delivers them to nod
   AddSecretVerbs(*this);
   AddApplyVerbs(*this);
   AddUpgradeVerbs(*this);
+  AddDiskVerbs(*this);
   AddNodeVerbs(*this);
   AddShellVerbs(*this);
 }

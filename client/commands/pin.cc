@@ -5,9 +5,11 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
 #include "api/coded_status.h"
 #include "client/commands/commands.h"
 #include "client/commands/recipients.h"
+#include "client/commands/trust_words.h"
 #include "client/context/files.h"
 #include "client/output/errors.h"
 #include "client/output/messages.h"
@@ -20,6 +22,7 @@ namespace basalt::client {
 namespace {
 
 constexpr absl::Duration kHelloForRecipient = absl::Seconds(3);
+constexpr size_t kLeastWords = 4;
 
 // A person may type it with colons or capitals, as it stands on a console.
 absl::StatusOr<std::string> Normalize(const std::string& fingerprint) {
@@ -30,6 +33,35 @@ absl::StatusOr<std::string> Normalize(const std::string& fingerprint) {
       absl::StatusCode::kInvalidArgument, "bad-fingerprint",
       absl::StrCat("'", fingerprint, "' is not a fingerprint"),
       "64 hex digits: the node writes it to run/fingerprint and shows it on its console");
+}
+
+// Words off a screen in the place of hex digits, which have none of these letters.
+bool IsWords(const std::string& fingerprint) {
+  return absl::AsciiStrToLower(fingerprint).find_first_of("iou") != std::string::npos;
+}
+
+// Words as they were read out: with blanks, dashes, capitals. At least four (64 bits), in their
+// order, from the first on.
+absl::Status CompareWords(const std::string& said, const std::string& fingerprint) {
+  const auto digest = Digest::Parse(fingerprint);
+  if (!digest.ok()) return digest.status();
+  const std::vector<std::string> there = absl::StrSplit(FingerprintWords(*digest), '-');
+  const std::vector<std::string> words =
+      absl::StrSplit(absl::AsciiStrToLower(said), absl::ByAnyChar(" -,\t"), absl::SkipEmpty());
+  if (words.size() < kLeastWords || words.size() > there.size()) {
+    return api::Coded(absl::StatusCode::kInvalidArgument, "bad-words",
+                      absl::StrCat(words.size(), " words: a screen shows ", there.size(), ", and ",
+                                   kLeastWords, " have to be given"),
+                      "--words \"lusab babad gutih tugad ...\" from the node's screen");
+  }
+  for (size_t i = 0; i < words.size(); ++i) {
+    if (words[i] == there[i]) continue;
+    return api::Coded(absl::StatusCode::kFailedPrecondition, "words-mismatch",
+                      absl::StrCat("word ", i + 1, " is `", words[i],
+                                   "`, and the node that answers has `", there[i], "`"),
+                      "mistyped, or somebody stands between you and the node: it is not pinned");
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::string> AskTheNode(Session& session, const PinOptions& options,
@@ -45,7 +77,14 @@ absl::StatusOr<std::string> AskTheNode(Session& session, const PinOptions& optio
          << "  (noded " << Escape(hello->version()) << ", platform " << Escape(hello->platform())
          << ", " << Escape(hello->state()) << ", cluster " << Escape(hello->trust_cluster())
          << ")\n"
-         << "Whoever stands between you and the node could show this as well: compare it with the "
+         << "  in words " << FingerprintWords(Digest::Parse(seen).value_or(Digest())) << "\n";
+  if (IsWords(options.fingerprint)) {
+    if (absl::Status same = CompareWords(options.fingerprint, seen); !same.ok()) return same;
+    io.err << "The words are those of the node's screen.\n";
+    answer = *std::move(hello);
+    return seen;
+  }
+  io.err << "Whoever stands between you and the node could show this as well: compare it with the "
             "node's console.\n";
   absl::Status sure = Confirm(io, absl::StrCat("Pin ", options.name, " to it?"), options.yes);
   if (!sure.ok()) return sure;
@@ -138,13 +177,14 @@ absl::StatusOr<int> RunPin(Session& session, const PinOptions& given) {
   if (options.fingerprint.empty() && !options.tofu) {
     return api::Coded(absl::StatusCode::kInvalidArgument, "no-fingerprint",
                       "by what shall the node be known?",
-                      "--fingerprint F from the node's run/fingerprint or console; --tofu asks the "
-                      "node and you");
+                      "--fingerprint F from the node's run/fingerprint or console; --words W from "
+                      "its console; --tofu asks the node and you");
   }
   std::optional<v1::HelloReply> hello;
-  absl::StatusOr<std::string> fingerprint = options.fingerprint.empty()
-                                                ? AskTheNode(session, options, hello)
-                                                : Normalize(options.fingerprint);
+  absl::StatusOr<std::string> fingerprint =
+      options.fingerprint.empty() || IsWords(options.fingerprint)
+          ? AskTheNode(session, options, hello)
+          : Normalize(options.fingerprint);
   if (!fingerprint.ok()) return AtNode(fingerprint.status(), options.name);
   InventoryNode node{
       .name = options.name, .endpoint = options.endpoint, .fingerprint = *fingerprint};

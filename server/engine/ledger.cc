@@ -95,16 +95,29 @@ void Fold(stored::Ledger& ledger, const stored::Record& record) {
     case stored::Record::kActionBegun:
       Use(ledger, record.action_begun(), record.unix());
       ledger.set_resetting(true);
+      if (record.has_reset()) *ledger.mutable_reset() = record.reset();
+      break;
+    case stored::Record::kResetMarked:
+      ledger.mutable_reset()->set_marked_boot_id(record.reset_marked());
+      break;
+    case stored::Record::kWipeBegun:
+      Use(ledger, record.used(), record.unix());
+      *ledger.mutable_wipe() = record.wipe_begun();
+      break;
+    case stored::Record::kWipeDone:
+      ledger.clear_wipe();
       break;
     case stored::Record::kActionUsed:
       Use(ledger, record.action_used(), record.unix());
       break;
     case stored::Record::kResetDone:
+      ledger.clear_reset();
+      ledger.set_resetting(false);
+      if (record.keeps_config()) break;
       ledger.clear_committed_digest();
       ledger.clear_previous_digest();
       ledger.clear_history();
       ledger.clear_in_flight();
-      ledger.set_resetting(false);
       break;
     case stored::Record::EVENT_NOT_SET:
       break;  // of a newer version

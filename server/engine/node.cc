@@ -81,11 +81,11 @@ absl::Status NodeImpl::Start() {
   // Posted: a controller may say so from inside an execute, which is no place to decide in.
   controllers_.SetOnChange([this] { OnServiceEvents(); });
   if (state_->journal.ledger().resetting()) {
-    LoadFloors(*state_);
-    FinishReset([](auto) {});
+    ResumeReset();
   } else {
     machine_->Recover();
   }
+  ResumeWipe();
   Publish();
   started_ = true;
   return absl::OkStatus();

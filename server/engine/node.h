@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "server/engine/controller.h"
 #include "server/engine/executor.h"
+#include "server/engine/machine_orders.h"
 #include "server/engine/node_api.h"
 #include "server/host/clock.h"
 #include "server/host/platform.h"
@@ -48,6 +49,7 @@ struct NodeDeps {
   // The same of images: back to the one in the other slot. The engine restarts the machine when it
   // is done. Null where no order can do that.
   std::function<void(const v1::Action&, Done)> roll_back_image;
+  MachineOrders* machine_orders = nullptr;  // null in a sandbox
 };
 
 class Node : public NodeApi {

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "server/engine/apply_machine.h"
+#include "server/engine/machine_orders.h"
 #include "server/engine/node.h"
 #include "server/engine/snapshot.h"
 
@@ -27,6 +28,17 @@ class SourceQuota {
   std::mutex mu_;
   std::map<std::string, int> taken_;
 };
+
+// How long whoever ordered a reset keeps the connection that the answer comes over: the authority
+// of their certificate goes with the config.
+inline constexpr absl::Duration kFarewell = absl::Seconds(1);
+
+// Of an order that was admitted: its times parse.
+stored::UsedAction Used(const std::string& digest, const v1::Action& action, absl::Time now);
+// A reset that forgets trust wants a grant for that verb beside its own.
+absl::Status AuthorizeForgetting(const v1::TrustPolicy& policy,
+                                 const std::vector<sign::Signer>& signers,
+                                 const v1::Action& action);
 
 class NodeImpl : public Node {
  public:
@@ -75,7 +87,16 @@ class NodeImpl : public Node {
                      Reply<v1::ApplyActionReply> reply);
   // OK when nothing is under way that an order must not come between.
   absl::Status CheckIdle() const;
+  void BeginReset(const std::string& digest, const v1::Action& action, const ResetSpec& spec,
+                  Reply<v1::ApplyActionReply> reply);
   void FinishReset(Reply<v1::ApplyActionReply> reply);
+  void MarkPartitions(const ResetSpec& spec);
+  void EndMachine(AfterReset then);
+  void ResumeReset();
+  void Wipe(const std::string& digest, const v1::Action& action, Reply<v1::ApplyActionReply> reply);
+  void RunWipe(const WipeSpec& spec, std::function<absl::Status(const std::string& what)> begun,
+               Reply<v1::ApplyActionReply> refused);
+  void ResumeWipe();
   void AfterErase(absl::Status status, const Reply<v1::ApplyActionReply>& reply);
   void Publish() { publisher_->Publish(); }
 
@@ -89,6 +110,7 @@ class NodeImpl : public Node {
   std::unique_ptr<Publisher> publisher_;
   bool refresh_posted_ = false;
   bool started_ = false;
+  bool wiping_ = false;
 };
 
 }  // namespace basalt::engine

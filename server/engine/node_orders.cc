@@ -9,11 +9,6 @@
 #include "server/engine/node_impl.h"
 
 namespace basalt::engine {
-namespace {
-
-// How long whoever ordered a reset keeps the connection that the answer comes over: the authority
-// of their certificate goes with the config.
-constexpr absl::Duration kFarewell = absl::Seconds(1);
 
 // Admitted: its times parse.
 stored::UsedAction Used(const std::string& digest, const v1::Action& action, absl::Time now) {
@@ -23,8 +18,6 @@ stored::UsedAction Used(const std::string& digest, const v1::Action& action, abs
   used.set_not_after_unix(absl::ToUnixSeconds(now));
   return used;
 }
-
-}  // namespace
 
 // Takes effect at once and is never reverted. A chain is a few signatures: it is checked in the
 // pool against a copy, and by the store again before it is kept.
@@ -102,6 +95,10 @@ void NodeImpl::ApplyAction(const Caller& caller, v1::ApplyActionRequest request,
           status = sign::AuthorizeAction(deps_.trust.policy(), checked->document->signers(),
                                          *checked->action);
         }
+        if (status.ok()) {
+          status = AuthorizeForgetting(deps_.trust.policy(), checked->document->signers(),
+                                       *checked->action);
+        }
         if (!status.ok()) {
           reply(status);
           return;
@@ -115,6 +112,10 @@ void NodeImpl::ApplyAction(const Caller& caller, v1::ApplyActionRequest request,
         }
         if (checked->action->verb() == "imageRollback" && deps_.roll_back_image) {
           RollBackImage(digest, *checked->action, reply);
+          return;
+        }
+        if (checked->action->verb() == "wipe" && deps_.machine_orders != nullptr) {
+          Wipe(digest, *checked->action, reply);
           return;
         }
         if (checked->action->verb() != "reset") {
@@ -160,68 +161,6 @@ void NodeImpl::RollBackImage(const std::string& digest, const v1::Action& action
         Publish();
       }
     });
-  });
-}
-
-// The order is in the journal before anything is taken away: a cut in between finishes it at the
-// next start, and it is never obeyed twice.
-void NodeImpl::Reset(const std::string& digest, const v1::Action& action,
-                     Reply<v1::ApplyActionReply> reply) {
-  if (absl::Status idle = CheckIdle(); !idle.ok()) return reply(idle);
-  stored::Record record;
-  record.set_unix(state_->Unix());
-  *record.mutable_action_begun() = Used(digest, action, deps_.clock.Now());
-  *record.mutable_floor() = state_->floor;
-  if (absl::Status status = state_->journal.Write(record, /*sync=*/true); !status.ok()) {
-    reply(status);
-    return;
-  }
-  absl::Time signed_at;
-  if (absl::ParseTime(absl::RFC3339_full, action.signed_at(), &signed_at, nullptr)) {
-    state_->time_floor = std::max(state_->time_floor, signed_at);
-  }
-  FinishReset(std::move(reply));
-}
-
-void NodeImpl::FinishReset(Reply<v1::ApplyActionReply> reply) {
-  machine_->ForgetConverge();
-  state_->committed.reset();
-  state_->previous.reset();
-  controllers_.Execute(nullptr, [this, reply](absl::Status status) {
-    if (!status.ok()) return AfterErase(std::move(status), reply);
-    controllers_.Erase(
-        [this, reply](absl::Status erased) { AfterErase(std::move(erased), reply); });
-  });
-}
-
-void NodeImpl::AfterErase(absl::Status status, const Reply<v1::ApplyActionReply>& reply) {
-  if (status.ok()) status = state_->store.RemoveAll();
-  if (status.ok()) {
-    stored::Record record;
-    record.set_unix(state_->Unix());
-    record.set_reset_done(true);
-    status = state_->journal.Write(record, /*sync=*/true);
-  }
-  if (!status.ok()) {
-    state_->Alarm("ResetFailed", "Retrying", std::string(status.message()));
-    deps_.executor.After(absl::Seconds(30), [this] { FinishReset([](auto) {}); });
-    Publish();
-    reply(api::Annotate(status, "the reset has begun and is tried again"));
-    return;
-  }
-  state_->alarms.clear();
-  Publish();
-  v1::ApplyActionReply out;
-  out.set_message(
-      "the node has no config; its K3s and data are gone; trust, epoch and floor are kept");
-  reply(std::move(out));
-  deps_.executor.After(kFarewell, [this] {
-    // A document that came meanwhile brings its own policy.
-    if (machine_->pending() != nullptr || state_->committed_config() != nullptr) return;
-    if (absl::Status closed = deps_.set_api_policy(ApiPolicy()); !closed.ok()) {
-      state_->Alarm("ResetFailed", "ApiPolicy", std::string(closed.message()));
-      Publish();
-    }
   });
 }
 

@@ -10,6 +10,7 @@
 #include "machineconfig/schema/resolve.h"
 #include "machineconfig/validate/validate.h"
 #include "server/engine/config_secrets.h"
+#include "server/engine/floor_text.h"
 #include "server/engine/ledger.h"
 
 namespace basalt::engine {
@@ -122,6 +123,17 @@ void LoadFloors(NodeState& state) {
   const stored::Ledger& ledger = state.journal.ledger();
   state.floor = ledger.floor();
   state.time_floor = std::max(state.deps.build_time, absl::UnixEpoch());
+  // Of a STATE that was here before this one.
+  auto carried =
+      state.deps.vfs.Read(absl::StrCat(state.deps.platform.paths().state, "/carried-floor"), 4096);
+  if (carried.ok()) {
+    stored::Floor floor;
+    absl::Time time;
+    if (FloorFromText(*carried, &floor, &time)) {
+      RaiseFloor(state.floor, floor.epoch(), floor.generation(), floor.digest());
+      state.time_floor = std::max(state.time_floor, time);
+    }
+  }
   for (const GenerationStore::Name& name : state.store.Names()) {
     RaiseFloor(state.floor, name.epoch, name.generation, name.digest);
     if (auto stored = state.store.Load(name); stored.ok()) {

@@ -1,6 +1,7 @@
 #include "server/host/screen.h"
 
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -34,14 +35,25 @@ absl::Status Put(const std::string& path, const std::string& text) {
   return absl::OkStatus();
 }
 
+int RowsOf(const std::string& path) {
+  UniqueFd fd(path.empty() ? -1 : open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+  winsize size = {};
+  return fd.valid() && ioctl(fd.get(), TIOCGWINSZ, &size) == 0 ? size.ws_row : 0;
+}
+
 class Terminal : public Screen {
  public:
   Terminal(std::string terminal, std::string console)
       : terminal_(std::move(terminal)), console_(std::move(console)) {}
 
-  absl::Status Show(absl::string_view page) override {
+  absl::Status Show(absl::string_view page, absl::string_view picture) override {
     const std::string text = absl::StrReplaceAll(page, {{"\n", "\r\n"}});
-    absl::Status shown = Put(terminal_, absl::StrCat(kClear, text));
+    const auto lines = std::count(page.begin(), page.end(), '\n') +
+                       std::count(picture.begin(), picture.end(), '\n');
+    const bool room = lines < RowsOf(terminal_);
+    absl::Status shown =
+        Put(terminal_,
+            absl::StrCat(kClear, text, room ? absl::StrReplaceAll(picture, {{"\n", "\r\n"}}) : ""));
     // A serial port is somebody's log: the page is written below what stands there.
     absl::Status logged = Put(console_, absl::StrCat("\r\n", text));
     return shown.ok() ? logged : shown;

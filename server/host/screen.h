@@ -15,7 +15,9 @@ class Screen {
   virtual ~Screen() = default;
   // Instead of what is there; lines end with "\n". Never waits: a screen that takes nothing (flow
   // control, no such device) is an error.
-  virtual absl::Status Show(absl::string_view page) = 0;
+  // `picture`, in blocks of UTF-8, stands below it on a screen that has so many rows, and on no
+  // serial line: what reads one has a size and a font of its own.
+  virtual absl::Status Show(absl::string_view page, absl::string_view picture) = 0;
   // Turns the screen off when nothing was shown for so long; zero: never.
   virtual absl::Status BlankAfter(absl::Duration time) = 0;
 };

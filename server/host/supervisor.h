@@ -81,6 +81,7 @@ struct BootStatus {
   bool data_missing = false;
   bool installer = false;    // an install medium: STATE and DATA are memory, nothing is kept
   bool state_locked = false;  // encrypted, and no key opens it; it is missing then too
+  bool data_is_new = false;  // made at this boot
   std::string state_reason;  // for a person; "" when all is well
   std::string data_reason;
   Entry entry = Entry::kUncounted;  // of the boot loader: on trial, or called good

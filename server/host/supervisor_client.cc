@@ -238,6 +238,7 @@ class Client : public Supervisor {
                       .data_missing = boot.data >= init::kFirstMissingVolume,
                       .installer = boot.installer != 0,
                       .state_locked = boot.state == init::kLockedVolume,
+                      .data_is_new = boot.data == init::kFormattedVolume,
                       .state_reason = Text(boot.state_reason),
                       .data_reason = Text(boot.data_reason),
                       .entry = static_cast<BootStatus::Entry>(boot.entry),

@@ -146,6 +146,7 @@ struct EndBody {
   uint32_t reserved;
 };
 
+inline constexpr uint8_t kFormattedVolume = 2;     // of VolumeState: made at this boot
 inline constexpr uint8_t kFirstMissingVolume = 3;  // of VolumeState: from here on it is not there
 
 inline constexpr uint8_t kLockedVolume = 7;        // of VolumeState: no key opens it

@@ -24,15 +24,17 @@ void ConsoleKeeper::Apply(const v1::Console* console) {
           : format::ParseDuration(console->blank_after()).value_or(absl::ZeroDuration());
   // Ignoring failures, here and below: a machine without a screen is as good as one with it.
   screen_.BlankAfter(blank).IgnoreError();
-  if (was && !on_) screen_.Show("").IgnoreError();
+  if (was && !on_) screen_.Show("", "").IgnoreError();
   if (!on_) shown_.clear();
 }
 
 void ConsoleKeeper::Look() {
   if (on_) {
-    std::string page = RenderPage(facts_());
+    const ConsoleFacts facts = facts_();
+    std::string page = RenderPage(facts);
+    // What is in the picture stands on the page too, so it changes with that alone.
     if (page != shown_) {
-      screen_.Show(page).IgnoreError();
+      screen_.Show(page, RenderPicture(facts)).IgnoreError();
       shown_ = std::move(page);
     }
   }

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "server/controllers/system/qr_code.h"
 #include "server/host/screen.h"
 
 namespace basalt::system {
@@ -61,6 +62,15 @@ std::string Words(absl::string_view hex, size_t most) {
   return absl::StrJoin(words, " ");
 }
 
+std::string RenderPicture(const ConsoleFacts& facts) {
+  for (const std::string& address : facts.addresses) {
+    const auto code =
+        MakeQrCode(absl::StrCat("basalt://", facts.machine.machine_id(), "@", address));
+    if (code && !facts.machine.machine_id().empty()) return QrLines(*code, 1);
+  }
+  return "";
+}
+
 std::string RenderPage(const ConsoleFacts& facts) {
   const v1::MachineStatus& machine = facts.machine;
   std::string page = "\n";
@@ -79,6 +89,7 @@ std::string RenderPage(const ConsoleFacts& facts) {
   // In one piece: it is copied from a serial console.
   Line(&page, "fingerprint", machine.machine_id());
   Line(&page, "in words", Words(machine.machine_id(), kWordsShown));
+  if (!facts.note.empty()) Line(&page, "install", facts.note, 3);
   if (!facts.clock.empty()) Line(&page, "clock", facts.clock, 1);
   size_t shown = 0;
   for (const v1::Condition& condition : machine.conditions()) {

@@ -39,7 +39,6 @@ struct Refusal {
 };
 constexpr Refusal kRefusals[] = {
     {"extensions", "this release of noded has no extensions"},
-    {"install", "this release of noded does not install itself from a boot medium"},
     {"kernel.arguments",
      "the command line stands in the kernel image, under its signature: it is the profile of an "
      "image that says it (`argument` lines)"},
@@ -205,6 +204,9 @@ absl::StatusOr<ControllerPlan> PlanSystem(const v1::MachineConfig* from,
   const v1::System& last = from == nullptr ? none : from->system();
   const v1::System& next = to.system();
   PlanRefusals(last, next, &plan);
+  if (next.has_install() && !MessageDifferencer::Equals(last.install(), next.install())) {
+    Add(&plan, "nothing for system.install: this node is on its disk already");
+  }
   PlanHostName(from, to, &plan);
   if (absl::Status status = PlanKernel(last.kernel(), next.kernel(), facts, &plan); !status.ok()) {
     return status;

@@ -10,6 +10,7 @@
 #include "server/init/boot/partitions.h"
 #include "server/init/boot/report.h"
 #include "server/init/boot/volume.h"
+#include "server/init/boot/wipe.h"
 
 namespace basalt::init {
 namespace {
@@ -134,7 +135,10 @@ int GrowPartition(Machine& machine, const char* name, uint64_t limit) {
   }
   const bool empty = content == static_cast<int>(Content::kBlank) ||
                      content == static_cast<int>(Content::kUnfinished);
-  const bool grows = content != static_cast<int>(Content::kForeign);
+  // What has to be wiped is wiped first: its order lies at the end that it has now.
+  const bool waits = content == static_cast<int>(Content::kUnfinished) &&
+                     WipeOrderOf(machine, p.device, p.size) != gpt::WipeMethod::kNone;
+  const bool grows = content != static_cast<int>(Content::kForeign) && !waits;
   if (!grows) size = old_size;
   if (grows) {
     error = PrepareEnd(machine, place, size, empty);

@@ -24,6 +24,7 @@ struct Names {
 };
 
 enum class End : uint8_t { kPowerOff, kReboot };
+enum class Erasure : uint8_t { kZero, kDiscard, kSecureDiscard };
 
 class Machine {
  public:
@@ -58,6 +59,9 @@ class Machine {
   virtual int Unmount(const char* target) = 0;
   // The kernel's idea of a partition, in bytes; it may be mounted. Nothing is written.
   virtual int ResizePartition(const char* disk, int number, uint64_t start, uint64_t size) = 0;
+  // Of a device that nothing uses: afterwards it reads as zeros, or is forgotten by the disk.
+  // EOPNOTSUPP: this one cannot.
+  virtual int Erase(const char* device, Erasure how, uint64_t offset, uint64_t size) = 0;
   virtual int LoadModule(const char* path) = 0;
   virtual int LinkUp(const char* interface) = 0;
   // What services may ask for, and what they get unasked: descriptors up to `files`, processes

@@ -12,6 +12,7 @@ namespace basalt::init {
 namespace {
 
 constexpr char kEsp[] = "/esp";
+constexpr char kCarried[] = "/run/carried";
 constexpr size_t kMostTrust = 4 << 20;  // noded reads no more either
 
 struct Place {
@@ -82,14 +83,23 @@ int TakeTrust(Machine& machine) {
     error = machine.Mount(esp.device, kEsp, "vfat", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY,
                           "codepage=437,iocharset=ascii,umask=0077");
   }
+  bool carried = false;
   if (error == 0) {
-    error = machine.Copy("/esp/basalt/trust.json", kTrustSeed, kMostTrust, 0400);
+    carried = machine.Copy("/esp/basalt/carried/trust.json", kTrustSeed, kMostTrust, 0400) == 0;
+    if (!carried) error = machine.Copy("/esp/basalt/trust.json", kTrustSeed, kMostTrust, 0400);
+    // What a reset has to leave beside it; without it there is nothing to leave.
+    if (carried) {
+      machine.MakeDirectory(kCarried, 0700);
+      machine.Copy("/esp/basalt/carried/floor", "/run/carried/floor", 4096, 0400);
+      machine.Copy("/esp/basalt/carried/image", "/run/carried/image", 64 << 10, 0400);
+    }
     machine.Unmount(kEsp);
   }
   if (error != 0) {
     Report(machine, "no-trust", error, "trust: none stored and none on the ESP");
   } else {
-    Report(machine, nullptr, 0, "trust: as the medium was written with");
+    Report(machine, nullptr, 0, "trust: %s",
+           carried ? "as the reset left it" : "as the medium was written with");
   }
   return error;
 }

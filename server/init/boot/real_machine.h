@@ -29,6 +29,7 @@ class RealMachine : public Machine {
             const char* options) override;
   int Unmount(const char* target) override;
   int ResizePartition(const char* disk, int number, uint64_t start, uint64_t size) override;
+  int Erase(const char* device, Erasure how, uint64_t offset, uint64_t size) override;
   int LoadModule(const char* path) override;
   int LinkUp(const char* interface) override;
   int SetLimits(uint64_t files) override;

@@ -9,6 +9,7 @@
 #include <initializer_list>
 
 #include "server/init/boot/partitions.h"
+#include "server/init/boot/wipe.h"
 #include "server/unlock/layout.h"
 
 namespace basalt::init {
@@ -74,6 +75,11 @@ int Check(Machine& machine, const char* device, int* code) {
   return RunTool(machine, by_copy, kCheckLimit, code);
 }
 
+// Pods share DATA with what an upgrade or a new config has to put there. So a part of it is set
+// aside that only processes with CAP_SYS_RESOURCE get at (noded, its downloads, K3s itself), which
+// ordinary pods do not have, root in them or not: the mount names a user for it that nobody is.
+bool HasReserve(const char* name) { return strcmp(name, "DATA") == 0; }
+
 int Mark(Machine& machine, const Partition& partition) {
   return machine.WriteDurably(partition.device, partition.size - kMarkDistance, kFormatMark,
                               sizeof kFormatMark);
@@ -83,8 +89,10 @@ int Format(Machine& machine, const char* name, const VolumeReport& on, int* code
   char blocks[24];
   snprintf(blocks, sizeof blocks, "%llu",
            static_cast<unsigned long long>((on.size - kMarkDistance) / 4096));
+  char percent[4];
+  snprintf(percent, sizeof percent, "%u", HasReserve(name) ? ReservePercent(on.size) : 1);
   const char* const argv[] = {
-      "/usr/sbin/mke2fs", "-q",   "-F",   "-t", "ext4", "-b", "4096", "-m", "1", "-L", name,
+      "/usr/sbin/mke2fs", "-q",   "-F",   "-t", "ext4", "-b", "4096", "-m", percent, "-L", name,
       on.device,          blocks, nullptr};
   return RunTool(machine, argv, kFormatLimit, code);
 }
@@ -187,6 +195,11 @@ bool OpenLocked(Machine& machine, Locks& locks, const char* name, const Partitio
 
 }  // namespace
 
+unsigned ReservePercent(uint64_t size) {
+  const uint64_t percent = (kReserve * 100 + size - 1) / size;
+  return percent < 1 ? 1 : percent > kMostReserve ? kMostReserve : static_cast<unsigned>(percent);
+}
+
 VolumeReport OpenVolume(Machine& machine, Locks& locks, const char* name, const char* target,
                         unsigned long flags, unsigned mode) {
   Partition p;
@@ -217,6 +230,14 @@ VolumeReport OpenVolume(Machine& machine, Locks& locks, const char* name, const 
     case Content::kBlank:
     case Content::kUnfinished: {
       fresh = true;
+      const gpt::WipeMethod wipe = static_cast<Content>(content) == Content::kUnfinished
+                                       ? WipeOrderOf(machine, p.device, p.size)
+                                       : gpt::WipeMethod::kNone;
+      if (wipe != gpt::WipeMethod::kNone) {
+        if (int error = Wipe(machine, name, p.device, p.size, wipe); error != 0) {
+          return Refuse(machine, name, VolumeState::kFailed, error, "cannot wipe %s", p.device);
+        }
+      }
       Report(machine, nullptr, 0, "%s: %s %s: formatting", name, p.device,
              static_cast<Content>(content) == Content::kBlank ? "is empty" : "is marked for it");
       int error = Mark(machine, p);
@@ -243,8 +264,9 @@ VolumeReport OpenVolume(Machine& machine, Locks& locks, const char* name, const 
       break;
     }
   }
-  int error = machine.Mount(on.device, target, "ext4", MS_NOSUID | MS_NODEV | MS_NOATIME | flags,
-                            "errors=remount-ro");
+  int error =
+      machine.Mount(on.device, target, "ext4", MS_NOSUID | MS_NODEV | MS_NOATIME | flags,
+                    HasReserve(name) ? "errors=remount-ro,resuid=4294967294" : "errors=remount-ro");
   if (error != 0) {
     return Refuse(machine, name, VolumeState::kFailed, error, "cannot mount %s", on.device);
   }

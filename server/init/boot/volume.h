@@ -11,6 +11,8 @@
 //   ext4                          e2fsck -p, mount
 //   LUKS2                         opened (locks.h), then as ext4; refused: kLocked
 //   nothing, or our mark          mark, [LUKS2,] mke2fs, mount, mark removed
+//   nothing, or our mark          wiped where a reset ordered it (wipe.h), mark, mke2fs, mount,
+//                                 mark removed
 //   anything else                 refused: kForeign
 //
 //   e2fsck   0, 1, 2              mounted: it was not mounted before, so nothing stale is cached
@@ -40,6 +42,7 @@ enum class VolumeState : uint8_t {
 
 static_assert(static_cast<uint8_t>(VolumeState::kMissing) == kFirstMissingVolume);
 static_assert(static_cast<uint8_t>(VolumeState::kLocked) == kLockedVolume);
+static_assert(static_cast<uint8_t>(VolumeState::kFormatted) == kFormattedVolume);
 
 struct VolumeReport {
   VolumeState state = VolumeState::kNone;
@@ -58,6 +61,12 @@ enum class Content { kBlank, kUnfinished, kExt4, kLuks, kForeign };
 using gpt::kFormatMark;
 using gpt::kMarkDistance;
 inline constexpr uint64_t kSmallestVolume = 16 << 20;
+
+// Of DATA, for what keeps the node alive: an image and a K3s, with room to spare.
+inline constexpr uint64_t kReserve = 512 << 20;
+inline constexpr unsigned kMostReserve = 20;  // percent
+// What mke2fs is told for a DATA of that size. Pure.
+unsigned ReservePercent(uint64_t size);
 
 // What lies on the device. -errno when it cannot be read, else a Content.
 int Inspect(Machine& machine, const char* device, uint64_t size);

@@ -5,6 +5,7 @@
 #include <linux/capability.h>
 #include <sys/mount.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -13,6 +14,7 @@
 #include <cstring>
 #include <fstream>
 #include <string>
+#include <thread>
 
 #include "images/builder/formats/gpt.h"
 #include "server/init/boot/partitions.h"
@@ -155,6 +157,53 @@ TEST(GrowOnADevice, FirstBootAndALargerDisk) {
   ASSERT_EQ(GrowPartition(machine, "DATA", UINT64_MAX), 0);
   ASSERT_EQ(grow(), 0);
   EXPECT_EQ(machine.said, "");
+}
+
+// Root in an ordinary pod: every right but this one.
+bool DropSysResource() {
+  __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  __user_cap_data_struct data[2] = {};
+  if (syscall(SYS_capget, &header, data) != 0) return false;
+  data[0].effective &= ~(1U << CAP_SYS_RESOURCE);
+  return syscall(SYS_capset, &header, data) == 0;
+}
+
+// Bytes that fit into one more file.
+uint64_t Fill(const std::string& path) {
+  FILE* file = fopen(path.c_str(), "w");
+  if (file == nullptr) return 0;
+  const std::string piece(64 << 10, 'x');
+  uint64_t size = 0;
+  while (fwrite(piece.data(), 1, piece.size(), file) == piece.size()) size += piece.size();
+  fclose(file);
+  return size;
+}
+
+TEST(DataOnADevice, PodsThatFillItLeaveTheReserve) {
+  if (access("/usr/sbin/mke2fs", X_OK) != 0) GTEST_SKIP() << "no mke2fs";
+  std::string why;
+  auto disk = testing::LoopDisk::Make(96 * kMebibyte, &why);
+  if (disk == nullptr || !testing::OwnMounts()) GTEST_SKIP() << why;
+  ASSERT_TRUE(disk->AddPartition(2, 2 * kMebibyte, 90 * kMebibyte));
+  LoopMachine machine(disk->name(), "DATA");
+  std::string target = "/tmp/basalt-reserve-XXXXXX";
+  ASSERT_NE(mkdtemp(target.data()), nullptr);
+  Mounted mounted{target};
+  ASSERT_EQ(OpenVolume(machine, "DATA", target.c_str(), 0, 0755).state, VolumeState::kFormatted)
+      << machine.said;
+  const bool may = MayResizeMounted();
+  std::thread pod([&] {  // capabilities are a thread's
+    ASSERT_TRUE(DropSysResource());
+    EXPECT_GT(Fill(target + "/pod"), 32 * kMebibyte);
+    EXPECT_LT(Fill(target + "/again"), kMebibyte);
+  });
+  pod.join();
+  struct statvfs info = {};
+  ASSERT_EQ(statvfs(target.c_str(), &info), 0);
+  EXPECT_GT(info.f_bfree * info.f_frsize, 16 * kMebibyte);
+  EXPECT_LT(info.f_bavail * info.f_frsize, kMebibyte);
+  if (!may) GTEST_SKIP() << "the rest wants CAP_SYS_RESOURCE";
+  EXPECT_GT(Fill(target + "/node"), 15 * kMebibyte);
 }
 
 }  // namespace

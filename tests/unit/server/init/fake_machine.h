@@ -150,6 +150,16 @@ class FakeMachine : public Machine {
     }
     return ENXIO;
   }
+  int Erase(const char* device, Erasure how, uint64_t offset, uint64_t size) override {
+    static constexpr const char* kHow[] = {"zero", "discard", "secure-discard"};
+    if (int error = Failure("erase", kHow[static_cast<int>(how)]); error != 0) return error;
+    if (writes_left == 0) return EIO;
+    --writes_left;
+    now += erase_ns;
+    done.push_back(std::string("erase ") + kHow[static_cast<int>(how)] + " " + device);
+    files[device].replace(offset, size, size, '\0');
+    return 0;
+  }
   int LoadModule(const char* path) override {
     if (int error = Failure("module", path); error != 0) return error;
     done.push_back(std::string("module ") + path);
@@ -272,6 +282,7 @@ class FakeMachine : public Machine {
   size_t writes_left = SIZE_MAX;  // durable ones; then the power is gone
 
   bool owns_kernel = true;
+  int64_t erase_ns = 0;  // how long a piece takes
   int64_t now = 1000000000;
   int64_t wall = 2000000000;
   unsigned root_major = 0;

@@ -201,6 +201,23 @@ TEST_F(VolumeTest, AnotherDiskWithTheSameNamesIsNotOurs) {
   EXPECT_EQ(Open().error, ENOTUNIQ);
 }
 
+TEST_F(VolumeTest, DataSetsRoomAsideThatOrdinaryPodsDoNotGet) {
+  machine_.AddPartition("vda5", "DATA", kSize);
+  EXPECT_EQ(OpenVolume(machine_, "DATA", "/data", 0, 0755).state, VolumeState::kFormatted);
+  EXPECT_NE(machine_.done[1].find(" -m 20 "), std::string::npos) << machine_.done[1];
+  EXPECT_EQ(machine_.MountOf("/data")->options, "errors=remount-ro,resuid=4294967294");
+  Open();
+  EXPECT_EQ(machine_.MountOf("/state")->options, "errors=remount-ro");
+}
+
+TEST(Reserve, IsAnImageAndAK3sAndOfASmallDiskAFifth) {
+  constexpr uint64_t kGibibyte = 1 << 30;
+  EXPECT_EQ(ReservePercent(kGibibyte), 20u);
+  EXPECT_EQ(ReservePercent(4 * kGibibyte), 13u);
+  EXPECT_EQ(ReservePercent(50 * kGibibyte), 1u);
+  EXPECT_EQ(ReservePercent(4000 * kGibibyte), 1u);
+}
+
 TEST(Partitions, ANameIsAWholeLineOfAPartition) {
   auto is = [](const std::string& text) {
     return HasPartitionName(text.data(), text.size(), "STATE");

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include "absl/strings/str_split.h"
+#include "server/controllers/system/qr_code.h"
 #include "tests/unit/server/controllers/system/system_testing.h"
 
 namespace basalt::system {
@@ -110,6 +111,19 @@ TEST_F(SystemTest, ThePageIsShownBeforeThereIsAConfigAndAgainOnlyWhenItChanges) 
   Pass(ConsoleKeeper::kLookEvery);
   ASSERT_EQ(screen_.pages.size(), 2u);
   EXPECT_THAT(screen_.pages[1], HasSubstr("pi-1 in home"));
+}
+
+TEST_F(SystemTest, TheScreenOfAMachineThatIsReachedHasItsAddressAsAPicture) {
+  console_ = Facts();
+  console_.note = "a node is installed on /dev/vda already";
+  Start();
+  EXPECT_THAT(screen_.pages.back(), HasSubstr("  install     a node is installed on /dev/vda"));
+  EXPECT_EQ(
+      screen_.last_picture,
+      QrLines(*MakeQrCode("basalt://" + console_.machine.machine_id() + "@192.0.2.20:6050"), 1));
+  console_.addresses.clear();
+  Pass(ConsoleKeeper::kLookEvery);
+  EXPECT_EQ(screen_.last_picture, "");
 }
 
 TEST_F(SystemTest, AScreenThatIsNotWantedIsEmptyAndOneThatIsRestsInTime) {

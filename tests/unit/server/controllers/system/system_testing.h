@@ -46,7 +46,8 @@ class FakePlatform : public host::Platform {
 
 class FakeScreen : public host::Screen {
  public:
-  absl::Status Show(absl::string_view page) override {
+  absl::Status Show(absl::string_view page, absl::string_view picture) override {
+    last_picture = std::string(picture);
     pages.emplace_back(page);
     return status;
   }
@@ -56,6 +57,7 @@ class FakeScreen : public host::Screen {
   }
   absl::Status status;
   std::vector<std::string> pages;
+  std::string last_picture;
   absl::Duration blank = absl::InfiniteDuration();
 };
 
