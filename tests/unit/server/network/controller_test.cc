@@ -152,7 +152,7 @@ TEST_F(ControllerTest, TheClientIsToldWhatTheConfigSaysAndKeptWhileThatStays) {
   ASSERT_TRUE(Execute(network).ok());
   EXPECT_THAT(Links(), ElementsAre("eth0", "eth1"));
   EXPECT_EQ(File("run/dhcpcd.conf"),
-            "# by noded\nduid 00:04:86:ad:03:72:48:19:1e:f0:c8:24:53:22:e1:f5:6d:3a\nnoipv4ll\n"
+            "# by noded\nduid 00:04:86:ad:03:72:48:19:1e:f0:c8:24:53:22:e1:f5:6d:3a\nnoipv4ll\nnodev\n"
             "\ninterface eth0\nnoipv6rs\nia_na\noption ntp_servers\noption dhcp6_sntp_servers\n"
             "nogateway\nmetric 200\nclientid 00:70:69:20:30\nhostname n1\n"
             "\ninterface eth1\nipv4only\n"
