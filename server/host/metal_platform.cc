@@ -19,6 +19,7 @@ class MetalPlatform : public Platform {
   bool k3s_confined() const override { return false; }
   bool owns_namespaces() const override { return true; }
   bool hardened_kernel() const override { return true; }
+  bool keeps_volumes_from_k3s() const override { return true; }
   std::string Unimplemented(const std::string& section) const override {
     if (section == "audit") return "this release of noded keeps no audit log";
     return "";

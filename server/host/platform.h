@@ -50,6 +50,8 @@ class Platform {
   // True: the kernel has the settings of noded-init's baseline, those that kubelet demands among
   // them.
   virtual bool hardened_kernel() const { return false; }
+  // True: STATE and ESP are volumes of their own, which K3s is started without.
+  virtual bool keeps_volumes_from_k3s() const { return false; }
   // "" when the platform can apply changes below this top-level section, or below "system.image";
   // else why not.
   virtual std::string Unimplemented(const std::string& section) const = 0;

@@ -37,6 +37,9 @@ struct ServiceSpec {
   uint64_t nofile = 1048576;     // lowered to the hard limit
   RestartPolicy restart;
   bool notify = false;
+  // In a mount namespace of its own that has neither STATE nor ESP. What it mounts is seen by the
+  // next run all the same. Only where they are volumes, on metal.
+  bool apart = false;
   absl::Duration stop_grace = absl::Seconds(20);  // SIGTERM, then SIGKILL to this process alone
 };
 

@@ -107,7 +107,8 @@ class Client : public Supervisor {
     start.stop_grace_ns = ns(spec.stop_grace);
     start.nofile = spec.nofile;
     start.always = spec.restart.always;
-    start.notify = spec.notify;
+    start.flags =
+        static_cast<uint8_t>((spec.notify ? init::kNotify : 0) | (spec.apart ? init::kApart : 0));
     start.argc = static_cast<uint16_t>(spec.argv.size());
     start.envc = static_cast<uint16_t>(spec.env.size());
     start.fds = static_cast<uint16_t>(spec.fds.size());

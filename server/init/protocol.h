@@ -80,6 +80,10 @@ struct NameBody {
   char name[kNameSize];
 };
 
+// Of StartBody::flags.
+inline constexpr uint8_t kNotify = 1;  // NOTIFY_SOCKET; starting until it says READY=1
+inline constexpr uint8_t kApart = 2;   // a mount namespace without STATE and ESP (spawn.h)
+
 // Followed by argc, then envc zero-terminated strings, to the last byte of the packet. The first
 // passed descriptor is the program, `fds` more follow.
 struct StartBody {
@@ -92,7 +96,7 @@ struct StartBody {
   int64_t stop_grace_ns;
   uint64_t nofile;
   uint8_t always;
-  uint8_t notify;
+  uint8_t flags;
   uint16_t argc;
   uint16_t envc;
   uint16_t fds;

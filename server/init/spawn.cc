@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <poll.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -74,6 +76,24 @@ int JoinCgroup(const char* base, const char* path) {
   return error;
 }
 
+// A mount namespace without STATE and ESP. The root is a slave there, so that what goes from it
+// stays with noded, while volumes that noded mounts later come; and shared anew, for pods that want
+// that. All the rest (/run, /var, /data) stays shared with everybody: what K3s mounts there is
+// found by the next K3s, which has another namespace.
+int LeaveVolumes() {
+  if (unshare(CLONE_NEWNS) != 0) return errno;
+  if (mount(nullptr, "/", nullptr, MS_SLAVE, nullptr) != 0) return errno;
+  if (mount(nullptr, "/", nullptr, MS_SHARED, nullptr) != 0) return errno;
+  // EINVAL: it is no mount here.
+  if (umount2("/state", MNT_DETACH | UMOUNT_NOFOLLOW) != 0 && errno != EINVAL) return errno;
+  // The ESP is mounted for moments only; then below this.
+  if (mount("none", "/esp", "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
+            "mode=0,size=4k") != 0) {
+    return errno;
+  }
+  return 0;
+}
+
 void LimitFiles(uint64_t wanted) {
   struct rlimit limit = {};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
@@ -111,6 +131,10 @@ void BecomeService(const SpawnRequest& request, const char* cgroup_base, int rep
     CloseFrom(3 + request.fd_count);
     LimitFiles(request.nofile);
     DefaultSignals();
+    if (int error = request.apart ? LeaveVolumes() : 0; error != 0) {
+      Tell(report, SpawnReport::kExec, error);
+      _exit(127);
+    }
     // The bytes that were verified, not whatever lies at a path by now.
     syscall(SYS_execveat, program, "", request.argv, request.envp, AT_EMPTY_PATH);
   }

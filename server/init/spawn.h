@@ -17,6 +17,7 @@ struct SpawnReport {
 
 // In the child of fork, never returns. Signals default and unblocked, a session of its own, cwd /,
 // umask 022, stdin /dev/null, stdout and stderr to `output_fd`, `fds` from 3 on and nothing else.
+// `apart`: a mount namespace that has neither STATE nor ESP.
 [[noreturn]] void BecomeService(const SpawnRequest& request, const char* cgroup_base,
                                 int report_fd);
 

@@ -322,6 +322,7 @@ void ControllerImpl::Launch(uint64_t epoch, Next next) {
         spec.cgroup = deps_.platform.k3s_confined() ? "" : "k3s";
         spec.restart.always = true;
         spec.notify = true;
+        spec.apart = deps_.platform.keeps_volumes_from_k3s();
         output_start_ = deps_.supervisor.OutputOffset(kService).value_or(0);
         if (absl::Status status = deps_.supervisor.Start(std::move(spec)); !status.ok()) {
           return next(api::Annotate(status, "starting K3s"));

@@ -110,7 +110,8 @@ void Health::OnProbe(const ProbeResult& result, absl::Duration now) {
   if (rung_ >= Rung::kReadyz) was_ready_ = true;
   if (rung_ == Rung::kNodeReady) was_node_ready_ = true;
   // A process that was ready once and is not now hangs until it is again, whichever rung it is on.
-  if (seen >= Rung::kReadyz) {
+  // Not an agent whose servers are away: to restart it brings none of them back.
+  if (seen >= Rung::kReadyz || (!server_ && result.readyz)) {
     failing_since_ = absl::InfiniteDuration();
   } else if (was_ready_) {
     failing_since_ = std::min(failing_since_, now);

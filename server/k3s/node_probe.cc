@@ -85,6 +85,10 @@ class RealProbe : public NodeProbe {
     result.ping = answer.status == 200;
     if (!result.ping) {
       result.detail = Why("/ping", answer);
+      // An agent's goes through to its servers: while those are away it may be well itself.
+      ProbeResult aside;
+      result.readyz = !target.server && Healthy(target, 10248, "kubelet", &aside) &&
+                      Healthy(target, 10256, "kube-proxy", &aside);
       return result;
     }
     ping.path = "/v1-k3s/double";  // a real K3s knows no such path

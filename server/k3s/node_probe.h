@@ -28,7 +28,8 @@ struct ProbeTarget {
 
 struct ProbeResult {
   bool ping = false;    // the supervisor part answers (of an agent: through its load balancer)
-  bool readyz = false;  // the apiserver is ready; of an agent: kubelet and kube-proxy are
+  bool readyz = false;  // the apiserver is ready; of an agent: kubelet and kube-proxy are,
+                        // also while its servers do not answer
   bool node_seen = false;
   bool node_ready = false;
   absl::Time heartbeat = absl::InfinitePast();  // when the kubelet last posted it

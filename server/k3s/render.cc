@@ -23,11 +23,20 @@ std::string Abs(const NodeFacts& facts, absl::string_view path) {
   return absl::StrCat(facts.root, "/", path);
 }
 
-absl::StatusOr<std::vector<std::string>> NodeIps(const v1::K3s& k3s, const NodeFacts& facts) {
-  const v1::K3sNode& node = k3s.node();
+absl::StatusOr<std::vector<std::string>> NodeIps(const v1::MachineConfig& to,
+                                                 const NodeFacts& facts) {
+  const v1::K3sNode& node = to.k3s().node();
   if (node.ip_size() > 0) return std::vector<std::string>(node.ip().begin(), node.ip().end());
   if (facts.confined) return std::vector<std::string>{facts.address};
   if (!node.has_ip_subnet()) return std::vector<std::string>{};
+  // Those that this very config gives the machine: it has them when K3s starts, and a first config
+  // is planned before.
+  for (const v1::Interface& interface : to.network().interfaces()) {
+    for (const std::string& prefix : interface.addresses()) {
+      const std::string address = prefix.substr(0, prefix.find('/'));
+      if (InSubnet(address, node.ip_subnet())) return std::vector<std::string>{address};
+    }
+  }
   for (const std::string& address : facts.addresses) {
     if (InSubnet(address, node.ip_subnet())) return std::vector<std::string>{address};
   }
@@ -305,7 +314,7 @@ absl::StatusOr<Rendered> Render(const v1::MachineConfig& to, const NodeFacts& fa
   absl::StatusOr<const v1::Artifact*> binary =
       ForArchitecture(k3s.artifacts(), facts.architecture, "k3s.artifacts");
   if (!binary.ok()) return binary.status();
-  absl::StatusOr<std::vector<std::string>> ips = NodeIps(k3s, facts);
+  absl::StatusOr<std::vector<std::string>> ips = NodeIps(to, facts);
   if (!ips.ok()) return ips.status();
 
   Rendered out;

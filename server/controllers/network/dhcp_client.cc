@@ -80,7 +80,9 @@ DhcpPlan PlanDhcp(const NetworkSpec& spec, const std::set<std::string>& present,
       duid = Duid(link->dhcp.client_id);
     }
   }
-  plan.config = absl::StrCat("# by noded\nduid ", duid, "\nnoipv4ll\n");
+  // nodev: asked for more than one link, 9.4.1 looks for its plugins of device managers, and where
+  // there are none, as on the image, it crashes before it has asked for a lease.
+  plan.config = absl::StrCat("# by noded\nduid ", duid, "\nnoipv4ll\nnodev\n");
   for (const LinkSpec* link : asking) {
     plan.links.push_back(link->name);
     plan.config += Block(*link, name);

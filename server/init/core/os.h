@@ -41,6 +41,7 @@ struct SpawnRequest {
   int fd_count;
   const char* cgroup;  // "" = none
   uint64_t nofile;
+  bool apart;  // from STATE and ESP
 };
 
 struct Exited {

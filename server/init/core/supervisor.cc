@@ -89,7 +89,7 @@ int Supervisor::Start(const StartBody& body, const char* strings, size_t strings
     }
     s.used = true;
   }
-  if (body.notify && s.io.notify < 0) {
+  if ((body.flags & kNotify) != 0 && s.io.notify < 0) {
     int error = os_.OpenNotify(&s.io);
     if (error == 0) {
       error = os_.Watch(s.io.notify, kNotifyToken | static_cast<uint64_t>(&s - services_));
@@ -302,10 +302,10 @@ int Supervisor::Launch(Service& s) {
   argv_[s.spec.argc] = nullptr;
   int variables = 0;
   for (int i = 0; i < s.spec.envc; ++i, text += strlen(text) + 1) {
-    if (s.spec.notify && strncmp(text, "NOTIFY_SOCKET=", 14) == 0) continue;
+    if ((s.spec.flags & kNotify) != 0 && strncmp(text, "NOTIFY_SOCKET=", 14) == 0) continue;
     envp_[variables++] = text;
   }
-  if (s.spec.notify) {
+  if ((s.spec.flags & kNotify) != 0) {
     snprintf(notify_variable_, sizeof notify_variable_, "NOTIFY_SOCKET=%s", s.io.notify_name);
     envp_[variables++] = notify_variable_;
   }
@@ -318,7 +318,8 @@ int Supervisor::Launch(Service& s) {
                        .fds = s.fds,
                        .fd_count = s.spec.fds,
                        .cgroup = s.spec.cgroup,
-                       .nofile = s.spec.nofile},
+                       .nofile = s.spec.nofile,
+                       .apart = (s.spec.flags & kApart) != 0},
                       &s.cgroup_missing);
   if (pid < 0) return -pid;
   s.pid = pid;
@@ -327,7 +328,7 @@ int Supervisor::Launch(Service& s) {
   s.ready = false;
   s.killed = false;
   s.deadline_ns = Os::kNever;
-  s.state = s.spec.notify ? State::kStarting : State::kRunning;
+  s.state = (s.spec.flags & kNotify) != 0 ? State::kStarting : State::kRunning;
   Record(EventKind::kStarted, s, pid);
   return 0;
 }
@@ -381,7 +382,7 @@ void Supervisor::DrainNotify(Service& s) {
     if (n < 0) return;
     // The main process alone: anybody on the machine can reach an abstract socket, and a late
     // datagram of the previous run carries the previous pid.
-    if (!s.spec.notify || s.ready || s.pid == 0 || sender != s.pid) continue;
+    if ((s.spec.flags & kNotify) == 0 || s.ready || s.pid == 0 || sender != s.pid) continue;
     text[n] = 0;
     for (char* line = text; line != nullptr;) {
       char* end = strchr(line, '\n');

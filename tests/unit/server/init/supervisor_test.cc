@@ -63,7 +63,7 @@ TEST_F(SupervisorTest, StartRunsTheProgramWithItsWholeEnvironmentAndNothingElse)
 
 TEST_F(SupervisorTest, ANotifyingServiceIsStartingUntilItsMainProcessSaysReady) {
   TestSpec spec = MakeSpec("k3s");
-  spec.body.notify = 1;
+  spec.body.flags = kNotify;
   ASSERT_EQ(Start(spec), 0);
   EXPECT_EQ(os_.services[0].env.back(), "NOTIFY_SOCKET=@12345");
   EXPECT_EQ(StateOf("k3s"), State::kStarting);
@@ -228,7 +228,7 @@ TEST_F(SupervisorTest, I5_ARingWithoutMemoryLosesTextNotTheService) {
 
 TEST_F(SupervisorTest, TheLastWordsAreKeptBeforeTheExitIsTold) {
   TestSpec spec = MakeSpec("fetch");
-  spec.body.notify = 1;
+  spec.body.flags = kNotify;
   ASSERT_EQ(Start(spec), 0);
   os_.output[os_.last_io.out_read] = "fatal: no space";
   os_.notifications = {{"READY=1", started_.pid}};

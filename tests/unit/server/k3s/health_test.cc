@@ -81,6 +81,18 @@ TEST(Health, K2_LivenessExpiresAfterItsTimeAndNotBeforeItWasReady) {
   EXPECT_FALSE(health.LivenessExpired(absl::Seconds(10), kStart + absl::Seconds(30)));
 }
 
+TEST(Health, K2_AnAgentWhoseServersAreAwayIsNotRestarted) {
+  Health health;
+  health.Started(false, kStart);
+  health.OnService(Running(7, true), kStart);
+  health.OnProbe(Full(), kStart);
+  for (int i = 1; i < 20; ++i) health.OnProbe({.readyz = true}, kStart + absl::Seconds(i));
+  EXPECT_EQ(health.rung(), Rung::kProcess) << "what it is not is said all the same";
+  EXPECT_FALSE(health.LivenessExpired(absl::Seconds(10), kStart + absl::Seconds(20)));
+  for (int i = 20; i < 40; ++i) health.OnProbe({}, kStart + absl::Seconds(i));
+  EXPECT_TRUE(health.LivenessExpired(absl::Seconds(10), kStart + absl::Seconds(40)));
+}
+
 TEST(Health, K1_ThreeExitsWithinTwoMinutesAreHopeless) {
   Health health;
   health.Started(true, kStart);

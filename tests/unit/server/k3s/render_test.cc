@@ -159,6 +159,9 @@ TEST(Render, AddressIsTakenFromTheSubnetOrRefused) {
       absl::StrContains(Render(config, facts)->config_yaml, "\"node-ip\": \"192.168.1.20\""));
   config.mutable_k3s()->mutable_node()->set_ip_subnet("172.16.0.0/12");
   EXPECT_EQ(api::Reason(Render(config, facts).status()), "no-node-ip");
+  // A first config gives the machine the address that it names the subnet of.
+  config.mutable_network()->add_interfaces()->add_addresses("172.16.3.4/24");
+  EXPECT_TRUE(absl::StrContains(Render(config, facts)->config_yaml, "\"node-ip\": \"172.16.3.4\""));
 }
 
 TEST(Render, K3sReachesTheOutsideAsTheSystemSectionSaysAndStartsAnewWhenThatChanges) {

@@ -151,13 +151,14 @@ TEST_F(ControllerTest, TheClientIsToldWhatTheConfigSaysAndKeptWhileThatStays) {
       "- name: eth1\n  dhcp4: true\n  dhcp: {sendHostname: false}";
   ASSERT_TRUE(Execute(network).ok());
   EXPECT_THAT(Links(), ElementsAre("eth0", "eth1"));
-  EXPECT_EQ(File("run/dhcpcd.conf"),
-            "# by noded\nduid 00:04:86:ad:03:72:48:19:1e:f0:c8:24:53:22:e1:f5:6d:3a\nnoipv4ll\n"
-            "\ninterface eth0\nnoipv6rs\nia_na\noption ntp_servers\noption dhcp6_sntp_servers\n"
-            "nogateway\nmetric 200\nclientid 00:70:69:20:30\nhostname n1\n"
-            "\ninterface eth1\nipv4only\n"
-            "option domain_name_servers\noption domain_name\noption domain_search\n"
-            "option ntp_servers\noption classless_static_routes\n");
+  EXPECT_EQ(
+      File("run/dhcpcd.conf"),
+      "# by noded\nduid 00:04:86:ad:03:72:48:19:1e:f0:c8:24:53:22:e1:f5:6d:3a\nnoipv4ll\nnodev\n"
+      "\ninterface eth0\nnoipv6rs\nia_na\noption ntp_servers\noption dhcp6_sntp_servers\n"
+      "nogateway\nmetric 200\nclientid 00:70:69:20:30\nhostname n1\n"
+      "\ninterface eth1\nipv4only\n"
+      "option domain_name_servers\noption domain_name\noption domain_search\n"
+      "option ntp_servers\noption classless_static_routes\n");
   const int pid = supervisor_.Status("dhcp")->pid;
   Restart();
   ASSERT_TRUE(Execute(network + "\nhosts: [{ip: 10.0.0.1, names: [nas]}]").ok());
