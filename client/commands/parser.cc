@@ -25,6 +25,7 @@ Parser::Parser() : app_("nodectl: signs machine configs and delivers them to nod
   AddApplyVerbs(*this);
   AddUpgradeVerbs(*this);
   AddDiskVerbs(*this);
+  AddExtensionVerbs(*this);
   AddNodeVerbs(*this);
   AddShellVerbs(*this);
 }

@@ -17,6 +17,8 @@
 #include "images/builder/formats/verity.h"
 #include "images/builder/host.h"
 #include "images/builder/medium.h"
+#include "images/builder/oci.h"
+#include "images/builder/pack.h"
 #include "images/builder/root.h"
 #include "images/builder/secure_boot.h"
 #include "images/builder/statement.h"
@@ -45,6 +47,9 @@ class Build {
     for (auto step : {&Build::ReadInputs, &Build::GetPackages, &Build::MakeRoot, &Build::MakeSlot,
                       &Build::MakeKernel, &Build::MakeStatements, &Build::MakeDisks}) {
       if (absl::Status s = (this->*step)(); !s.ok()) return s;
+      if (step != &Build::MakeRoot || o_.disk || o_.medium) continue;
+      if (absl::Status s = RemoveTree(work_); !s.ok()) return s;
+      break;  // nothing of a disk is wanted
     }
     return result_;
   }
@@ -176,27 +181,24 @@ class Build {
     o_.say(absl::StrFormat("root: %d entries, %.1f MB; no shell, no interpreter, nothing setuid",
                            tree->size(), bytes / 1e6));
     if (absl::Status s = WriteWhole(Out(".contents.tsv"), FormatContents(*tree)); !s.ok()) return s;
+    if (absl::Status s = o_.oci ? MakeContainer(*tree) : absl::OkStatus(); !s.ok()) return s;
     return WriteTree(*tree, work_ + "/root");
   }
 
+  absl::Status MakeContainer(const Tree& root) {
+    const Tree tree = ContainerTree(root);
+    const OciOptions oci = {recipe_.architecture, info_, !o_.trust.empty()};
+    absl::StatusOr<std::string> archive = MakeOciArchive(tree, oci);
+    if (!archive.ok()) return archive.status();
+    o_.say(absl::StrFormat("container: %s, %.1f MB, and the bundle beside it", Out(".oci.tar"),
+                           archive->size() / 1e6));
+    if (absl::Status s = WriteWhole(Out(".oci.tar"), *archive); !s.ok()) return s;
+    return WriteBundle(tree, oci, o_.trust, Out(".bundle"));
+  }
+
   absl::Status MakeSlot() {
-    std::string file = work_ + "/root.erofs";
-    Guid id = GuidOf("basalt root " + o_.profile);
-    std::string hex =
-        HexEncode(absl::string_view(reinterpret_cast<const char*>(id.data()), id.size()));
-    std::string uuid = absl::StrCat(hex.substr(0, 8), "-", hex.substr(8, 4), "-", hex.substr(12, 4),
-                                    "-", hex.substr(16, 4), "-", hex.substr(20));
-    // Clusters of 256 KiB take 0.45 MB less than those of 64 KiB; beyond that there is nothing to
-    // gain. Level 12 takes another 0.09 MB for some seconds; a node reads it as fast.
-    auto made = tools_.Run({"mkfs.erofs", "--quiet", "-zlz4hc,12", "-C262144", "-Eztailpacking",
-                            "-U", uuid, absl::StrCat("-T", absl::ToUnixSeconds(o_.time)),
-                            "--all-root", file, work_ + "/root"});
-    if (!made.ok()) return made.status();
-    absl::StatusOr<std::string> bytes = ReadWhole(file);
-    if (!bytes.ok()) return bytes.status();
-    Digest salt = Sha256("basalt verity");
-    absl::StatusOr<VeritySlot> slot = AppendVerity(
-        *std::move(bytes), absl::string_view(reinterpret_cast<const char*>(salt.bytes.data()), 32));
+    absl::StatusOr<VeritySlot> slot =
+        PackSlot(tools_, work_ + "/root", "basalt root " + o_.profile, work_ + "/root.erofs");
     if (!slot.ok()) return slot.status();
     manifest_.root_hash = slot->root_hash;
     manifest_.data_blocks = slot->data_blocks;
@@ -292,7 +294,8 @@ class Build {
   }
 
   absl::Status MakeStatements() {
-    std::string sbom = MakeSbom(recipe_, info_, locked_);
+    std::string sbom =
+        MakeSbom({absl::StrCat("basalt-", o_.profile), "OPERATING-SYSTEM"}, info_, locked_);
     manifest_.sbom = {Name(".spdx.json"), sbom.size(), Sha256(sbom)};
     if (absl::Status s = WriteWhole(Out(".spdx.json"), sbom); !s.ok()) return s;
     std::string manifest = FormatManifest(recipe_, info_, manifest_);

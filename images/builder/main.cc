@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "images/builder/build.h"
+#include "images/builder/extension.h"
 #include "images/builder/host.h"
 #include "images/builder/sysroot.h"
 #include "machineconfig/sign/document.h"
@@ -21,7 +22,7 @@ int Fail(const absl::Status& status) {
 }
 
 struct Files {
-  std::string trust, key, secure_boot_key, secure_boot_certificate, pcr_key;
+  std::string trust, key, extension, secure_boot_key, secure_boot_certificate, pcr_key;
   int64_t time = BASALT_BUILD_TIME;
 };
 
@@ -62,6 +63,10 @@ int Make(BuildOptions options, const Files& files) {
     if (!key.ok()) return Fail(key.status());
     options.key = &*key;
   }
+  if (!files.extension.empty()) {
+    absl::Status made = basalt::image::BuildExtension(options, files.extension).status();
+    return made.ok() ? 0 : Fail(made);
+  }
   absl::StatusOr<basalt::image::BuildResult> built = basalt::image::BuildImage(options);
   return built.ok() ? 0 : Fail(built.status());
 }
@@ -85,6 +90,7 @@ int main(int argc, char** argv) {
   BuildOptions options{.profile = "vm-amd64", .version = BASALT_VERSION};
   Files files;
   std::string directory, contents, architecture = "amd64";
+  std::vector<std::string> outputs = {"raw"};
   CLI::App app("Makes node images of Basalt from Debian packages, as an ordinary user.");
   app.require_subcommand(1);
   CLI::App* build = app.add_subcommand("build", "Make an image");
@@ -104,6 +110,8 @@ int main(int argc, char** argv) {
   for (CLI::App* verb : {build, lock}) {
     verb->add_option("--profile", options.profile, "vm-amd64 and its like: a file of the recipe");
     verb->add_option("--recipe", options.recipe, "The directory images/recipe")->required();
+    verb->add_option("--extension", files.extension,
+                     "Not the image, but an add-on of it: extensions/NAME.list of the recipe");
     verb->add_option("--cache", options.cache, "Where packages are kept")->required();
   }
   build->add_option("--programs", options.programs, "Where our own programs were built")
@@ -118,9 +126,12 @@ int main(int argc, char** argv) {
                     "Trust policy (trust.json) that a new node starts from");
   build->add_option("--data-limit", options.data_limit_mib,
                     "MiB that DATA takes at most at the first boot; the rest is for volumes");
-  std::vector<std::string> outputs = {"raw"};
-  build->add_option("--output", outputs, "raw: disk and qcow2; iso: install medium, disc and stick")
-      ->check(CLI::IsMember({"raw", "iso"}))
+  build
+      ->add_option("--output", outputs,
+                   "raw: disk and qcow2; iso: install medium, disc and stick; oci: a container, as "
+                   "image and bundle")
+      ->allow_extra_args(false)
+      ->check(CLI::IsMember({"raw", "iso", "oci"}))
       ->delimiter(',');
   build->add_flag("--accept-nonfree-firmware", options.accept_nonfree,
                   "Take the firmware that the profile names and that is not free software");
@@ -146,11 +157,12 @@ int main(int argc, char** argv) {
   check->add_option("contents", contents, "basalt-*.contents.tsv")->required();
   check->add_option("--architecture", architecture, "amd64 or arm64");
   CLI11_PARSE(app, argc, argv);
+  options.disk = std::count(outputs.begin(), outputs.end(), "raw") > 0;
+  options.oci = std::count(outputs.begin(), outputs.end(), "oci") > 0;
   // apt takes relative paths for its own.
   for (std::string* path : {&options.recipe, &options.cache, &options.programs, &options.out}) {
     if (!path->empty()) *path = std::filesystem::absolute(*path).lexically_normal();
   }
-  options.disk = std::count(outputs.begin(), outputs.end(), "raw") > 0;
   options.medium = std::count(outputs.begin(), outputs.end(), "iso") > 0;
   if (build->parsed()) return Make(options, files);
   if (sysroot->parsed()) {
@@ -159,10 +171,10 @@ int main(int argc, char** argv) {
     sysroot_options.out = options.out;
     return MakeSysrootOf(std::move(sysroot_options), update);
   }
-  absl::Status done = lock->parsed() ? basalt::image::UpdateLock([&] {
-    options.say = [](const std::string& line) { std::printf("%s\n", line.c_str()); };
-    return options;
-  }())
-                                     : basalt::image::CheckRoot(directory, contents, architecture);
+  options.say = [](const std::string& line) { std::printf("%s\n", line.c_str()); };
+  absl::Status done = !lock->parsed() ? basalt::image::CheckRoot(directory, contents, architecture)
+                      : files.extension.empty()
+                          ? basalt::image::UpdateLock(options)
+                          : basalt::image::UpdateExtensionLock(options, files.extension);
   return done.ok() ? 0 : Fail(done);
 }

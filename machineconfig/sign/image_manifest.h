@@ -31,6 +31,7 @@ struct ImageManifest {
   // What a start of the kernel image leaves in PCR 11 of a TPM (SHA-256 bank, 64 hex digits); "" of
   // an image that does not say.
   std::string pcr11;
+  std::string kernel_release;  // "6.1.0-56-cloud-amd64"; "" of images that do not say it
   bool operator==(const ImageManifest&) const = default;
 };
 

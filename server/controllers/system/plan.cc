@@ -38,7 +38,6 @@ struct Refusal {
   const char* why;
 };
 constexpr Refusal kRefusals[] = {
-    {"extensions", "this release of noded has no extensions"},
     {"kernel.arguments",
      "the command line stands in the kernel image, under its signature: it is the profile of an "
      "image that says it (`argument` lines)"},
