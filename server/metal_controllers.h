@@ -26,6 +26,7 @@
 #include "server/host/supervisor.h"
 #include "server/host/vfs.h"
 #include "server/host/wireguard.h"
+#include "server/mdns/responder.h"
 #include "server/update/image_controller.h"
 
 namespace basalt {
@@ -65,6 +66,9 @@ class MetalControllers {
   bool UnsyncedAllowed() const;
   // From now on the screen shows what the node says of itself.
   void ShowConsole(engine::Node& node, std::function<std::vector<std::string>()> endpoints);
+  // And on its networks, to who asks by mDNS.
+  void BeDiscovered(engine::Executor& executor, host::Clock& clock, engine::Node& node,
+                    std::function<std::vector<std::string>()> endpoints);
 
  private:
   void MakeDiskOrders(const Parts& parts);
@@ -83,6 +87,8 @@ class MetalControllers {
   std::unique_ptr<engine::MachineOrders> orders_;
   std::unique_ptr<storage::Tools> install_tools_;
   std::unique_ptr<install::InstallController> install_;  // of an install medium alone
+  std::unique_ptr<mdns::Links> links_;
+  std::unique_ptr<mdns::Responder> responder_;
 };
 
 }  // namespace basalt

@@ -26,6 +26,7 @@ Parser::Parser() : app_("nodectl: signs machine configs and delivers them to nod
   AddUpgradeVerbs(*this);
   AddDiskVerbs(*this);
   AddExtensionVerbs(*this);
+  AddImageVerbs(*this);
   AddNodeVerbs(*this);
   AddShellVerbs(*this);
 }

@@ -79,6 +79,7 @@ void AddSecretVerbs(Parser& p);
 void AddApplyVerbs(Parser& p);
 void AddUpgradeVerbs(Parser& p);
 void AddExtensionVerbs(Parser& p);
+void AddImageVerbs(Parser& p);
 void AddNodeVerbs(Parser& p);
 void AddShellVerbs(Parser& p);
 

@@ -105,6 +105,7 @@ Machine::Machine(const std::string& disk, const std::string& scratch, const Opti
                               ",format=raw,if=none,id=second,cache=unsafe"),
                  "-device", "virtio-blk-pci,drive=second,serial=SECOND,bootindex=2"});
   }
+  argv.insert(argv.end(), options.more.begin(), options.more.end());
   if (!options.restarts) argv.push_back("-no-reboot");
   std::vector<char*> args;
   for (std::string& a : argv) args.push_back(a.data());

@@ -28,6 +28,7 @@ class Machine {
     // directory is another TPM. "": none.
     std::string tpm_state;
     std::string second_disk;  // a raw file too, behind `disk`; its serial is "SECOND"
+    std::vector<std::string> more = {};  // arguments of QEMU: another disk, a serial number
   };
   // `disk` is a raw file and is written to.
   Machine(const std::string& disk, const std::string& scratch, const Options& options);
