@@ -51,6 +51,9 @@ absl::StatusOr<std::unique_ptr<MetalControllers>> MetalControllers::Make(const P
   out->kernel_ = host::MakeKernel("");
   out->screen_ = host::MakeScreen(
       kScreen, host::SerialConsole(parts.vfs.Read("sys/class/tty/console/active").value_or("")));
+  absl::StatusOr<std::unique_ptr<host::Gateway>> gateway = host::OpenGateway();
+  if (!gateway.ok()) return gateway.status();
+  out->gateway_ = *std::move(gateway);
   out->system_ =
       system::MakeSystemController({.executor = parts.executor,
                                     .vfs = parts.vfs,
@@ -62,7 +65,8 @@ absl::StatusOr<std::unique_ptr<MetalControllers>> MetalControllers::Make(const P
                                     .supervisor = parts.supervisor,
                                     .has_watchdog = parts.has_watchdog,
                                     .build_time = absl::FromUnixSeconds(BASALT_BUILD_TIME),
-                                    .time_program = system::kChronyd});
+                                    .time_program = system::kChronyd,
+                                    .gateway = out->gateway_.get()});
   out->storage_ = storage::MakeStorageController(
       {.executor = parts.executor,
        .vfs = parts.vfs,
@@ -90,12 +94,23 @@ absl::StatusOr<std::unique_ptr<MetalControllers>> MetalControllers::Make(const P
                                                   .resolve = &host::ResolveAddress,
                                                   .dhcp_program = kDhcpClient,
                                                   .dhcp_hook = parts.dhcp_hook});
+  out->devices_ = devices::MakeDevicesController({.executor = parts.executor,
+                                                  .vfs = parts.vfs,
+                                                  .devices = host::MakeDevices("", true),
+                                                  .block = host::MakeBlockDevices()});
+  out->kernel_log_ = host::MakeKernelLog();
+  out->logs_ = logs::MakeLogsController({.executor = parts.executor,
+                                         .vfs = parts.vfs,
+                                         .clock = parts.clock,
+                                         .supervisor = parts.supervisor,
+                                         .kernel = *out->kernel_log_,
+                                         .wire_program = parts.wire_program});
   out->storage_->Start();
   return out;
 }
 
 std::vector<engine::Controller*> MetalControllers::all() const {
-  return {image_.get(), system_.get(), network_.get(), storage_.get()};
+  return {image_.get(), system_.get(), devices_.get(), network_.get(), storage_.get(), logs_.get()};
 }
 
 void MetalControllers::OnServiceEvent(const host::ServiceEvent& event) {
@@ -103,6 +118,7 @@ void MetalControllers::OnServiceEvent(const host::ServiceEvent& event) {
   system_->OnServiceEvent(event);
   storage_->OnServiceEvent(event);
   network_->OnServiceEvent(event);
+  logs_->OnServiceEvent(event);
 }
 
 std::vector<engine::Condition> MetalControllers::TrialConditions(
@@ -125,6 +141,9 @@ bool MetalControllers::UnsyncedAllowed() const { return system_->UnsyncedAllowed
 
 void MetalControllers::ShowConsole(engine::Node& node,
                                    std::function<std::vector<std::string>()> endpoints) {
+  devices_->Start();
+  logs_->Start([&node](const engine::NodeApi::LogQuery& query) { return node.ReadLog(query); },
+               [&node](std::string& text) { return node.MaskLog(text); });
   system_->Start([this, &node, endpoints = std::move(endpoints)] {
     return ConsoleFactsOf(node, *platform_, endpoints());
   });

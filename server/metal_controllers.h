@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "server/controllers/devices/devices_controller.h"
 #include "server/controllers/network/network_controller.h"
 #include "server/controllers/storage/storage_controller.h"
 #include "server/controllers/system/system_controller.h"
@@ -16,13 +17,16 @@
 #include "server/engine/executor.h"
 #include "server/engine/node.h"
 #include "server/host/clock.h"
+#include "server/host/gateway.h"
 #include "server/host/kernel.h"
+#include "server/host/kernel_log.h"
 #include "server/host/packet_filter.h"
 #include "server/host/platform.h"
 #include "server/host/screen.h"
 #include "server/host/supervisor.h"
 #include "server/host/vfs.h"
 #include "server/host/wireguard.h"
+#include "server/logs/logs_controller.h"
 #include "server/update/image_controller.h"
 
 namespace basalt {
@@ -39,6 +43,7 @@ class MetalControllers {
     bool has_watchdog = false;  // PID 1 has one
     std::string dhcp_hook;
     std::string fetch_program;
+    std::string wire_program;
     std::function<const v1::TrustPolicy&()> policy;
   };
   static absl::StatusOr<std::unique_ptr<MetalControllers>> Make(const Parts& parts);
@@ -57,7 +62,11 @@ class MetalControllers {
   void RollBackImage(const v1::Action& action, engine::Done done);
   // For K3s: that the clock may be anybody's guess.
   bool UnsyncedAllowed() const;
-  // From now on the screen shows what the node says of itself.
+  // May noded-init be told that all is well?
+  bool MayFeed() const { return system_->MayFeed(); }
+  // For the node: the kernel's log, and what is kept on disk.
+  engine::LogSources* logs() { return logs_.get(); }
+  // From now on what the node says is collected, and the screen shows what it says of itself.
   void ShowConsole(engine::Node& node, std::function<std::vector<std::string>()> endpoints);
 
  private:
@@ -65,12 +74,16 @@ class MetalControllers {
   std::unique_ptr<update::ImageController> image_;
   std::unique_ptr<host::Kernel> kernel_;
   std::unique_ptr<host::Screen> screen_;
+  std::unique_ptr<host::Gateway> gateway_;
   std::unique_ptr<system::SystemController> system_;
   std::unique_ptr<storage::StorageController> storage_;
   std::unique_ptr<host::Network> kernel_network_;
   std::unique_ptr<host::PacketFilter> packet_filter_;
   std::unique_ptr<host::Wireguard> wireguard_;
   std::unique_ptr<network::NetworkController> network_;
+  std::unique_ptr<devices::DevicesController> devices_;
+  std::unique_ptr<host::KernelLog> kernel_log_;
+  std::unique_ptr<logs::LogsController> logs_;
 };
 
 }  // namespace basalt

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "server/engine/controller.h"
 #include "server/engine/executor.h"
+#include "server/engine/log_sources.h"
 #include "server/engine/node_api.h"
 #include "server/host/clock.h"
 #include "server/host/platform.h"
@@ -47,6 +48,10 @@ struct NodeDeps {
   // The same of images: back to the one in the other slot. The engine restarts the machine when it
   // is done. Null where no order can do that.
   std::function<void(const v1::Action&, Done)> roll_back_image;
+  // Beside those of controllers.
+  std::function<std::vector<Condition>()> alarms = {};
+  LogSources* logs =
+      nullptr;  // of the kernel and of the disk; null where the machine is somebody else's
 };
 
 class Node : public NodeApi {
@@ -58,6 +63,11 @@ class Node : public NodeApi {
   // Services started, became ready or exited: whoever drains Supervisor::event_fd() says so. Loop
   // thread.
   virtual void OnServiceEvents() = 0;
+  // What Logs answers, for what forwards it; not what lies on disk. Loop thread.
+  virtual absl::StatusOr<LogChunk> ReadLog(const LogQuery& query) = 0;
+  // Masks the secrets of every config that may have been written of. FailedPrecondition
+  // "logs-not-maskable": `text` must not be given out. Loop thread.
+  virtual absl::Status MaskLog(std::string& text) const = 0;
 };
 
 std::unique_ptr<Node> MakeNode(NodeDeps deps);

@@ -18,3 +18,5 @@ basalt_fuzz(image_fuzz SOURCES image_fuzz.cc DEPS image_recipe image_formats ima
   CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/image)
 basalt_fuzz(network_fuzz SOURCES network_fuzz.cc DEPS network_spec host_network CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/network)
 basalt_fuzz(disk_fuzz SOURCES disk_fuzz.cc DEPS controller_storage host_block CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/disk)
+basalt_fuzz(wire_fuzz SOURCES wire_fuzz.cc DEPS logs_record diagnose_tasks wire_net host_kernel_log
+  CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/wire)
