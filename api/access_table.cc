@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "api/coded_status.h"
+#include "basalt/v1/diagnose_service.pb.h"
 #include "basalt/v1/node_service.pb.h"
 #include "basalt/v1/resource_service.pb.h"
 #include "basalt/v1/schema_service.pb.h"
@@ -83,7 +84,7 @@ const AccessTable& AccessTable::Get() {
 AccessTable::AccessTable() {
   for (const google::protobuf::FileDescriptor* file :
        {v1::HelloRequest::descriptor()->file(), v1::GetRequest::descriptor()->file(),
-        v1::GetSchemaRequest::descriptor()->file()}) {
+        v1::GetSchemaRequest::descriptor()->file(), v1::ProbeRequest::descriptor()->file()}) {
     for (int s = 0; s < file->service_count(); ++s) {
       const google::protobuf::ServiceDescriptor* service = file->service(s);
       for (int m = 0; m < service->method_count(); ++m) {

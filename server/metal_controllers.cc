@@ -87,6 +87,9 @@ absl::StatusOr<std::unique_ptr<MetalControllers>> MetalControllers::Make(const P
   out->extensions_->Load();
   out->screen_ = host::MakeScreen(
       kScreen, host::SerialConsole(parts.vfs.Read("sys/class/tty/console/active").value_or("")));
+  absl::StatusOr<std::unique_ptr<host::Gateway>> gateway = host::OpenGateway();
+  if (!gateway.ok()) return gateway.status();
+  out->gateway_ = *std::move(gateway);
   out->system_ =
       system::MakeSystemController({.executor = parts.executor,
                                     .vfs = parts.vfs,
@@ -98,7 +101,8 @@ absl::StatusOr<std::unique_ptr<MetalControllers>> MetalControllers::Make(const P
                                     .supervisor = parts.supervisor,
                                     .has_watchdog = parts.boot.watchdog,
                                     .build_time = absl::FromUnixSeconds(BASALT_BUILD_TIME),
-                                    .time_program = system::kChronyd});
+                                    .time_program = system::kChronyd,
+                                    .gateway = out->gateway_.get()});
   out->storage_ = storage::MakeStorageController(
       {.executor = parts.executor,
        .vfs = parts.vfs,
@@ -126,6 +130,17 @@ absl::StatusOr<std::unique_ptr<MetalControllers>> MetalControllers::Make(const P
                                                   .resolve = &host::ResolveAddress,
                                                   .dhcp_program = kDhcpClient,
                                                   .dhcp_hook = parts.dhcp_hook});
+  out->devices_ = devices::MakeDevicesController({.executor = parts.executor,
+                                                  .vfs = parts.vfs,
+                                                  .devices = host::MakeDevices("", true),
+                                                  .block = host::MakeBlockDevices()});
+  out->kernel_log_ = host::MakeKernelLog();
+  out->logs_ = logs::MakeLogsController({.executor = parts.executor,
+                                         .vfs = parts.vfs,
+                                         .clock = parts.clock,
+                                         .supervisor = parts.supervisor,
+                                         .kernel = *out->kernel_log_,
+                                         .wire_program = parts.wire_program});
   out->MakeDiskOrders(parts);
   out->storage_->Start();
   return out;
@@ -167,7 +182,8 @@ void MetalControllers::MakeDiskOrders(const Parts& parts) {
 
 std::vector<engine::Controller*> MetalControllers::all() const {
   if (install_ != nullptr) return {install_.get()};
-  return {image_.get(), extensions_.get(), system_.get(), network_.get(), storage_.get()};
+  return {image_.get(),   extensions_.get(), system_.get(), devices_.get(),
+          network_.get(), storage_.get(),    logs_.get()};
 }
 
 void MetalControllers::OnServiceEvent(const host::ServiceEvent& event) {
@@ -177,6 +193,7 @@ void MetalControllers::OnServiceEvent(const host::ServiceEvent& event) {
   storage_->OnServiceEvent(event);
   if (install_tools_ != nullptr) install_tools_->OnServiceEvent(event);
   network_->OnServiceEvent(event);
+  logs_->OnServiceEvent(event);
 }
 
 std::vector<engine::Condition> MetalControllers::TrialConditions(
@@ -199,6 +216,9 @@ bool MetalControllers::UnsyncedAllowed() const { return system_->UnsyncedAllowed
 
 void MetalControllers::ShowConsole(engine::Node& node,
                                    std::function<std::vector<std::string>()> endpoints) {
+  devices_->Start();
+  logs_->Start([&node](const engine::NodeApi::LogQuery& query) { return node.ReadLog(query); },
+               [&node](std::string& text) { return node.MaskLog(text); });
   system_->Start([this, &node, endpoints = std::move(endpoints)] {
     system::ConsoleFacts facts = ConsoleFactsOf(node, *platform_, endpoints());
     if (install_ != nullptr) facts.note = install_->Note();

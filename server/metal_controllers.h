@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "server/controllers/devices/devices_controller.h"
 #include "server/controllers/extensions/extensions_controller.h"
 #include "server/controllers/install/install_controller.h"
 #include "server/controllers/install/orders.h"
@@ -19,13 +20,16 @@
 #include "server/engine/executor.h"
 #include "server/engine/node.h"
 #include "server/host/clock.h"
+#include "server/host/gateway.h"
 #include "server/host/kernel.h"
+#include "server/host/kernel_log.h"
 #include "server/host/packet_filter.h"
 #include "server/host/platform.h"
 #include "server/host/screen.h"
 #include "server/host/supervisor.h"
 #include "server/host/vfs.h"
 #include "server/host/wireguard.h"
+#include "server/logs/logs_controller.h"
 #include "server/mdns/responder.h"
 #include "server/update/image_controller.h"
 
@@ -43,6 +47,7 @@ class MetalControllers {
     host::BootStatus boot;  // as PID 1 found the machine
     std::string dhcp_hook;
     std::string fetch_program;
+    std::string wire_program;
     std::function<const v1::TrustPolicy&()> policy;
   };
   static absl::StatusOr<std::unique_ptr<MetalControllers>> Make(const Parts& parts);
@@ -64,7 +69,11 @@ class MetalControllers {
   engine::MachineOrders* orders() { return orders_.get(); }
   // For K3s: that the clock may be anybody's guess.
   bool UnsyncedAllowed() const;
-  // From now on the screen shows what the node says of itself.
+  // May noded-init be told that all is well?
+  bool MayFeed() const { return system_->MayFeed(); }
+  // For the node: the kernel's log, and what is kept on disk.
+  engine::LogSources* logs() { return logs_.get(); }
+  // From now on what the node says is collected, and the screen shows what it says of itself.
   void ShowConsole(engine::Node& node, std::function<std::vector<std::string>()> endpoints);
   // And on its networks, to who asks by mDNS.
   void BeDiscovered(engine::Executor& executor, host::Clock& clock, engine::Node& node,
@@ -78,6 +87,7 @@ class MetalControllers {
   std::unique_ptr<host::Kernel> kernel_;
   std::unique_ptr<extensions::ExtensionsController> extensions_;
   std::unique_ptr<host::Screen> screen_;
+  std::unique_ptr<host::Gateway> gateway_;
   std::unique_ptr<system::SystemController> system_;
   std::unique_ptr<storage::StorageController> storage_;
   std::unique_ptr<host::Network> kernel_network_;
@@ -89,6 +99,9 @@ class MetalControllers {
   std::unique_ptr<install::InstallController> install_;  // of an install medium alone
   std::unique_ptr<mdns::Links> links_;
   std::unique_ptr<mdns::Responder> responder_;
+  std::unique_ptr<devices::DevicesController> devices_;
+  std::unique_ptr<host::KernelLog> kernel_log_;
+  std::unique_ptr<logs::LogsController> logs_;
 };
 
 }  // namespace basalt

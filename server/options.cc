@@ -113,6 +113,7 @@ absl::StatusOr<CommandLine> ParseCommandLine(const std::vector<std::string>& arg
                                                   : Absolute(serve.init_program, working_dir);
   serve.fetch_program = serve.fetch_program.empty() ? absl::StrCat(program_dir, "/noded-fetch")
                                                     : Absolute(serve.fetch_program, working_dir);
+  serve.wire_program = absl::StrCat(program_dir, "/noded-wire");
   if (metal) serve.dhcp_program = absl::StrCat(program_dir, "/noded-dhcp");
   return line;
 }

@@ -25,6 +25,7 @@
 #include "server/controllers/container/container_controller.h"
 #include "server/controllers/install/partition_reset.h"
 #include "server/controllers/network/endpoints.h"
+#include "server/diagnose/diagnoser.h"
 #include "server/engine/node.h"
 #include "server/engine/real_executor.h"
 #include "server/first/real_first.h"
@@ -202,9 +203,14 @@ void KeepMemoryToItself() {
 class EventPump {
  public:
   using Listener = std::function<void(const host::ServiceEvent&)>;
+  // `may_feed`: false when noded is well but the machine is not.
   EventPump(engine::Executor& executor, host::Supervisor& supervisor, Listener listener,
-            engine::Node& node)
-      : executor_(executor), supervisor_(supervisor), listener_(std::move(listener)), node_(node) {}
+            engine::Node& node, std::function<bool()> may_feed)
+      : executor_(executor),
+        supervisor_(supervisor),
+        listener_(std::move(listener)),
+        node_(node),
+        may_feed_(std::move(may_feed)) {}
 
   void Start() {
     executor_.WatchFd(supervisor_.event_fd(), [this] {
@@ -237,13 +243,15 @@ class EventPump {
   }
   void Feed() {
     // One that was not answered in time is no reason to fall silent.
-    executor_.After(supervisor_.Feed().ok() ? kFeedEvery : kAskAgain, [this] { Feed(); });
+    const bool fed = may_feed_() && supervisor_.Feed().ok();
+    executor_.After(fed ? kFeedEvery : kAskAgain, [this] { Feed(); });
   }
 
   engine::Executor& executor_;
   host::Supervisor& supervisor_;
   Listener listener_;
   engine::Node& node_;
+  const std::function<bool()> may_feed_;
   uint64_t last_seq_ = 0;
   bool asking_again_ = false;
 };
@@ -353,6 +361,7 @@ absl::Status Serve(const ServeOptions& options) {
          .boot = boot,
          .dhcp_hook = options.dhcp_program,
          .fetch_program = options.fetch_program,
+         .wire_program = options.wire_program,
          .policy = [&trust]() -> const v1::TrustPolicy& { return trust->policy(); }});
     if (!made.ok()) return made.status();
     machine = *std::move(made);
@@ -378,6 +387,7 @@ absl::Status Serve(const ServeOptions& options) {
                               }});
   // An install medium runs nothing: what its config says is the installed node's to carry out.
   if (machine == nullptr || !machine->from_medium()) controllers.push_back(k3s.get());
+  diagnose::Diagnoser diagnoser(**executor, **supervisor, clock, **vfs, options.wire_program);
   std::unique_ptr<rpc::Server> server;
   std::unique_ptr<engine::Node> node = engine::MakeNode({
       .executor = **executor,
@@ -424,6 +434,8 @@ absl::Status Serve(const ServeOptions& options) {
                                : nullptr,
       .machine_orders = metal ? machine->orders() : nullptr,
       .medium_id = medium_id,
+      .alarms = [&diagnoser] { return diagnoser.Alarms(); },
+      .logs = metal ? machine->logs() : nullptr,
   });
   if (absl::Status status = node->Start(); !status.ok()) return status;
   if (machine != nullptr) machine->Start(**executor, node->api_policy().configured);
@@ -432,7 +444,8 @@ absl::Status Serve(const ServeOptions& options) {
   absl::StatusOr<std::unique_ptr<rpc::Server>> started =
       rpc::StartServer({.listen = {listen},
                         .certificate_pem = identity->certificate_pem(),
-                        .key_pem = identity->key_pem()},
+                        .key_pem = identity->key_pem(),
+                        .diagnose = &diagnoser},
                        node->api_policy(), *node);
   if (!started.ok()) return started.status();
   server = *std::move(started);
@@ -463,12 +476,13 @@ absl::Status Serve(const ServeOptions& options) {
   }
   EventPump pump(
       **executor, **supervisor,
-      [&k3s, &machine, &first_config](const host::ServiceEvent& event) {
+      [&k3s, &machine, &first_config, &diagnoser](const host::ServiceEvent& event) {
         if (first_config != nullptr) first_config->OnServiceEvent(event);
+        diagnoser.OnServiceEvent(event);
         if (machine != nullptr) machine->OnServiceEvent(event);
         k3s->OnServiceEvent(event);
       },
-      *node);
+      *node, [&machine] { return machine == nullptr || machine->MayFeed(); });
   pump.Start();
   BootHealth health(**executor, **supervisor, boot, [&k3s, &machine] {
     return machine == nullptr ? k3s->Observe() : machine->TrialConditions(*k3s);

@@ -9,6 +9,7 @@ struct Words {
   StatusOptions status;
   GetOptions get;
   LogsOptions logs;
+  LogsOptions dmesg;
   KubeconfigOptions kubeconfig;
 };
 
@@ -36,19 +37,38 @@ void AddNodeVerbs(Parser& p) {
   v->add_option(
        "kind", w.get.kind,
        "machinestatus, configstatus, generation, service, k3sstatus, systemstatus, link, disk, "
-       "volumestatus, image, slot")
+       "volumestatus, image, slot, logsink")
       ->required();
   v->add_option("name", w.get.name, "One of them");
   p.Node(v, w.get.node);
   p.Output(v, {"table", "wide", "json", "yaml", "name"});
 
-  v = p.Verb(p.app(), "logs", "Output of a service",
-             "  nodectl logs -n n1\n  nodectl logs k3s -n n1 --tail 50 -f",
+  v = p.Verb(p.app(), "logs", "Output of a service, or of the kernel",
+             "  nodectl logs -n n1\n  nodectl logs k3s -n n1 --tail 50 -f\n  nodectl logs kernel "
+             "-n n1 --since 10m\n"
+             "  nodectl logs k3s -n n1 --stored --since 24h",
              [&w](Session& s) { return RunLogs(s, w.logs); });
-  v->add_option("service", w.logs.service, "k3s when it is left out");
+  v->add_option("service", w.logs.service,
+                "k3s when it is left out; `kernel`; what `nodectl get service` lists");
   v->add_option("--tail", w.logs.tail, "The last lines only")->check(CLI::NonNegativeNumber);
   v->add_flag("-f,--follow", w.logs.follow, "Go on until interrupted");
+  Parser::Span(v, "--since", "Only what was said within so long: 10m, 24h",
+               [&w](absl::Duration since) { w.logs.since = since; });
+  v->add_flag("--stored", w.logs.stored,
+              "What lies on the node's disk (system.logs.retention), of earlier boots too");
   p.Node(v, w.logs.node);
+  p.Output(v, {"table", "json"});
+
+  v = p.Verb(p.app(), "dmesg", "What the kernel said: `logs kernel`",
+             "  nodectl dmesg -n n1\n  nodectl dmesg -n n1 -f", [&w](Session& s) {
+               w.dmesg.service = "kernel";
+               return RunLogs(s, w.dmesg);
+             });
+  v->add_option("--tail", w.dmesg.tail, "The last lines only")->check(CLI::NonNegativeNumber);
+  v->add_flag("-f,--follow", w.dmesg.follow, "Go on until interrupted");
+  Parser::Span(v, "--since", "Only what was said within so long: 10m, 24h",
+               [&w](absl::Duration since) { w.dmesg.since = since; });
+  p.Node(v, w.dmesg.node);
   p.Output(v, {"table", "json"});
 
   v = p.Verb(p.app(), "kubeconfig", "A kubeconfig of the cluster, valid for 8 hours",

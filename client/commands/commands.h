@@ -219,8 +219,31 @@ struct LogsOptions {
   std::string service;
   int tail = 0;
   bool follow = false;
+  std::optional<absl::Duration> since;
+  bool stored = false;  // what lies on the node's disk
 };
 absl::StatusOr<int> RunLogs(Session& session, const LogsOptions& options);
+
+struct ProbeOptions {
+  std::string node;
+  std::string kind;  // dns, tcp, tls, http
+  std::string target;
+  std::string server_name;
+  bool any_address = false;
+  absl::Duration timeout;  // 0: the node's own
+};
+absl::StatusOr<int> RunProbe(Session& session, const ProbeOptions& options);
+
+struct CaptureOptions {
+  std::string node;
+  std::string interface;
+  std::string filter;
+  absl::Duration duration;  // 0: the node's own, as below
+  int64_t max_bytes = 0;
+  int snap_length = 0;
+  std::string output_file;
+};
+absl::StatusOr<int> RunCapture(Session& session, const CaptureOptions& options);
 
 struct KubeconfigOptions {
   std::string node;

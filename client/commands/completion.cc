@@ -46,16 +46,16 @@ constexpr absl::string_view kValues = R"BASH(  case "$verb:$prev" in
     --kind) COMPREPLY=($(compgen -W 'MachineConfig TrustPolicy Action ConfigSet' -- "$cur")); return ;;
     -o|--output|--output-format)
       case "$verb$prev" in
-        'gen config'*|sign-o|sign--output|schema-o|schema--output|patch-o|patch--output) ;;
+        'gen config'*|sign-o|sign--output|schema-o|schema--output|patch-o|patch--output|pcap-o|pcap--output) ;;
         *) COMPREPLY=($(compgen -W 'table wide json yaml name' -- "$cur")) ;;
       esac
       return ;;
-    -f|--file) [ "$verb" = logs ] || return ;;
+    -f|--file) [ "$verb" = logs ] || [ "$verb" = dmesg ] || return ;;
     --key)
       [ "$verb" = 'trust grant' ] &&
         COMPREPLY=($(compgen -W "$(nodectl "${context[@]}" __keys 2>/dev/null)" -- "$cur"))
       return ;;
-    --root-key|--old-key|--new-key|--public-key|--new-public-key|--sign-public-key|--trust|--to|--schema|--context|--passphrase-file|--timeout|--confirm-within|--reason) return ;;
+    --root-key|--old-key|--new-key|--public-key|--new-public-key|--sign-public-key|--trust|--to|--schema|--context|--passphrase-file|--timeout|--confirm-within|--reason|--since|--duration|--filter|--interface|--max|--snap-length|--server-name) return ;;
     --set)
       COMPREPLY=($(compgen -S = -W "$(nodectl __paths 2>/dev/null)" -- "$cur"))
       compopt -o nospace 2>/dev/null; return ;;
@@ -127,15 +127,16 @@ std::string FishValue(absl::string_view verb, absl::string_view flag) {
   if (flag == "--key" && verb == "trust grant") return " -x -a '(nodectl __keys 2>/dev/null)'";
   if (flag == "--kind") return " -x -a 'MachineConfig TrustPolicy Action ConfigSet'";
   const bool output = flag == "-o" || flag == "--output";
-  if (output && (verb == "gen config" || verb == "sign" || verb == "schema" || verb == "patch")) {
+  if (output && (verb == "gen config" || verb == "sign" || verb == "schema" || verb == "patch" ||
+                 verb == "pcap")) {
     return " -r";
   }
   if (flag == "--set") return " -x -a '(nodectl __paths 2>/dev/null)'";
   if (output || flag == "--output-format") return " -x -a 'table wide json yaml name'";
-  if ((flag == "-f" && verb != "logs") || flag == "--file" || flag == "--key" || flag == "-p" ||
-      flag == "--patch-file" || flag == "--schema" || flag == "--to" || flag == "--public-key" ||
-      flag == "--root-key" || flag == "--old-key" || flag == "--new-key" ||
-      flag == "--new-public-key") {
+  if ((flag == "-f" && verb != "logs" && verb != "dmesg") || flag == "--file" || flag == "--key" ||
+      flag == "-p" || flag == "--patch-file" || flag == "--schema" || flag == "--to" ||
+      flag == "--public-key" || flag == "--root-key" || flag == "--old-key" ||
+      flag == "--new-key" || flag == "--new-public-key") {
     return " -r";
   }
   return "";

@@ -138,6 +138,13 @@ absl::StatusOr<int> RunLogs(Session& session, const LogsOptions& options) {
   request.set_service(options.service);
   request.set_tail(options.tail);
   request.set_follow(options.follow);
+  request.set_stored(options.stored);
+  if (options.since) {
+    if (*options.since < absl::Seconds(1)) {
+      return api::Coded(absl::StatusCode::kInvalidArgument, "usage", "--since is at least 1s");
+    }
+    request.set_since_seconds(absl::ToInt64Seconds(*options.since));
+  }
   // A chunk may end inside a character: what is incomplete waits for the rest of its line.
   std::string kept;
   auto print = [&](absl::string_view text) {

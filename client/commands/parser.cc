@@ -28,6 +28,7 @@ Parser::Parser() : app_("nodectl: signs machine configs and delivers them to nod
   AddExtensionVerbs(*this);
   AddImageVerbs(*this);
   AddNodeVerbs(*this);
+  AddDiagnoseVerbs(*this);
   AddShellVerbs(*this);
 }
 
@@ -121,8 +122,13 @@ void Parser::Signing(CLI::App* verb, SigningOptions& o) {
 
 void Parser::Timeout(CLI::App* verb, const std::string& what,
                      std::function<void(absl::Duration)> set) {
+  Span(verb, "--timeout", what, std::move(set));
+}
+
+void Parser::Span(CLI::App* verb, const std::string& flag, const std::string& what,
+                  std::function<void(absl::Duration)> set) {
   verb->add_option_function<std::string>(
-          "--timeout",
+          flag,
           [set = std::move(set)](const std::string& word) {
             absl::Duration value;
             if (absl::ParseDuration(word, &value)) set(value);  // checked below

@@ -54,6 +54,8 @@ class Parser {
   // The part of it that says who signs; `flag` is "--key" but where that means something else.
   static void Signers(CLI::App* verb, SigningOptions& options, const std::string& flag = "--key",
                       const std::string& fallback = "the context's");
+  static void Span(CLI::App* verb, const std::string& flag, const std::string& what,
+                   std::function<void(absl::Duration)> set);
   static void Timeout(CLI::App* verb, const std::string& what,
                       std::function<void(absl::Duration)> set);
   void Applying(CLI::App* verb, ApplyOptions& options,
@@ -81,6 +83,7 @@ void AddUpgradeVerbs(Parser& p);
 void AddExtensionVerbs(Parser& p);
 void AddImageVerbs(Parser& p);
 void AddNodeVerbs(Parser& p);
+void AddDiagnoseVerbs(Parser& p);
 void AddShellVerbs(Parser& p);
 
 }  // namespace basalt::client

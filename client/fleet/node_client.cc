@@ -15,6 +15,7 @@
 #include "api/grpc_library.h"
 #include "api/grpc_status.h"
 #include "api/tls13.h"
+#include "basalt/v1/diagnose_service.grpc.pb.h"
 #include "basalt/v1/node_service.grpc.pb.h"
 #include "basalt/v1/resource_service.grpc.pb.h"
 #include "basalt/v1/schema_service.grpc.pb.h"
@@ -96,7 +97,8 @@ class GrpcNodeClient : public NodeClient {
         channel_(MakeChannel(dial_, handshake_)),
         node_(v1::NodeService::NewStub(channel_)),
         resources_(v1::ResourceService::NewStub(channel_)),
-        schemas_(v1::SchemaService::NewStub(channel_)) {}
+        schemas_(v1::SchemaService::NewStub(channel_)),
+        diagnose_(v1::DiagnoseService::NewStub(channel_)) {}
 
   absl::StatusOr<v1::HelloReply> Hello(absl::Duration timeout) override {
     return Call<v1::HelloReply>(*node_, &v1::NodeService::Stub::Hello, v1::HelloRequest(), timeout);
@@ -151,6 +153,18 @@ class GrpcNodeClient : public NodeClient {
   absl::StatusOr<v1::KubeconfigReply> Kubeconfig() override {
     return Call<v1::KubeconfigReply>(*node_, &v1::NodeService::Stub::Kubeconfig,
                                      v1::KubeconfigRequest(), kShort);
+  }
+  absl::StatusOr<v1::ProbeReply> Probe(const v1::ProbeRequest& request) override {
+    return Call<v1::ProbeReply>(*diagnose_, &v1::DiagnoseService::Stub::Probe, request,
+                                absl::Minutes(1));
+  }
+  absl::Status Capture(const v1::CaptureRequest& request,
+                       const std::function<bool(const v1::CaptureReply&)>& on_reply) override {
+    if (absl::Status s = Allowed(); !s.ok()) return s;
+    grpc::ClientContext context;
+    // The node ends it before: by its duration, 10 minutes at most.
+    context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Minutes(12)));
+    return Drain<v1::CaptureReply>(context, diagnose_->Capture(&context, request), on_reply);
   }
   absl::StatusOr<v1::Resource> Get(const std::string& kind, const std::string& name) override {
     v1::GetRequest request;
@@ -243,6 +257,7 @@ class GrpcNodeClient : public NodeClient {
   const std::unique_ptr<v1::NodeService::Stub> node_;
   const std::unique_ptr<v1::ResourceService::Stub> resources_;
   const std::unique_ptr<v1::SchemaService::Stub> schemas_;
+  const std::unique_ptr<v1::DiagnoseService::Stub> diagnose_;
 };
 
 }  // namespace

@@ -13,6 +13,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "basalt/v1/diagnose_service.pb.h"
 #include "basalt/v1/node_service.pb.h"
 #include "basalt/v1/resource_service.pb.h"
 #include "basalt/v1/schema.pb.h"
@@ -63,6 +64,10 @@ class NodeClient {
   virtual absl::Status Logs(const v1::LogsRequest& request,
                             const std::function<bool(const std::string&)>& on_data) = 0;
   virtual absl::StatusOr<v1::KubeconfigReply> Kubeconfig() = 0;
+  virtual absl::StatusOr<v1::ProbeReply> Probe(const v1::ProbeRequest& request) = 0;
+  // `on_reply` as for Apply; the last one has the summary.
+  virtual absl::Status Capture(const v1::CaptureRequest& request,
+                               const std::function<bool(const v1::CaptureReply&)>& on_reply) = 0;
   virtual absl::StatusOr<v1::Resource> Get(const std::string& kind, const std::string& name) = 0;
   virtual absl::StatusOr<v1::ListReply> List(const std::string& kind) = 0;
 

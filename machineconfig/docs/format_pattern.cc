@@ -77,7 +77,7 @@ absl::string_view PatternOf(v1::Format format) {
     case v1::FORMAT_TIME_ZONE:
       return "^(UTC|[A-Z][a-z]+/[A-Za-z0-9_+/-]+)$";
     case v1::FORMAT_SINK_URL:
-      return "^(https?://[^\\s#]+|syslog\\+(tls|tcp)://[^\\s/]+:[1-9][0-9]{0,4})$";
+      return "^(https?://[^\\s#]+|syslog\\+(tls|tcp|udp)://[^\\s/]+:[1-9][0-9]{0,4})$";
     default:
       return "";
   }

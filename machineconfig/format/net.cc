@@ -266,9 +266,9 @@ absl::StatusOr<Url> ParseSinkUrl(absl::string_view text) {
   const size_t end = text.find("://");
   const absl::string_view scheme = end == absl::string_view::npos ? "" : text.substr(0, end);
   if (scheme == "https" || scheme == "http") return ParseUrl(text);
-  if (scheme != "syslog+tls" && scheme != "syslog+tcp") {
+  if (scheme != "syslog+tls" && scheme != "syslog+tcp" && scheme != "syslog+udp") {
     return Bad(
-        "not a URL with https://, http://, syslog+tls:// or syslog+tcp://, such as "
+        "not a URL with https://, http://, syslog+tls://, syslog+tcp:// or syslog+udp://, such as "
         "syslog+tls://logs.example.org:6514");
   }
   if (text.size() > 2048) return Bad("a URL has at most 2048 bytes");

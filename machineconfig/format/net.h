@@ -70,8 +70,8 @@ struct Url {
 };
 // Absolute, at most 2048 bytes, no control characters, spaces, userinfo or fragment.
 absl::StatusOr<Url> ParseUrl(absl::string_view text);
-// Where records are sent: https, http, or syslog+tls and syslog+tcp, which have a host and a port
-// and no path.
+// Where records are sent: https, http, or syslog+tls, syslog+tcp and syslog+udp, which have a host
+// and a port and no path.
 absl::StatusOr<Url> ParseSinkUrl(absl::string_view text);
 
 }  // namespace basalt::format

@@ -21,7 +21,7 @@ void CheckSink(const v1::Sink& sink, const std::string& path, Report& report) {
   const bool https = absl::StartsWith(sink.endpoint(), "https://");
   const bool http = absl::StartsWith(sink.endpoint(), "http://");
   const bool syslog_tls = absl::StartsWith(sink.endpoint(), "syslog+tls://");
-  const bool syslog = syslog_tls || absl::StartsWith(sink.endpoint(), "syslog+tcp://");
+  const bool syslog = absl::StartsWith(sink.endpoint(), "syslog+");
   if (!https && !http && !syslog) return;  // reported, or missing
   if (!https && !syslog_tls) {
     const char* const kInstead = syslog ? "syslog+tls://" : "https://";

@@ -1,6 +1,4 @@
 // Rules for `system`: image, time, watchdog, proxy, maintenance. The kernel has a file of its own.
-#include <re2/re2.h>
-
 #include <algorithm>
 #include <map>
 #include <set>
@@ -14,6 +12,7 @@
 #include "machineconfig/format/net.h"
 #include "machineconfig/format/quantity.h"
 #include "machineconfig/format/time.h"
+#include "machineconfig/format/udev.h"
 #include "machineconfig/schema/fields.h"
 #include "machineconfig/validate/rules.h"
 
@@ -214,17 +213,14 @@ void CheckFirmware(const v1::Firmware& firmware, Report& report) {
 }
 
 void CheckUdev(const v1::System& system, Report& report) {
-  // As the key of a rule: at its begin, or behind a comma or a space.
-  static const RE2* const kStarts =
-      new RE2("(?:^|[\\s,])(RUN|PROGRAM|IMPORT\\{program\\})(?:\\{[a-z]+\\})?\\s*[-+!:]?=");
   const std::vector<std::string> paths = Elements("system", system, "udevRules");
   for (int i = 0; i < system.udev_rules_size(); ++i) {
-    const v1::UdevRule& rule = system.udev_rules(i);
-    std::string word;
-    if (!RE2::PartialMatch(rule.rules(), *kStarts, &word)) continue;
-    report.Error(schema::Child(paths[i], "rules"), "refused",
-                 absl::StrCat("`", word, "` starts a program, and the image has none for it"),
-                 "rules that name, link or change a device are taken");
+    const format::UdevRules rules = format::ParseUdevRules(system.udev_rules(i).rules());
+    for (const format::UdevFault& fault : rules.faults) {
+      report.Error(schema::Child(paths[i], "rules"), "refused",
+                   absl::StrCat("line ", fault.line, " of the rules: ", fault.message),
+                   "rules that match a device and link it or set its mode are taken");
+    }
   }
 }
 

@@ -75,6 +75,9 @@ class Controller {
 
   // Conditions that the config asks for, as they are now.
   virtual std::vector<Condition> Observe() const = 0;
+  // What a person should know of but no apply is judged by: a capture that runs, logs that nobody
+  // takes. `holds` is true of each. Shown in status; a node with one is no less ready.
+  virtual std::vector<Condition> Alarms() const { return {}; }
   // How long after Execute a condition may take: k3s.health.
   virtual absl::Duration Deadline(const v1::MachineConfig& to,
                                   const std::string& condition) const = 0;

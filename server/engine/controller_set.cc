@@ -126,6 +126,15 @@ std::vector<Condition> ControllerSet::Observe() const {
   return all;
 }
 
+std::vector<Condition> ControllerSet::Alarms() const {
+  std::vector<Condition> all;
+  for (const Controller* controller : controllers_) {
+    std::vector<Condition> some = controller->Alarms();
+    all.insert(all.end(), some.begin(), some.end());
+  }
+  return all;
+}
+
 absl::Duration ControllerSet::Deadline(const v1::MachineConfig& to,
                                        const std::string& condition) const {
   for (const Controller* controller : controllers_) {

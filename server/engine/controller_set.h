@@ -37,6 +37,7 @@ class ControllerSet {
   const std::deque<ConfigPtr>& executed() const { return executed_; }
 
   std::vector<Condition> Observe() const;
+  std::vector<Condition> Alarms() const;
   absl::Duration Deadline(const v1::MachineConfig& to, const std::string& condition) const;
   std::vector<v1::Resource> Resources() const;
   void CollectGarbage(const std::vector<ConfigPtr>& kept);

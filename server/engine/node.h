@@ -12,6 +12,7 @@
 #include "server/engine/controller.h"
 #include "server/engine/executor.h"
 #include "server/engine/machine_orders.h"
+#include "server/engine/log_sources.h"
 #include "server/engine/node_api.h"
 #include "server/host/clock.h"
 #include "server/host/platform.h"
@@ -53,6 +54,10 @@ struct NodeDeps {
   // Of the medium that the machine was started from; "" when nobody gave it one. A first config may
   // name it as its target.
   std::string medium_id = {};
+  // Beside those of controllers.
+  std::function<std::vector<Condition>()> alarms = {};
+  LogSources* logs =
+      nullptr;  // of the kernel and of the disk; null where the machine is somebody else's
 };
 
 class Node : public NodeApi {
@@ -68,6 +73,11 @@ class Node : public NodeApi {
   // away. Loop thread.
   virtual void Tell(const std::string& type, const std::string& reason,
                     const std::string& message) = 0;
+  // What Logs answers, for what forwards it; not what lies on disk. Loop thread.
+  virtual absl::StatusOr<LogChunk> ReadLog(const LogQuery& query) = 0;
+  // Masks the secrets of every config that may have been written of. FailedPrecondition
+  // "logs-not-maskable": `text` must not be given out. Loop thread.
+  virtual absl::Status MaskLog(std::string& text) const = 0;
 };
 
 std::unique_ptr<Node> MakeNode(NodeDeps deps);

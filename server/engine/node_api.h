@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "basalt/v1/machine_config.pb.h"
 #include "basalt/v1/node_service.pb.h"
 #include "basalt/v1/resource_service.pb.h"
@@ -89,8 +90,14 @@ class NodeApi {
     std::string data;
     uint64_t next_offset = 0;
   };
-  virtual void Logs(const std::string& service, uint64_t from_offset, size_t max_bytes,
-                    Reply<LogChunk> reply) = 0;
+  struct LogQuery {
+    std::string service;  // "kernel": of the kernel
+    uint64_t from_offset = 0;
+    size_t max_bytes = 64 << 10;
+    absl::Duration since = absl::InfiniteDuration();  // only what was said since then
+    bool stored = false;                              // what lies on disk instead
+  };
+  virtual void Logs(const LogQuery& query, Reply<LogChunk> reply) = 0;
   virtual void Kubeconfig(const Caller& caller, Reply<v1::KubeconfigReply> reply) = 0;
   virtual void RestartService(const Caller& caller, const std::string& service,
                               Reply<v1::RestartServiceReply> reply) = 0;

@@ -49,6 +49,8 @@ class NodeImpl : public Node {
   void OnServiceEvents() override;
   void Tell(const std::string& type, const std::string& reason,
             const std::string& message) override;
+  absl::StatusOr<LogChunk> ReadLog(const LogQuery& query) override;
+  absl::Status MaskLog(std::string& text) const override;
 
   v1::HelloReply Hello(const Caller& caller) override;
   absl::StatusOr<v1::GetReply> Get(const v1::GetRequest& request) override;
@@ -70,8 +72,7 @@ class NodeImpl : public Node {
                Reply<v1::ConfirmReply> reply) override;
   void Cancel(const Caller& caller, v1::CancelRequest request,
               Reply<v1::CancelReply> reply) override;
-  void Logs(const std::string& service, uint64_t from_offset, size_t max_bytes,
-            Reply<LogChunk> reply) override;
+  void Logs(const LogQuery& query, Reply<LogChunk> reply) override;
   void Kubeconfig(const Caller& caller, Reply<v1::KubeconfigReply> reply) override;
   void RestartService(const Caller& caller, const std::string& service,
                       Reply<v1::RestartServiceReply> reply) override;
@@ -82,7 +83,11 @@ class NodeImpl : public Node {
   template <typename T>
   void Check(const Caller& caller, std::function<T()> work, std::function<void(T)> decide,
              std::function<void(absl::Status)> refused);
-  absl::StatusOr<LogChunk> ReadLog(const std::string& service, uint64_t from, size_t max_bytes);
+  absl::StatusOr<LogChunk> ReadRing(const LogQuery& query);
+  // What cannot be opened cannot be found in what others wrote.
+  absl::Status CheckMaskable() const;
+  // The secrets of every config that may have been written of.
+  void MaskAll(std::string& text) const;
   void Reset(const std::string& digest, const v1::Action& action,
              Reply<v1::ApplyActionReply> reply);
   void RollBackImage(const std::string& digest, const v1::Action& action,

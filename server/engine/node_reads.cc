@@ -107,29 +107,81 @@ absl::StatusOr<v1::GetConfigReply> NodeImpl::GetConfig(const v1::GetConfigReques
   return reply;
 }
 
-void NodeImpl::Logs(const std::string& service, uint64_t from_offset, size_t max_bytes,
-                    Reply<LogChunk> reply) {
-  deps_.executor.Post([this, service, from_offset, max_bytes, reply] {
-    reply(ReadLog(service, from_offset, max_bytes));
-  });
+void NodeImpl::Logs(const LogQuery& query, Reply<LogChunk> reply) {
+  if (!query.stored || deps_.logs == nullptr) {
+    deps_.executor.Post([this, query, reply] { reply(ReadLog(query)); });
+    return;
+  }
+  // A disk may be slow.
+  auto chunk = std::make_shared<absl::StatusOr<LogChunk>>(absl::UnknownError("not read"));
+  const bool queued =
+      deps_.executor.RunBlocking([this, query, chunk] { *chunk = deps_.logs->Stored(query); },
+                                 [this, chunk, reply] {
+                                   if (absl::Status maskable = CheckMaskable(); !maskable.ok())
+                                     return reply(maskable);
+                                   if (chunk->ok()) MaskAll((*chunk)->data);
+                                   reply(std::move(*chunk));
+                                 });
+  if (!queued) {
+    reply(api::Coded(absl::StatusCode::kResourceExhausted, "busy",
+                     "the node reads as much as it may", "try again in a moment"));
+  }
 }
 
-absl::StatusOr<NodeApi::LogChunk> NodeImpl::ReadLog(const std::string& service, uint64_t from,
-                                                    size_t max_bytes) {
-  // What cannot be opened cannot be found in what others wrote.
-  if (absl::Status opened = CheckOpened(machine_->config_in_force()); !opened.ok()) {
-    return api::Coded(opened.code(), "logs-not-maskable",
-                      absl::StrCat("no log is given out: ", opened.message()), api::Hint(opened));
+absl::Status NodeImpl::CheckMaskable() const {
+  absl::Status opened = CheckOpened(machine_->config_in_force());
+  if (opened.ok()) return opened;
+  return api::Coded(opened.code(), "logs-not-maskable",
+                    absl::StrCat("no log is given out: ", opened.message()), api::Hint(opened));
+}
+
+// The output outlives the config under which it was written: a revert, a new password.
+void NodeImpl::MaskAll(std::string& text) const {
+  for (const ConfigPtr& earlier : controllers_.executed()) Mask(text, earlier.get());
+  Mask(text, state_->committed_config());
+  Mask(text, machine_->config_in_force());
+  Mask(text, machine_->pending() == nullptr ? nullptr : machine_->pending()->target->config.get());
+}
+
+absl::Status NodeImpl::MaskLog(std::string& text) const {
+  if (absl::Status maskable = CheckMaskable(); !maskable.ok()) return maskable;
+  MaskAll(text);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<NodeApi::LogChunk> NodeImpl::ReadLog(const LogQuery& query) {
+  if (absl::Status maskable = CheckMaskable(); !maskable.ok()) return maskable;
+  if (query.stored) {
+    return api::Coded(absl::StatusCode::kFailedPrecondition, "no-stored-logs",
+                      "this node keeps no logs on disk", "system.logs.retention asks for it");
   }
+  if (deps_.logs != nullptr && query.service == LogSources::kKernel) {
+    absl::StatusOr<LogChunk> chunk = deps_.logs->Kernel(query);
+    if (chunk.ok()) MaskAll(chunk->data);
+    return chunk;
+  }
+  if (query.since == absl::InfiniteDuration() || query.from_offset > 0) return ReadRing(query);
+  std::optional<uint64_t> start;
+  if (deps_.logs != nullptr) start = deps_.logs->OffsetAt(query.service, query.since);
+  if (!start) {
+    // There may be no such service.
+    if (absl::StatusOr<LogChunk> ring = ReadRing(query); !ring.ok()) return ring.status();
+    return api::Coded(
+        absl::StatusCode::kFailedPrecondition, "log-times-unknown",
+        absl::StrCat("this node does not know when ", query.service, " said what it said then"),
+        "ask for less time, or for the last lines: --tail");
+  }
+  LogQuery from = query;
+  from.from_offset = *start;
+  return ReadRing(from);
+}
+
+absl::StatusOr<NodeApi::LogChunk> NodeImpl::ReadRing(const LogQuery& query) {
   uint64_t end = 0;
-  absl::StatusOr<std::string> ring = deps_.supervisor.Output(service, kRing, &end);
+  absl::StatusOr<std::string> ring = deps_.supervisor.Output(query.service, kRing, &end);
   if (!ring.ok()) return ring.status();
   uint64_t start = end - std::min<uint64_t>(end, ring->size());
-  // The output outlives the config under which it was written: a revert, a new password.
-  for (const ConfigPtr& earlier : controllers_.executed()) Mask(*ring, earlier.get());
-  Mask(*ring, state_->committed_config());
-  Mask(*ring, machine_->config_in_force());
-  Mask(*ring, machine_->pending() == nullptr ? nullptr : machine_->pending()->target->config.get());
+  MaskAll(*ring);
   absl::string_view text = *ring;
   // The edges may have cut a secret in two: only whole lines, unless one is longer than any secret
   // could be told from.
@@ -146,9 +198,9 @@ absl::StatusOr<NodeApi::LogChunk> NodeImpl::ReadLog(const std::string& service, 
     start += cut;
   }
   LogChunk chunk;
-  uint64_t begin = std::clamp<uint64_t>(from, start, start + text.size());
+  uint64_t begin = std::clamp<uint64_t>(query.from_offset, start, start + text.size());
   text.remove_prefix(begin - start);
-  text = text.substr(0, max_bytes);
+  text = text.substr(0, query.max_bytes);
   chunk.data = std::string(text);
   chunk.next_offset = begin + text.size();
   return chunk;

@@ -47,6 +47,7 @@ v1::Generation ToGeneration(const stored::Entry& entry, bool active) {
 }
 
 v1::Resource Publisher::Machine(const std::vector<Condition>& observed,
+                                const std::vector<Condition>& alarms,
                                 const std::vector<v1::Resource>& others) {
   const NodeDeps& deps = state_.deps;
   v1::Resource resource;
@@ -67,6 +68,14 @@ v1::Resource Publisher::Machine(const std::vector<Condition>& observed,
     out.set_holds(condition.holds);
     out.set_reason(condition.reason);
     out.set_message(condition.message);
+  }
+  for (const Condition& alarm : alarms) {
+    v1::Condition& out = now[alarm.type];
+    out.set_type(alarm.type);
+    out.set_holds(alarm.holds);
+    out.set_alarm(true);
+    out.set_reason(alarm.reason);
+    out.set_message(alarm.message);
   }
   for (const auto& [type, condition] : state_.alarms) now[type] = condition;
   if (!deps.clock.Synced()) {
@@ -226,7 +235,11 @@ void Publisher::Version(v1::Resource& resource) {
 void Publisher::Publish() {
   auto snapshot = std::make_shared<Snapshot>();
   std::vector<v1::Resource> others = controllers_.Resources();
-  snapshot->resources.push_back(Machine(controllers_.Observe(), others));
+  std::vector<Condition> alarms = controllers_.Alarms();
+  if (state_.deps.alarms) {
+    for (Condition& alarm : state_.deps.alarms()) alarms.push_back(std::move(alarm));
+  }
+  snapshot->resources.push_back(Machine(controllers_.Observe(), alarms, others));
   snapshot->resources.push_back(Config());
   AddServices(snapshot->resources);
   AddHistory(*snapshot);

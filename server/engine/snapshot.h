@@ -52,7 +52,7 @@ class Publisher {
   void Publish();
 
  private:
-  v1::Resource Machine(const std::vector<Condition>& observed,
+  v1::Resource Machine(const std::vector<Condition>& observed, const std::vector<Condition>& alarms,
                        const std::vector<v1::Resource>& others);
   v1::Resource Config() const;
   void AddServices(std::vector<v1::Resource>& out) const;

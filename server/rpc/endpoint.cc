@@ -93,9 +93,11 @@ absl::StatusOr<std::unique_ptr<Endpoint>> Endpoint::Start(const ServerOptions& o
   out->node_service_ = MakeNodeService(gate, api);
   out->resource_service_ = MakeResourceService(gate, api);
   out->schema_service_ = MakeSchemaService(gate, api);
+  out->diagnose_service_ = MakeDiagnoseService(gate, options.diagnose);
   builder.RegisterService(out->node_service_.get());
   builder.RegisterService(out->resource_service_.get());
   builder.RegisterService(out->schema_service_.get());
+  builder.RegisterService(out->diagnose_service_.get());
   out->server_ = builder.BuildAndStart();
   if (out->server_ == nullptr) {
     return api::Coded(absl::StatusCode::kInternal, "tls-setup", "gRPC does not start a server");

@@ -45,6 +45,7 @@ class Endpoint {
   std::unique_ptr<grpc::Service> node_service_;
   std::unique_ptr<grpc::Service> resource_service_;
   std::unique_ptr<grpc::Service> schema_service_;
+  std::unique_ptr<grpc::Service> diagnose_service_;
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;
   std::unique_ptr<grpc::Server> server_;
 };

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "basalt/v1/node_service.pb.h"
+#include "server/engine/diagnose_api.h"
 #include "server/engine/node_api.h"
 #include "server/rpc/gate.h"
 
@@ -18,6 +19,8 @@ namespace basalt::rpc {
 std::unique_ptr<grpc::Service> MakeNodeService(Gate& gate, engine::NodeApi& api);
 std::unique_ptr<grpc::Service> MakeResourceService(Gate& gate, engine::NodeApi& api);
 std::unique_ptr<grpc::Service> MakeSchemaService(Gate& gate, engine::NodeApi& api);
+// `api` null: its methods are unimplemented.
+std::unique_ptr<grpc::Service> MakeDiagnoseService(Gate& gate, engine::DiagnoseApi* api);
 
 // May `caller` have this planned? An unsigned source shows what the node holds: that needs
 // `reader`. Pure.

@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "server/engine/diagnose_api.h"
 #include "server/engine/node_api.h"
 
 namespace basalt::rpc {
@@ -33,6 +34,7 @@ struct ServerOptions {
   std::string certificate_pem;      // chain
   std::string key_pem;
   Limits limits;
+  engine::DiagnoseApi* diagnose = nullptr;  // outlives the server
 };
 
 // Counts since the start, except `open`.

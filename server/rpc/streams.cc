@@ -100,7 +100,15 @@ grpc::ServerWriteReactor<v1::LogsReply>* LogsCall::Start(const grpc::CallbackSer
                                                          const v1::LogsRequest& request) {
   std::shared_ptr<LogsCall> call(new LogsCall(api));
   if (!call->Begin(context, gate, request)) return call.get();
-  call->service_ = request.service().empty() ? "k3s" : request.service();
+  if (request.follow() && request.stored()) {
+    call->Close(api::Coded(absl::StatusCode::kInvalidArgument, "conflict",
+                           "what lies on disk is not followed", "leave out one of the two"));
+    return call.get();
+  }
+  call->query_.service = request.service().empty() ? "k3s" : request.service();
+  call->query_.max_bytes = kChunk;
+  call->query_.stored = request.stored();
+  if (request.since_seconds() > 0) call->query_.since = absl::Seconds(request.since_seconds());
   call->follow_ = request.follow();
   call->tail_ = std::max(0, request.tail());
   call->Fetch();
@@ -108,17 +116,18 @@ grpc::ServerWriteReactor<v1::LogsReply>* LogsCall::Start(const grpc::CallbackSer
 }
 
 void LogsCall::Fetch() {
-  api_.Logs(service_, offset_, kChunk,
-            [self = Self()](absl::StatusOr<engine::NodeApi::LogChunk> chunk) {
-              self->OnChunk(std::move(chunk));
-            });
+  api_.Logs(query_, [self = Self()](absl::StatusOr<engine::NodeApi::LogChunk> chunk) {
+    self->OnChunk(std::move(chunk));
+  });
 }
 
 void LogsCall::OnChunk(absl::StatusOr<engine::NodeApi::LogChunk> chunk) {
   if (!chunk.ok()) return Close(chunk.status());
   seen_ += chunk->data.size();
-  bool more = !chunk->data.empty() && (seen_ < kMaxWithoutFollow || (follow_ && tail_ == 0));
-  offset_ = std::max(offset_, chunk->next_offset);
+  // What lies on disk is bounded by the config.
+  const size_t most = query_.stored ? SIZE_MAX : kMaxWithoutFollow;
+  bool more = !chunk->data.empty() && (seen_ < most || (follow_ && tail_ == 0));
+  query_.from_offset = std::max(query_.from_offset, chunk->next_offset);
   if (tail_ > 0) {
     collected_ += chunk->data;
     if (collected_.size() > kMaxCollected) collected_.erase(0, collected_.size() - kMaxCollected);

@@ -64,14 +64,13 @@ class LogsCall : public StreamCall<v1::LogsReply> {
   void SendCollected();
 
   engine::NodeApi& api_;
-  std::string service_;
+  engine::NodeApi::LogQuery query_;  // the next chunk
   bool follow_ = false;
   // One step is under way at a time (fetch, write or timer), so these need no lock of their own;
   // each step begins after the one before has ended.
   int tail_ = 0;           // > 0: still collecting
   std::string collected_;  // the end of the output, while collecting; then what is to be sent
-  uint64_t offset_ = 0;
-  size_t seen_ = 0;  // bytes so far
+  size_t seen_ = 0;        // bytes so far
   absl::Mutex timer_mu_;
   bool ended_ ABSL_GUARDED_BY(timer_mu_) = false;
   std::unique_ptr<grpc::Alarm> timer_ ABSL_GUARDED_BY(timer_mu_);

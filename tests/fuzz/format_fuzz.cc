@@ -2,6 +2,7 @@
 // checker takes an editor must not mark, so the pattern of the format takes it too.
 #include <re2/re2.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -12,6 +13,7 @@
 #include "machineconfig/docs/format_pattern.h"
 #include "machineconfig/format/format.h"
 #include "machineconfig/format/net.h"
+#include "machineconfig/format/udev.h"
 
 namespace {
 
@@ -47,6 +49,19 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       const auto address = basalt::format::ParseIpPrefix(text);
       Require(address->Network().Contains(address->address), "outside of its network", format,
               text);
+    }
+  }
+  // Rules for devices: bounded faults, each with a line of the text; no line that starts a program.
+  const basalt::format::UdevRules rules = basalt::format::ParseUdevRules(text);
+  const auto lines = static_cast<int>(std::count(text.begin(), text.end(), '\n')) + 1;
+  Require(rules.faults.size() <= 20, "too many faults", format, text);
+  for (const auto& fault : rules.faults) {
+    Require(fault.line >= 1 && fault.line <= lines, "a fault of no line", format, text);
+  }
+  for (const auto& line : rules.lines) {
+    for (const auto& term : line.terms) {
+      Require(term.key != "RUN" && term.key != "PROGRAM", "a program", format, text);
+      basalt::format::UdevMatches(term.value, text.substr(0, 64));
     }
   }
   return 0;

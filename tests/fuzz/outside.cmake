@@ -22,3 +22,5 @@ basalt_fuzz(network_fuzz SOURCES network_fuzz.cc DEPS network_spec host_network 
 basalt_fuzz(disk_fuzz SOURCES disk_fuzz.cc DEPS controller_storage host_block CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/disk)
 basalt_fuzz(first_fuzz SOURCES first_fuzz.cc DEPS first_parts medium CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/first)
 basalt_fuzz(mdns_fuzz SOURCES mdns_fuzz.cc DEPS api_mdns CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/mdns)
+basalt_fuzz(wire_fuzz SOURCES wire_fuzz.cc DEPS logs_record diagnose_tasks wire_net host_kernel_log
+  CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/wire)

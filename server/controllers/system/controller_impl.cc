@@ -16,7 +16,8 @@ ControllerImpl::ControllerImpl(const SystemDeps& deps)
       kernel_(deps.kernel, deps.vfs),
       time_(deps.clock, deps.wall_clock, deps.supervisor, deps.vfs, deps.build_time,
             deps.time_program),
-      console_(deps.executor, deps.screen) {}
+      console_(deps.executor, deps.screen),
+      also_(deps.clock, deps.supervisor, deps.vfs, deps.platform, deps.gateway) {}
 
 ControllerImpl::~ControllerImpl() {
   if (timer_ != 0) deps_.executor.CancelTimer(timer_);
@@ -65,6 +66,7 @@ absl::Status ControllerImpl::Apply(const v1::MachineConfig* to) {
   }
   status = time_.Apply(system.time(), system.ca_certificates_size() > 0, signed_at);
   ApplyWatchdog(system);
+  also_.Apply(system.watchdog());
   console_.Apply(system.has_console() ? &system.console() : nullptr);
   found_ = kernel_.Find({});
   return status;
@@ -132,6 +134,7 @@ void ControllerImpl::Look() {
   if (timer_ != 0) deps_.executor.CancelTimer(timer_);
   time_.Look();
   kernel_.Look();
+  also_.Look();
   found_ = kernel_.Find({});
   Publish();
   Maintain();
@@ -167,8 +170,10 @@ void ControllerImpl::OnServiceEvent(const host::ServiceEvent& event) {
 
 void ControllerImpl::Publish() {
   std::vector<engine::Condition> conditions = Observe();
+  std::vector<engine::Condition> alarms = Alarms();
   std::string status = Resources().front().SerializeAsString();
-  if (conditions == last_conditions_ && status == last_status_) return;
+  if (conditions == last_conditions_ && alarms == last_alarms_ && status == last_status_) return;
+  last_alarms_ = std::move(alarms);
   last_conditions_ = std::move(conditions);
   last_status_ = std::move(status);
   if (on_change_) on_change_();
@@ -197,6 +202,12 @@ std::vector<engine::Condition> ControllerImpl::Observe() const {
   }
   if (std::optional<engine::Condition> time = time_.Observe()) out.push_back(*std::move(time));
   return out;
+}
+
+std::vector<engine::Condition> ControllerImpl::Alarms() const {
+  std::optional<engine::Condition> alarm = also_.Alarm();
+  if (!alarm) return {};
+  return {*std::move(alarm)};
 }
 
 absl::Duration ControllerImpl::Deadline(const v1::MachineConfig& to,

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "server/controllers/system/also_watch.h"
 #include "server/controllers/system/console.h"
 #include "server/controllers/system/kernel_state.h"
 #include "server/controllers/system/system_controller.h"
@@ -35,6 +36,7 @@ class ControllerImpl : public SystemController {
   void Execute(const v1::MachineConfig* to, engine::Done done) override;
   void Erase(engine::Done done) override;
   std::vector<engine::Condition> Observe() const override;
+  std::vector<engine::Condition> Alarms() const override;
   absl::Duration Deadline(const v1::MachineConfig& to, const std::string& condition) const override;
   void SetOnChange(std::function<void()> on_change) override { on_change_ = std::move(on_change); }
   std::vector<v1::Resource> Resources() const override;
@@ -43,6 +45,7 @@ class ControllerImpl : public SystemController {
   void Start(std::function<ConsoleFacts()> facts) override;
   void OnServiceEvent(const host::ServiceEvent& event) override;
   bool UnsyncedAllowed() const override { return time_.UnsyncedAllowed(); }
+  bool MayFeed() const override { return also_.MayFeed(); }
 
  private:
   absl::Status Apply(const v1::MachineConfig* to);
@@ -58,6 +61,7 @@ class ControllerImpl : public SystemController {
   KernelState kernel_;
   TimeKeeper time_;
   ConsoleKeeper console_;
+  AlsoWatch also_;
   std::function<void()> on_change_;
   std::function<ConsoleFacts()> facts_;
   std::optional<v1::MachineConfig> config_;  // what Execute was last told
@@ -66,6 +70,7 @@ class ControllerImpl : public SystemController {
   engine::Executor::TimerId timer_ = 0;
   FoundSettings found_;  // as of the last look
   std::vector<engine::Condition> last_conditions_;
+  std::vector<engine::Condition> last_alarms_;
   std::string last_status_;
 };
 

@@ -1,5 +1,6 @@
 #include "server/controllers/system/plan.h"
 
+#include <algorithm>
 #include <map>
 #include <vector>
 
@@ -44,10 +45,6 @@ constexpr Refusal kRefusals[] = {
     {"firmware",
      "noded does not write the files that the firmware of a board reads; those of rpi4-arm64 are "
      "in its recipe"},
-    {"udevRules", "the image has no udevd, and devices have the kernel's own names"},
-    {"watchdog.also", "noded-init looks at noded alone yet, not at a gateway or at K3s"},
-    {"logs.retention", "nothing is kept on disk yet: the last 256 KiB of each service, in memory"},
-    {"logs.sinks", "this release of noded sends its logs nowhere"},
 };
 
 // The message of `path`'s last name, and its field: "kernel.arguments" of System.
@@ -170,6 +167,24 @@ absl::Status PlanWatchdog(const v1::System& from, const v1::System& to, const Ke
   if (timeout != WatchdogTimeout(from)) {
     Add(plan, absl::StrCat("reset the machine when nobody has fed its watchdog for ",
                            absl::FormatDuration(timeout)));
+  }
+  auto also = [](const v1::Watchdog& watchdog) {
+    std::vector<std::string> words(watchdog.also().begin(), watchdog.also().end());
+    std::sort(words.begin(), words.end());
+    return words.empty() ? std::string()
+                         : absl::StrCat(absl::StrJoin(words, " or "), ": ", watchdog.patience());
+  };
+  if (also(from.watchdog()) != also(to.watchdog())) {
+    const v1::Watchdog& watchdog = to.watchdog();
+    std::vector<std::string> words;
+    for (const std::string& what : watchdog.also()) {
+      words.push_back(what == "k3s" ? "K3s is not alive" : "the gateway does not answer");
+    }
+    std::sort(words.begin(), words.end());
+    Add(plan, words.empty()
+                  ? "restart the machine for nothing but a noded that hangs"
+                  : absl::StrCat("restart the machine also when ", absl::StrJoin(words, " or "),
+                                 " for ", watchdog.patience()));
   }
   return absl::OkStatus();
 }

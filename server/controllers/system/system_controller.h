@@ -11,6 +11,7 @@
 #include "server/engine/controller.h"
 #include "server/engine/executor.h"
 #include "server/host/clock.h"
+#include "server/host/gateway.h"
 #include "server/host/kernel.h"
 #include "server/host/platform.h"
 #include "server/host/screen.h"
@@ -31,7 +32,8 @@ struct SystemDeps {
   host::Supervisor& supervisor;
   bool has_watchdog = false;  // noded-init has opened one
   absl::Time build_time;
-  std::string time_program;  // absolute path of chronyd
+  std::string time_program;          // absolute path of chronyd
+  host::Gateway* gateway = nullptr;  // null: nobody looks at it
 };
 
 class SystemController : public engine::Controller {
@@ -42,6 +44,8 @@ class SystemController : public engine::Controller {
   virtual void OnServiceEvent(const host::ServiceEvent& event) = 0;
   // May K3s start although the clock is not synchronised? It was allowed, and has waited for it.
   virtual bool UnsyncedAllowed() const = 0;
+  // May noded prove that it is alive? Not once what the watchdog looks at as well has failed.
+  virtual bool MayFeed() const = 0;
 };
 
 std::unique_ptr<SystemController> MakeSystemController(const SystemDeps& deps);

@@ -71,6 +71,8 @@ const std::map<std::string, std::string>& ExpectedAccess() {
       {"ResourceService/Get", "reader auditor operator admin"},
       {"ResourceService/List", "reader auditor operator admin"},
       {"SchemaService/GetSchema", "deliver reader auditor operator admin"},
+      {"DiagnoseService/Probe", "operator admin"},
+      {"DiagnoseService/Capture", "operator admin"},
       {"NodeService/Nothing", ""},
   };
   return *table;

@@ -411,22 +411,28 @@ void FakeNodeApi::Cancel(const Caller& caller, v1::CancelRequest,
   Answer("Cancel", [out, reply = std::move(reply)] { reply(out); });
 }
 
-void FakeNodeApi::Logs(const std::string& service, uint64_t from_offset, size_t max_bytes,
-                       engine::Reply<LogChunk> reply) {
+FakeNodeApi::LogQuery FakeNodeApi::last_log_query() const {
+  absl::MutexLock lock(&mu_);
+  return last_log_query_;
+}
+
+void FakeNodeApi::Logs(const LogQuery& query, engine::Reply<LogChunk> reply) {
   if (absl::Status s = Note("Logs", {}); !s.ok()) return reply(s);
   LogChunk chunk;
   {
     absl::MutexLock lock(&mu_);
-    auto it = logs_.find(service);
+    last_log_query_ = query;
+    auto it = logs_.find(query.service);
     if (it == logs_.end()) {
       chunk.next_offset = UINT64_MAX;
     } else {
-      uint64_t from = std::min<uint64_t>(from_offset, it->second.size());
-      chunk.data = it->second.substr(from, max_bytes);
+      uint64_t from = std::min<uint64_t>(query.from_offset, it->second.size());
+      chunk.data = it->second.substr(from, query.max_bytes);
       chunk.next_offset = from + chunk.data.size();
     }
   }
-  if (chunk.next_offset == UINT64_MAX) return reply(NotFound(absl::StrCat("service ", service)));
+  if (chunk.next_offset == UINT64_MAX)
+    return reply(NotFound(absl::StrCat("service ", query.service)));
   Answer("Logs", [chunk = std::move(chunk), reply = std::move(reply)] { reply(chunk); });
 }
 

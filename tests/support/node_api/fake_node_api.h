@@ -88,8 +88,9 @@ class FakeNodeApi : public engine::NodeApi {
                engine::Reply<v1::ConfirmReply> reply) override;
   void Cancel(const engine::Caller& caller, v1::CancelRequest request,
               engine::Reply<v1::CancelReply> reply) override;
-  void Logs(const std::string& service, uint64_t from_offset, size_t max_bytes,
-            engine::Reply<LogChunk> reply) override;
+  // `since` and `stored` are taken down in last_log_query alone.
+  void Logs(const LogQuery& query, engine::Reply<LogChunk> reply) override;
+  LogQuery last_log_query() const;
   void Kubeconfig(const engine::Caller& caller, engine::Reply<v1::KubeconfigReply> reply) override;
   void RestartService(const engine::Caller& caller, const std::string& service,
                       engine::Reply<v1::RestartServiceReply> reply) override;
@@ -121,6 +122,7 @@ class FakeNodeApi : public engine::NodeApi {
   std::deque<Stored> generations_ ABSL_GUARDED_BY(mu_);  // newest first
   v1::ServedSchema schema_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, std::string> logs_ ABSL_GUARDED_BY(mu_);
+  LogQuery last_log_query_ ABSL_GUARDED_BY(mu_);
   std::map<std::pair<std::string, std::string>, v1::Resource> resources_ ABSL_GUARDED_BY(mu_);
   uint64_t apply_connection_ ABSL_GUARDED_BY(mu_) = 0;
 };

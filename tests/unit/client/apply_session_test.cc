@@ -80,6 +80,13 @@ class FakeClient : public NodeClient {
     return absl::UnimplementedError("");
   }
   absl::StatusOr<v1::KubeconfigReply> Kubeconfig() override { return absl::UnimplementedError(""); }
+  absl::StatusOr<v1::ProbeReply> Probe(const v1::ProbeRequest&) override {
+    return absl::UnimplementedError("");
+  }
+  absl::Status Capture(const v1::CaptureRequest&,
+                       const std::function<bool(const v1::CaptureReply&)>&) override {
+    return absl::UnimplementedError("");
+  }
   absl::StatusOr<v1::Resource> Get(const std::string&, const std::string&) override {
     return absl::UnimplementedError("");
   }

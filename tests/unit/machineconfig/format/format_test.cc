@@ -141,7 +141,7 @@ const Case kCases[] = {
       "Europe/Vienna "}},
     {v1::FORMAT_SINK_URL,
      {"https://logs.example.org/x", "http://10.0.0.1:8080/", "syslog+tls://logs.example.org:6514",
-      "syslog+tcp://[fd00::5]:514"},
+      "syslog+tcp://[fd00::5]:514", "syslog+udp://10.0.0.1:514"},
      {"", "logs.example.org", "file:///x", "syslog://x:514", "syslog+tls://x", "syslog+tls://:514",
       "syslog+tls://x:514/y", "syslog+tcp://a b:1", "https://u:p@x/"}},
     {v1::FORMAT_UNSPECIFIED, {"", "anything"}, {}},

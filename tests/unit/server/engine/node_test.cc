@@ -412,11 +412,12 @@ TEST_F(NodeTest, FollowingALogLosesAndRepeatsNothingWhileTheServiceWritesOn) {
   uint64_t offset = 0;
   for (int i = 1; i <= 20; ++i) {
     h.supervisor->written_after_output = "line " + std::to_string(i) + "\n";
-    h.node->Logs("k3s", offset, 1000, [&](absl::StatusOr<NodeApi::LogChunk> chunk) {
-      ASSERT_TRUE(chunk.ok()) << chunk.status();
-      followed += chunk->data;
-      offset = chunk->next_offset;
-    });
+    h.node->Logs({.service = "k3s", .from_offset = offset, .max_bytes = 1000},
+                 [&](absl::StatusOr<NodeApi::LogChunk> chunk) {
+                   ASSERT_TRUE(chunk.ok()) << chunk.status();
+                   followed += chunk->data;
+                   offset = chunk->next_offset;
+                 });
     h.executor->RunUntilIdle();
   }
   std::string wanted;

@@ -216,10 +216,11 @@ TEST_F(NodeSecrets, S21_ALogShowsNoSecretOfAConfigThatIsNoMoreInForce) {
   h.Apply({.generation = 2, .token = Sealed(kOther)});
   h.supervisor->Write("k3s", absl::StrCat("joined with ", kOther, "\n"));
   std::string shown;
-  h.node->Logs("k3s", 0, 1 << 20, [&](absl::StatusOr<NodeApi::LogChunk> chunk) {
-    ASSERT_TRUE(chunk.ok()) << chunk.status();
-    shown = chunk->data;
-  });
+  h.node->Logs({.service = "k3s", .max_bytes = 1 << 20},
+               [&](absl::StatusOr<NodeApi::LogChunk> chunk) {
+                 ASSERT_TRUE(chunk.ok()) << chunk.status();
+                 shown = chunk->data;
+               });
   h.executor->RunUntilIdle();
   EXPECT_THAT(shown, HasSubstr("joined with ***"));
   EXPECT_THAT(shown, Not(HasSubstr(kToken)));
@@ -240,7 +241,8 @@ TEST_F(NodeSecrets, ALostKeyIsSaidLoudlyAndTheConfigStaysInForce) {
   EXPECT_EQ(h.world.token, kToken);
   // What cannot be opened cannot be masked.
   absl::Status logs;
-  h.node->Logs("k3s", 0, 1 << 20, [&](auto reply) { logs = reply.status(); });
+  h.node->Logs({.service = "k3s", .max_bytes = 1 << 20},
+               [&](auto reply) { logs = reply.status(); });
   h.executor->RunUntilIdle();
   EXPECT_EQ(api::Reason(logs), "logs-not-maskable");
 

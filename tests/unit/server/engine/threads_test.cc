@@ -114,7 +114,7 @@ TEST_F(Threads, EveryCallFromManyThreadsIsAnsweredOnce) {
         v1::PlanRequest plan;
         plan.set_unsigned_yaml(source);
         node.Plan(caller, plan, counted);
-        node.Logs("k3s", 0, 100, counted);
+        node.Logs({.service = "k3s", .max_bytes = 100}, counted);
         node.Return(caller, {}, counted);
         node.Confirm(caller, {}, counted);
         if (round % 10 == 3) {
@@ -183,7 +183,7 @@ TEST_F(Threads, AStopInTheMiddleOfManyCallsEndsWithoutTouchingWhatIsGone) {
         v1::ApplyRequest request;
         *request.mutable_document() = document;
         h_.node->Apply(caller, request, std::make_shared<EndWatcher>(ends));
-        h_.node->Logs("k3s", 0, 100, [](const auto&) {});
+        h_.node->Logs({.service = "k3s", .max_bytes = 100}, [](const auto&) {});
       }
     });
   }

@@ -106,13 +106,12 @@ TEST_F(PlanTest, NoFieldOfTheSectionIsIgnoredInSilence) {
       {"install", "  install: {disk: {type: nvme}}\n"},
       {"kernel", "  kernel: {arguments: [pcie_aspm=off]}\n"},
       {"firmware", "  firmware: {raspberryPi: [gpu_mem=16]}\n"},
-      {"udevRules",
-       "  udevRules: [{name: zigbee, rules: 'SUBSYSTEM==\"tty\", SYMLINK+=\"zigbee\"'}]\n"},
+      {"udevRules", ""},  // of the controller in server/controllers/devices
       {"time", "  time: {servers: [{address: time.example.org, nts: true}]}\n"},
       {"watchdog", "  watchdog: {timeout: 2m}\n"},
       {"caCertificates", ""},  // proven below and in controller_test.cc
       {"proxy", "  proxy: {https: \"http://proxy.example.org:3128\"}\n"},
-      {"logs", "  logs: {retention: {maxSize: 64Mi}}\n"},
+      {"logs", ""},  // of the controller in server/logs
       {"maintenance",
        "  maintenance: {windows: [{name: nights, from: \"02:00\", to: \"05:00\"}]}\n"},
       {"console", "  console: {status: false}\n"},
@@ -133,7 +132,7 @@ TEST_F(PlanTest, TheFirstWatchdogIsTakenWhatElseIsSaidOfItIsRefused) {
   EXPECT_THAT(Plan(&base_, Config("  watchdog: {device: /dev/watchdog1}\n")),
               ElementsAre(HasSubstr("no: system.watchdog.device: ")));
   EXPECT_THAT(Plan(&base_, Config("  watchdog: {also: [gateway]}\n")),
-              ElementsAre(HasSubstr("no: system.watchdog.also: ")));
+              ElementsAre("restart the machine also when the gateway does not answer for 15m"));
   supervisor_.boot.watchdog = false;
   Restart();
   EXPECT_EQ(api::Reason(Refused(Config("  watchdog: {timeout: 30s}\n"))), "no-watchdog");
@@ -143,10 +142,9 @@ TEST_F(PlanTest, WhatIsRefusedNamesTheFieldAndTheReason) {
   EXPECT_THAT(Plan(&base_, Config("  kernel: {arguments: [pcie_aspm=off]}\n")),
               ElementsAre(HasSubstr("no: system.kernel.arguments: the command line stands in the "
                                     "kernel image, under its signature")));
-  const v1::MachineConfig udev =
-      Config("  udevRules: [{name: z, rules: 'SUBSYSTEM==\"tty\", SYMLINK+=\"z\"'}]\n");
-  EXPECT_THAT(Plan(&base_, udev), ElementsAre(HasSubstr("system.udevRules: ")));
-  EXPECT_THAT(Plan(&udev, udev), IsEmpty());
+  const v1::MachineConfig firmware = Config("  firmware: {raspberryPi: [gpu_mem=16]}\n");
+  EXPECT_THAT(Plan(&base_, firmware), ElementsAre(HasSubstr("system.firmware: ")));
+  EXPECT_THAT(Plan(&firmware, firmware), IsEmpty());
 }
 
 }  // namespace

@@ -76,6 +76,16 @@ inline v1::MachineConfig Config(const std::string& system, const std::string& na
   return config.ok() ? schema::Resolve(*std::move(config)) : v1::MachineConfig();
 }
 
+class FakeGateway : public host::Gateway {
+ public:
+  host::GatewayState Look() override {
+    ++looks;
+    return state;
+  }
+  host::GatewayState state = {.answers = true, .text = "192.168.1.1"};
+  int looks = 0;
+};
+
 class SystemTest : public ::testing::Test {
  protected:
   SystemTest() {
@@ -104,7 +114,8 @@ class SystemTest : public ::testing::Test {
                                         .supervisor = supervisor_,
                                         .has_watchdog = supervisor_.boot.watchdog,
                                         .build_time = clock_.Now() - absl::Hours(24 * 30),
-                                        .time_program = "/dev/null"});
+                                        .time_program = "/dev/null",
+                                        .gateway = &gateway_});
     controller_->SetOnChange([this] { ++changes_; });
     supervisor_.on_event = [this] {
       executor_.Post([this] {
@@ -137,6 +148,11 @@ class SystemTest : public ::testing::Test {
     }
     return {};
   }
+  // "" when there is none.
+  std::string AlarmReason() {
+    const std::vector<engine::Condition> alarms = controller_->Alarms();
+    return alarms.empty() ? "" : alarms.front().reason;
+  }
   v1::SystemStatus Status() { return controller_->Resources().at(0).system_status(); }
   std::string File(const std::string& path) { return vfs_.Read(path).value_or("(none)"); }
 
@@ -148,6 +164,7 @@ class SystemTest : public ::testing::Test {
   testing::FakeVfs vfs_;
   FakePlatform platform_;
   FakeScreen screen_;
+  FakeGateway gateway_;
   std::unique_ptr<SystemController> controller_;
   ConsoleFacts console_;
   uint64_t seen_ = 0;
