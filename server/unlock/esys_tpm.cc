@@ -125,8 +125,9 @@ StatusOr<AuthorityKey> ReadAuthority(const std::string& pem) {
       PEM_read_bio_PUBKEY(bio.get(), nullptr, nullptr, nullptr), &EVP_PKEY_free);
   if (key == nullptr) return bad;
   AuthorityKey out;
+  // As systemd names it: of the key alone, not of what says its algorithm.
   unsigned char* der = nullptr;
-  const int size = i2d_PUBKEY(key.get(), &der);
+  const int size = i2d_PublicKey(key.get(), &der);
   if (size <= 0) return bad;
   out.fingerprint =
       absl::BytesToHexString(Sha256Of({reinterpret_cast<char*>(der), static_cast<size_t>(size)}));

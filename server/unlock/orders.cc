@@ -237,7 +237,8 @@ Status ChangePassphrase(const Parts& parts, const Order& order) {
     if (by_node.ok() || !by_node.message().empty()) opened = by_node;
   }
   if (!opened.ok()) {
-    return PermissionDeniedError(absl::StrCat("no key at hand opens it: ", opened.message()));
+    return PermissionDeniedError(absl::StrCat(
+        "no key at hand opens it", opened.message().empty() ? "" : ": ", opened.message()));
   }
   return order.passphrase == nullptr || order.passphrase->size() == 0
              ? RemoveKey(parts.blocks, kPassphraseToken, &*volume)

@@ -130,7 +130,7 @@ class Swtpm : public TpmMachine {
     out.public_key.assign(text, static_cast<size_t>(size));
     BIO_free(bio);
     unsigned char* der = nullptr;
-    const int der_size = i2d_PUBKEY(key_, &der);
+    const int der_size = i2d_PublicKey(key_, &der);
     const std::string fingerprint = absl::BytesToHexString(
         Sha256Of({reinterpret_cast<char*>(der), static_cast<size_t>(der_size)}));
     OPENSSL_free(der);
