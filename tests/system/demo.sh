@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # The demonstration, and a system test: every line that it claims is checked, and it ends with 1 when one
-# does not hold. `./dev demo` builds and calls it.
+# does not hold. `./dev demo --sandbox` builds and calls it.
 #
-#   demo.sh --bin DIR [--sandbox] [--keep] [--dir DIR]
+#   demo.sh --bin DIR [--double] [--keep] [--dir DIR]
 set -euo pipefail
 
-bin='' keep=0 sandbox=0 work='' pause=${BASALT_DEMO_PAUSE:-0}
+bin='' keep=0 double=0 work='' pause=${BASALT_DEMO_PAUSE:-0}
 while [ $# -gt 0 ]; do
   case $1 in
     --bin|--dir)
@@ -13,8 +13,8 @@ while [ $# -gt 0 ]; do
       if [ "$1" = --bin ]; then bin=$(readlink -f "$2"); else work=$2; fi
       shift 2 ;;
     --keep) keep=1; shift ;;
-    --sandbox) sandbox=1; shift ;;
-    *) echo "demo: unknown option $1 (known: --sandbox, --keep, --dir DIR)" >&2; exit 2 ;;
+    --double) double=1; shift ;;
+    *) echo "demo: unknown option $1 (known: --double, --keep, --dir DIR)" >&2; exit 2 ;;
   esac
 done
 [ -x "$bin/noded" ] || { echo "demo: no programs in ${bin:---bin}: run ./dev build release" >&2; exit 2; }
@@ -80,7 +80,7 @@ trap cleanup EXIT; trap 'exit 130' INT TERM
 
 # ---- which K3s -------------------------------------------------------------------------------------
 k3s_pin=()
-if [ $sandbox -eq 1 ]; then why="--sandbox"
+if [ $double -eq 1 ]; then why="--double"
 elif [ "$(id -u)" -ne 0 ]; then why="not root: a real K3s needs root"
 elif [ -n "${K3S_BINARY:-}" ]; then
   [ -x "$K3S_BINARY" ] || fail "K3S_BINARY=$K3S_BINARY is no program"
