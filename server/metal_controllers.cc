@@ -1,5 +1,8 @@
 #include "server/metal_controllers.h"
 
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -7,6 +10,8 @@
 #include "server/first_network.h"
 #include "server/host/addresses.h"
 #include "server/host/block.h"
+#include "server/host/boot_disk.h"
+#include "server/host/medium.h"
 #include "server/host/network.h"
 #include "server/host/resolve.h"
 
@@ -60,7 +65,7 @@ absl::StatusOr<std::unique_ptr<MetalControllers>> MetalControllers::Make(const P
                                     .screen = *out->screen_,
                                     .platform = parts.platform,
                                     .supervisor = parts.supervisor,
-                                    .has_watchdog = parts.has_watchdog,
+                                    .has_watchdog = parts.boot.watchdog,
                                     .build_time = absl::FromUnixSeconds(BASALT_BUILD_TIME),
                                     .time_program = system::kChronyd});
   out->storage_ = storage::MakeStorageController(
@@ -90,11 +95,47 @@ absl::StatusOr<std::unique_ptr<MetalControllers>> MetalControllers::Make(const P
                                                   .resolve = &host::ResolveAddress,
                                                   .dhcp_program = kDhcpClient,
                                                   .dhcp_hook = parts.dhcp_hook});
+  out->MakeDiskOrders(parts);
   out->storage_->Start();
   return out;
 }
 
+void MetalControllers::MakeDiskOrders(const Parts& parts) {
+  std::shared_ptr<host::BlockDevices> disks = host::MakeBlockDevices();
+  struct stat root = {};
+  if (stat("/", &root) != 0) root = {};
+  const unsigned root_major = major(root.st_dev), root_minor = minor(root.st_dev);
+  auto places = host::FindBootDisk("", root_major, root_minor);
+  orders_ = install::MakeMachineOrders(
+      {.executor = parts.executor,
+       .vfs = parts.vfs,
+       .supervisor = parts.supervisor,
+       .block = disks,
+       .files = install::MountedFiles(disks, "vfat"),
+       .esp = places.ok() ? places->esp : "",
+       .data_is_new = parts.boot.data_is_new,
+       .boot_failure = parts.boot.data_reason,
+       .on_change = [storage = storage_.get()] { storage->LookAgain(); }});
+  auto medium = host::FindMedium("", root_major, root_minor);
+  if (!medium.ok()) return;
+  install_tools_ = storage::MakeTools(parts.executor, parts.supervisor);
+  const bool first = medium->running == host::BootSlot::kA;
+  install_ =
+      install::MakeInstallController({.executor = parts.executor,
+                                      .vfs = parts.vfs,
+                                      .random = host::RealRandom(),
+                                      .block = disks,
+                                      .tools = install_tools_.get(),
+                                      .fat_files = install::MountedFiles(disks, "vfat"),
+                                      .ext4_files = install::MountedFiles(disks, "ext4"),
+                                      .medium = {.slot = first ? medium->slot_a : medium->slot_b,
+                                                 .esp = medium->esp,
+                                                 .running_root = medium->running_root}});
+  install_->Start();
+}
+
 std::vector<engine::Controller*> MetalControllers::all() const {
+  if (install_ != nullptr) return {install_.get()};
   return {image_.get(), system_.get(), network_.get(), storage_.get()};
 }
 
@@ -102,6 +143,7 @@ void MetalControllers::OnServiceEvent(const host::ServiceEvent& event) {
   image_->OnServiceEvent(event);
   system_->OnServiceEvent(event);
   storage_->OnServiceEvent(event);
+  if (install_tools_ != nullptr) install_tools_->OnServiceEvent(event);
   network_->OnServiceEvent(event);
 }
 
@@ -126,7 +168,9 @@ bool MetalControllers::UnsyncedAllowed() const { return system_->UnsyncedAllowed
 void MetalControllers::ShowConsole(engine::Node& node,
                                    std::function<std::vector<std::string>()> endpoints) {
   system_->Start([this, &node, endpoints = std::move(endpoints)] {
-    return ConsoleFactsOf(node, *platform_, endpoints());
+    system::ConsoleFacts facts = ConsoleFactsOf(node, *platform_, endpoints());
+    if (install_ != nullptr) facts.note = install_->Note();
+    return facts;
   });
 }
 

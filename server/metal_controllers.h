@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "server/controllers/install/install_controller.h"
+#include "server/controllers/install/orders.h"
 #include "server/controllers/network/network_controller.h"
 #include "server/controllers/storage/storage_controller.h"
 #include "server/controllers/system/system_controller.h"
@@ -36,7 +38,7 @@ class MetalControllers {
     host::Clock& clock;
     host::Platform& platform;
     host::Supervisor& supervisor;
-    bool has_watchdog = false;  // PID 1 has one
+    host::BootStatus boot;  // as PID 1 found the machine
     std::string dhcp_hook;
     std::string fetch_program;
     std::function<const v1::TrustPolicy&()> policy;
@@ -44,7 +46,8 @@ class MetalControllers {
   static absl::StatusOr<std::unique_ptr<MetalControllers>> Make(const Parts& parts);
 
   // In the order in which a config is carried out: what boots decides what the rest is; the network
-  // before the disks, so that a disk that fails does not take away the way to the node.
+  // before the disks, so that a disk that fails does not take away the way to the node. Of an
+  // install medium nothing but the install: the rest is the installed node's to carry out.
   std::vector<engine::Controller*> all() const;
   void OnServiceEvent(const host::ServiceEvent& event);
   // When the node has begun to carry out its config, if it has one.
@@ -55,12 +58,16 @@ class MetalControllers {
   std::vector<engine::Condition> TrialConditions(const engine::Controller& k3s) const;
   // An order: see ImageController.
   void RollBackImage(const v1::Action& action, engine::Done done);
+  bool from_medium() const { return install_ != nullptr; }
+  engine::MachineOrders* orders() { return orders_.get(); }
   // For K3s: that the clock may be anybody's guess.
   bool UnsyncedAllowed() const;
   // From now on the screen shows what the node says of itself.
   void ShowConsole(engine::Node& node, std::function<std::vector<std::string>()> endpoints);
 
  private:
+  void MakeDiskOrders(const Parts& parts);
+
   const host::Platform* platform_ = nullptr;
   std::unique_ptr<update::ImageController> image_;
   std::unique_ptr<host::Kernel> kernel_;
@@ -71,6 +78,9 @@ class MetalControllers {
   std::unique_ptr<host::PacketFilter> packet_filter_;
   std::unique_ptr<host::Wireguard> wireguard_;
   std::unique_ptr<network::NetworkController> network_;
+  std::unique_ptr<engine::MachineOrders> orders_;
+  std::unique_ptr<storage::Tools> install_tools_;
+  std::unique_ptr<install::InstallController> install_;  // of an install medium alone
 };
 
 }  // namespace basalt

@@ -22,6 +22,7 @@
 #include "absl/strings/strip.h"
 #include "api/coded_status.h"
 #include "api/tls13.h"
+#include "server/controllers/install/partition_reset.h"
 #include "server/controllers/network/endpoints.h"
 #include "server/engine/node.h"
 #include "server/engine/real_executor.h"
@@ -315,6 +316,10 @@ absl::Status Serve(const ServeOptions& options) {
                                  platform->paths().run, platform->paths().etc}) {
     if (absl::Status status = (*vfs)->MakeDirs(dir); !status.ok()) return status;
   }
+  // Before trust is stored: from then on noded-init looks for nothing more on the boot partition.
+  if (absl::Status status = metal ? install::TakeCarried(**vfs) : absl::OkStatus(); !status.ok()) {
+    return status;
+  }
   absl::StatusOr<std::string> seed = ReadSeed(options.trust);
   if (!seed.ok() && !(*vfs)->Exists("state/trust")) return seed.status();
   absl::StatusOr<trust::TrustStore> trust = trust::TrustStore::Load(**vfs, seed.ok() ? *seed : "");
@@ -337,7 +342,7 @@ absl::Status Serve(const ServeOptions& options) {
          .clock = clock,
          .platform = *platform,
          .supervisor = **supervisor,
-         .has_watchdog = boot.watchdog,
+         .boot = boot,
          .dhcp_hook = options.dhcp_program,
          .fetch_program = options.fetch_program,
          .policy = [&trust]() -> const v1::TrustPolicy& { return trust->policy(); }});
@@ -356,7 +361,8 @@ absl::Status Serve(const ServeOptions& options) {
                               .unsynced_allowed = [&machine] {
                                 return machine != nullptr && machine->UnsyncedAllowed();
                               }});
-  controllers.push_back(k3s.get());
+  // An install medium runs nothing: what its config says is the installed node's to carry out.
+  if (machine == nullptr || !machine->from_medium()) controllers.push_back(k3s.get());
   std::unique_ptr<rpc::Server> server;
   std::unique_ptr<engine::Node> node = engine::MakeNode({
       .executor = **executor,
@@ -400,6 +406,7 @@ absl::Status Serve(const ServeOptions& options) {
                                        machine->RollBackImage(action, std::move(done));
                                      })
                                : nullptr,
+      .machine_orders = metal ? machine->orders() : nullptr,
   });
   if (absl::Status status = node->Start(); !status.ok()) return status;
   if (machine != nullptr) machine->Start(**executor, node->api_policy().configured);

@@ -37,6 +37,7 @@ struct BlockDisk {
   std::vector<std::string> ids;    // names that udev would make below /dev/disk/by-id
   DiskType type = DiskType::kOther;
   bool read_only = false;
+  bool discards = false;                   // it can be told to forget
   std::vector<BlockPartition> partitions;  // as the kernel has them, by number
   bool operator==(const BlockDisk&) const = default;
 };
@@ -56,6 +57,8 @@ struct MountRequest {
   std::string type;
   bool no_exec = true;  // beside nosuid, nodev and noatime, always
 };
+
+enum class Erasure { kZero, kDiscard, kSecureDiscard };
 
 struct SwapArea {
   std::string path;
@@ -81,6 +84,11 @@ class BlockDevices {
   // Durable when it returns.
   virtual absl::Status Write(const std::string& device, uint64_t offset,
                              absl::string_view data) = 0;
+
+  // What was there is gone, and reads as zeros at least of kZero. Durable. Unimplemented: this disk
+  // cannot.
+  virtual absl::Status Erase(const std::string& device, Erasure how, uint64_t offset,
+                             uint64_t size) = 0;
 
   // What the kernel knows of a disk's partitions; nothing is written. Growing one may be done while
   // it is mounted.

@@ -11,6 +11,7 @@
 #include "absl/strings/strip.h"
 #include "api/coded_status.h"
 #include "server/host/boot_disk.h"
+#include "server/host/medium.h"
 
 namespace basalt::host {
 namespace {
@@ -40,10 +41,8 @@ std::map<std::string, std::string> Describe(const fs::path& device) {
   return out;
 }
 
-}  // namespace
-
-absl::StatusOr<BootDiskPlaces> FindBootDisk(const std::string& root, unsigned root_major,
-                                            unsigned root_minor) {
+absl::StatusOr<BootDiskPlaces> Find(const std::string& root, unsigned root_major,
+                                    unsigned root_minor, bool medium) {
   BootDiskPlaces places;
   for (absl::string_view word :
        absl::StrSplit(ReadText(absl::StrCat(root, "/proc/cmdline")), absl::ByAnyChar(" \n"))) {
@@ -80,12 +79,27 @@ absl::StatusOr<BootDiskPlaces> FindBootDisk(const std::string& root, unsigned ro
   }
   for (const auto& [name, place] : std::vector<std::pair<std::string, std::string*>>{
            {"SLOT-A", &places.slot_a}, {"SLOT-B", &places.slot_b}, {"ESP", &places.esp}}) {
+    if (medium && name == "SLOT-B" && found[name].empty()) continue;
     if (found[name].size() != 1) {
       return NoSlots(absl::StrCat("its disk has ", found[name].size(), " partitions ", name));
     }
     *place = found[name][0];
   }
   places.mount_at = absl::StrCat(root, kMountAt);
+  return places;
+}
+
+}  // namespace
+
+absl::StatusOr<BootDiskPlaces> FindBootDisk(const std::string& root, unsigned root_major,
+                                            unsigned root_minor) {
+  return Find(root, root_major, root_minor, /*medium=*/false);
+}
+
+absl::StatusOr<BootDiskPlaces> FindMedium(const std::string& root, unsigned root_major,
+                                          unsigned root_minor) {
+  absl::StatusOr<BootDiskPlaces> places = Find(root, root_major, root_minor, /*medium=*/true);
+  if (places.ok() && !places->slot_b.empty()) return NoSlots("it has two slots: a node");
   return places;
 }
 

@@ -231,6 +231,21 @@ class RealBlockDevices : public BlockDevices {
     return fsync(fd.get()) == 0 ? absl::OkStatus() : FromErrno(errno, "sync", device);
   }
 
+  absl::Status Erase(const std::string& device, Erasure how, uint64_t offset,
+                     uint64_t size) override {
+    UniqueFd fd(open(device.c_str(), O_WRONLY | O_CLOEXEC));
+    if (!fd.valid()) return FromErrno(errno, "open", device);
+    uint64_t range[2] = {offset, size};
+    const unsigned long order = how == Erasure::kZero      ? BLKZEROOUT
+                                : how == Erasure::kDiscard ? BLKDISCARD
+                                                           : BLKSECDISCARD;
+    if (ioctl(fd.get(), order, range) != 0) {
+      if (errno != EOPNOTSUPP && errno != ENOTTY) return FromErrno(errno, "erase", device);
+      return absl::UnimplementedError(absl::StrCat("erase ", device, ": ", strerror(errno)));
+    }
+    return fsync(fd.get()) == 0 ? absl::OkStatus() : FromErrno(errno, "sync", device);
+  }
+
   absl::Status AddPartition(const std::string& disk, int number, uint64_t start,
                             uint64_t size) override {
     return Blkpg(disk, BLKPG_ADD_PARTITION, number, start, size);
@@ -253,7 +268,9 @@ class RealBlockDevices : public BlockDevices {
     if (error) return FromErrno(error.value(), "make", request.target);
     unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOATIME;
     if (request.no_exec) flags |= MS_NOEXEC;
-    const char* options = request.type == "ext4" ? "errors=remount-ro" : nullptr;
+    const char* options = request.type == "ext4"   ? "errors=remount-ro"
+                          : request.type == "vfat" ? "codepage=437,iocharset=ascii,umask=0077"
+                                                   : nullptr;
     if (mount(request.device.c_str(), request.target.c_str(), request.type.c_str(), flags,
               options) != 0) {
       return FromErrno(errno, absl::StrCat("mount ", request.device, " on"), request.target);
@@ -350,6 +367,7 @@ class RealBlockDevices : public BlockDevices {
     disk.ids = IdsOf(facts);
     disk.type = TypeOf(facts);
     disk.read_only = Number(block + "/ro") != 0;
+    disk.discards = Number(block + "/queue/discard_max_bytes") != 0;
     std::error_code error;
     for (const auto& entry : fs::directory_iterator(block, error)) {
       const std::string at = entry.path();

@@ -236,6 +236,7 @@ class Client : public Supervisor {
     return BootStatus{.owns_kernel = boot.owns_kernel != 0,
                       .state_missing = boot.state >= init::kFirstMissingVolume,
                       .data_missing = boot.data >= init::kFirstMissingVolume,
+                      .data_is_new = boot.data == init::kFormattedVolume,
                       .state_reason = Text(boot.state_reason),
                       .data_reason = Text(boot.data_reason),
                       .entry = static_cast<BootStatus::Entry>(boot.entry),

@@ -30,6 +30,9 @@ class ControllerImpl : public StorageController {
   std::string name() const override { return "storage"; }
   void Start() override;
   void OnServiceEvent(const host::ServiceEvent& event) override;
+  void LookAgain() override {
+    Look([this](absl::Status) { Changed(); });
+  }
   absl::StatusOr<engine::ControllerPlan> Plan(const v1::MachineConfig* from,
                                               const v1::MachineConfig& to) const override;
   void Prepare(const v1::MachineConfig& to, engine::OnProgress progress,

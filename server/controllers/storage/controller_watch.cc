@@ -7,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "machineconfig/schema/fields.h"
 #include "server/controllers/storage/controller_impl.h"
+#include "server/controllers/storage/disk_resources.h"
 #include "server/controllers/storage/selector.h"
 #include "server/engine/blocking.h"
 
@@ -150,9 +151,9 @@ absl::Duration ControllerImpl::Deadline(const v1::MachineConfig&, const std::str
   return absl::Seconds(30);
 }
 
-std::vector<v1::Resource> ControllerImpl::Resources() const {
+std::vector<v1::Resource> DiskResources(const StorageFacts& all, const VolumeRecord& record) {
   std::vector<v1::Resource> out;
-  for (const DiskFacts& facts : facts_.disks) {
+  for (const DiskFacts& facts : all.disks) {
     v1::Resource resource;
     resource.set_kind("Disk");
     resource.set_name(facts.disk.device.substr(sizeof "/dev/" - 1));
@@ -165,7 +166,7 @@ std::vector<v1::Resource> ControllerImpl::Resources() const {
     disk.set_wwn(facts.disk.wwn);
     for (const std::string& id : facts.disk.ids) disk.add_ids(id);
     disk.set_unused(static_cast<int64_t>(facts.free_size));
-    const bool system = &facts == facts_.DataDisk();
+    const bool system = &facts == all.DataDisk();
     disk.set_holds(facts.blank                              ? "nothing"
                    : system                                 ? "system"
                    : facts.table != DiskFacts::Table::kGood ? "unknown"
@@ -177,10 +178,15 @@ std::vector<v1::Resource> ControllerImpl::Resources() const {
       at.set_name(partition.at.name);
       at.set_size(static_cast<int64_t>(partition.at.size));
       at.set_holds(IsSystemPartition(partition.at.name) ? "system" : ContentName(partition));
-      at.set_volume(record_.count(partition.id) > 0);
+      at.set_volume(record.count(partition.id) > 0);
     }
     out.push_back(std::move(resource));
   }
+  return out;
+}
+
+std::vector<v1::Resource> ControllerImpl::Resources() const {
+  std::vector<v1::Resource> out = DiskResources(facts_, record_);
   for (const v1::Volume& wanted : wanted_.volumes()) {
     v1::Resource resource;
     resource.set_kind("VolumeStatus");

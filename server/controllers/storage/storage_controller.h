@@ -35,6 +35,8 @@ class StorageController : public engine::Controller {
   // "disks-not-read".
   virtual void Start() = 0;
   virtual void OnServiceEvent(const host::ServiceEvent& event) = 0;
+  // Somebody else changed what disks hold.
+  virtual void LookAgain() = 0;
 };
 
 std::unique_ptr<StorageController> MakeStorageController(const StorageDeps& deps,

@@ -103,6 +103,23 @@ absl::Status FakeBlock::Write(const std::string& device, uint64_t offset, absl::
   return absl::OkStatus();
 }
 
+absl::Status FakeBlock::Erase(const std::string& device, host::Erasure how, uint64_t offset,
+                              uint64_t size) {
+  uint64_t start = 0, whole = 0;
+  Disk* disk = Find(device, &start, &whole);
+  if (disk == nullptr) return absl::NotFoundError(device);
+  if (erasures.count(how) == 0) return absl::UnimplementedError("not this disk");
+  if (offset + size > whole) return absl::InvalidArgumentError("beyond its end");
+  if (writes_left == 0) return absl::UnavailableError("the power is gone");
+  --writes_left;
+  ++writes;
+  erased.push_back(how);
+  // Whole pages; what tests erase is aligned.
+  disk->pages.erase(disk->pages.lower_bound((start + offset) / kPage),
+                    disk->pages.lower_bound((start + offset + size) / kPage));
+  return absl::OkStatus();
+}
+
 absl::Status FakeBlock::AddPartition(const std::string& name, int number, uint64_t start,
                                      uint64_t size) {
   auto disk = disks_.find(name);

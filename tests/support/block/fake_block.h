@@ -21,6 +21,8 @@ class FakeBlock : public host::BlockDevices {
   absl::StatusOr<std::string> Read(const std::string& device, uint64_t offset,
                                    size_t size) override;
   absl::Status Write(const std::string& device, uint64_t offset, absl::string_view data) override;
+  absl::Status Erase(const std::string& device, host::Erasure how, uint64_t offset,
+                     uint64_t size) override;
   absl::Status AddPartition(const std::string& disk, int number, uint64_t start,
                             uint64_t size) override;
   absl::Status ResizePartition(const std::string& disk, int number, uint64_t start,
@@ -50,6 +52,8 @@ class FakeBlock : public host::BlockDevices {
 
   size_t writes_left = SIZE_MAX;  // then the power is gone, and each write fails
   size_t writes = 0, reads = 0;
+  std::set<host::Erasure> erasures = {host::Erasure::kZero};  // that the disks can
+  std::vector<host::Erasure> erased;
   std::string data_device;                          // what DeviceOf says
   std::set<std::string> busy;                       // targets that cannot be unmounted
   std::map<std::string, int> swaps;                 // path → priority
