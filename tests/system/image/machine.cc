@@ -59,6 +59,13 @@ Machine::Machine(const std::string& disk, const std::string& scratch, const Opti
                                    "file.driver=file,file.filename=",
                                    disk, ",log.driver=file,log.filename=", options.write_log)});
   }
+  if (!options.second_disk.empty()) {
+    argv.insert(argv.end(),
+                {"-drive",
+                 absl::StrCat("file=", options.second_disk,
+                              ",format=raw,if=none,id=second,cache=unsafe"),
+                 "-device", "virtio-blk-pci,drive=second,serial=SECOND,bootindex=2"});
+  }
   if (!options.restarts) argv.push_back("-no-reboot");
   std::vector<char*> args;
   for (std::string& a : argv) args.push_back(a.data());
