@@ -3,6 +3,8 @@ basalt_fuzz(trust_fuzz SOURCES trust_fuzz.cc DEPS sign validate diff schema
 basalt_fuzz(x509_fuzz SOURCES x509_fuzz.cc DEPS rpc sign CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/x509)
 basalt_fuzz(state_fuzz SOURCES state_fuzz.cc DEPS engine_state trust fake_vfs
   CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/state)
+basalt_fuzz(install_fuzz SOURCES install_fuzz.cc DEPS controller_install
+  CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/install)
 basalt_fuzz(k3s_fuzz SOURCES k3s_fuzz.cc DEPS k3s fetch_protocol CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/k3s)
 basalt_fuzz(system_fuzz SOURCES system_fuzz.cc DEPS controller_system CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/system)
 basalt_fuzz(client_fuzz SOURCES client_fuzz.cc DEPS client_context merge

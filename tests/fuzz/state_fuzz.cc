@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "machineconfig/base/digest.h"
+#include "server/engine/floor_text.h"
 #include "server/engine/generation_store.h"
 #include "server/engine/journal.h"
 #include "server/trust/trust_store.h"
@@ -80,6 +81,17 @@ void ReadTrust(const std::string& text) {
   if (!again.ok() || !again->warning().empty()) std::abort();
 }
 
+// Of a STATE that was there before, from a partition that others may write to.
+void ReadFloor(const std::string& text) {
+  engine::stored::Floor floor, again;
+  absl::Time time, same;
+  if (!engine::FloorFromText(text, &floor, &time)) return;
+  if (!engine::FloorFromText(engine::FloorToText(floor, time), &again, &same) || time != same ||
+      floor.SerializeAsString() != again.SerializeAsString()) {
+    std::abort();
+  }
+}
+
 }  // namespace
 }  // namespace basalt
 
@@ -89,6 +101,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string rest(reinterpret_cast<const char*>(data) + 1, size - 1);
   const std::string framed = absl::StrCat("BGEN1\n", Raw(Sha256(rest), 32), rest);
   const size_t line = rest.find('\n');
+  if (data[0] == 0xff) {
+    ReadFloor(rest);
+    return 0;
+  }
   switch (data[0] % 5) {
     case 0:
       ReadJournal(rest);
