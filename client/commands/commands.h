@@ -292,7 +292,6 @@ struct OrderOptions {
   std::string file;  // an order that was signed before
   bool yes = false;
 };
-absl::StatusOr<int> RunReset(Session& session, const OrderOptions& options);
 
 struct UpgradeOptions {
   std::string image;              // the signed manifest: a file, a URL, or its digest
