@@ -1,5 +1,5 @@
 # The only names that anybody links: basalt::grpc, basalt::protobuf, basalt::absl, basalt::crypto,
-# basalt::yaml, basalt::curl, basalt::json, basalt::mnl, basalt::gtest, basalt::cli.
+# basalt::yaml, basalt::curl, basalt::json, basalt::mnl, basalt::zlib, basalt::gtest, basalt::cli.
 #
 # BASALT_LINK=static  gRPC, protobuf, Abseil and yaml-cpp from their archives; glibc and OpenSSL dynamic.
 #                     Release, CI and benchmarks: no 56 shared objects to load at start.
@@ -18,13 +18,15 @@ find_package(nlohmann_json CONFIG REQUIRED)
 find_program(BASALT_PROTOC protoc REQUIRED)
 find_program(BASALT_GRPC_PLUGIN grpc_cpp_plugin REQUIRED)
 
-foreach(name grpc protobuf absl crypto yaml curl json mnl cli)
+foreach(name grpc protobuf absl crypto yaml curl json mnl cli zlib)
   add_library(basalt_dep_${name} INTERFACE)
   add_library(basalt::${name} ALIAS basalt_dep_${name})
 endforeach()
 
 target_link_libraries(basalt_dep_crypto INTERFACE OpenSSL::SSL OpenSSL::Crypto)
 target_link_libraries(basalt_dep_json INTERFACE nlohmann_json::nlohmann_json)
+# gRPC brings it along; user-data of clouds is compressed with it.
+target_link_libraries(basalt_dep_zlib INTERFACE ZLIB::ZLIB)
 # Debian has no archive of libmnl: both recipes link the shared one (28 KiB).
 pkg_check_modules(BASALT_MNL REQUIRED IMPORTED_TARGET libmnl)
 target_link_libraries(basalt_dep_mnl INTERFACE PkgConfig::BASALT_MNL)
