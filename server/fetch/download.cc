@@ -86,14 +86,17 @@ size_t OnBody(char* data, size_t size, size_t count, void* user) {
   return transfer->outcome == Outcome::kOk ? size * count : 0;
 }
 
-void SetOptions(CURL* curl, const Arguments& arguments, const std::string& url,
-                Transfer* transfer) {
+void SetOptions(CURL* curl, const Arguments& arguments, const Asking& asking,
+                const std::string& url, Transfer* transfer) {
   curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
   curl_easy_setopt(curl, CURLOPT_USERAGENT, "noded-fetch");
   curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(curl, CURLOPT_FAILONERROR, 1L);
   curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
-  curl_easy_setopt(curl, CURLOPT_MAXREDIRS, static_cast<long>(kMaxRedirects));
+  // With none left it is an error to be sent elsewhere, and the page that says so is no answer.
+  curl_easy_setopt(curl, CURLOPT_MAXREDIRS,
+                   asking.redirects ? static_cast<long>(kMaxRedirects) : 0L);
+  if (asking.method != "GET") curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, asking.method.c_str());
 #if LIBCURL_VERSION_NUM >= 0x075500
   curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
@@ -147,16 +150,19 @@ bool WorthAnotherTry(CURLcode code) {
 }
 
 // One request. `again`: the connection broke; the same URL may go on from where it stopped.
-Outcome Attempt(const Arguments& arguments, const std::string& url, TargetFile& target,
-                std::string* why, bool* again) {
+Outcome Attempt(const Arguments& arguments, const Asking& asking, const std::string& url,
+                TargetFile& target, const Hooks& hooks, std::string* why, bool* again) {
   std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> curl(curl_easy_init(), curl_easy_cleanup);
   Transfer transfer;
   transfer.curl = curl.get();
   transfer.target = &target;
-  SetOptions(curl.get(), arguments, url, &transfer);
+  SetOptions(curl.get(), arguments, asking, url, &transfer);
   char text[CURL_ERROR_SIZE] = {};
   curl_easy_setopt(curl.get(), CURLOPT_ERRORBUFFER, text);
   curl_slist* headers = nullptr;
+  for (const std::string& header : asking.headers) {
+    headers = curl_slist_append(headers, header.c_str());
+  }
   std::string range = std::to_string(target.size()) + "-";
   if (target.size() > 0) {
     curl_easy_setopt(curl.get(), CURLOPT_RANGE, range.c_str());
@@ -164,13 +170,14 @@ Outcome Attempt(const Arguments& arguments, const std::string& url, TargetFile& 
     std::string etag = target.Validator();
     if (!etag.empty() && etag.rfind("W/", 0) != 0 && target.ValidatorUrl() == url) {
       headers = curl_slist_append(headers, ("If-Range: " + etag).c_str());
-      curl_easy_setopt(curl.get(), CURLOPT_HTTPHEADER, headers);
     }
   }
+  if (headers != nullptr) curl_easy_setopt(curl.get(), CURLOPT_HTTPHEADER, headers);
   CURLcode code = curl_easy_perform(curl.get());
   curl_slist_free_all(headers);
   long status = 0;
   curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &status);
+  if (hooks.status && status != 0) hooks.status(static_cast<int>(status));
   *again = WorthAnotherTry(code);
   if (transfer.outcome != Outcome::kOk) {
     *why = !transfer.why.empty() ? transfer.why
@@ -192,15 +199,15 @@ Outcome Attempt(const Arguments& arguments, const std::string& url, TargetFile& 
   return Classify(code);
 }
 
-Outcome FromUrl(const Arguments& arguments, const std::string& url, TargetFile& target,
-                const Hooks& hooks, std::string* why) {
+Outcome FromUrl(const Arguments& arguments, const Asking& asking, const std::string& url,
+                TargetFile& target, const Hooks& hooks, std::string* why) {
   if (url.rfind("file:", 0) == 0) return CopyLocal(url, target, why);
   Outcome outcome = Outcome::kFailed;
   bool restarted = false;
   for (int attempt = 1; attempt <= kAttempts; ++attempt) {
     int64_t before = target.size();
     bool again = false;
-    outcome = Attempt(arguments, url, target, why, &again);
+    outcome = Attempt(arguments, asking, url, target, hooks, why, &again);
     if (outcome == Outcome::kOk || !again) return outcome;
     bool moved = target.size() > before;
     bool cut_back = target.size() < before && !restarted;
@@ -213,14 +220,15 @@ Outcome FromUrl(const Arguments& arguments, const std::string& url, TargetFile& 
 
 }  // namespace
 
-Outcome Download(const Arguments& arguments, int fd, const Hooks& hooks, std::string* why) {
+Outcome Download(const Arguments& arguments, int fd, const Hooks& hooks, std::string* why,
+                 const Asking& asking) {
   curl_global_init(CURL_GLOBAL_DEFAULT);
   TargetFile target(fd, arguments.limit, hooks.progress);
   Outcome overall = Outcome::kOk;
   int index = -1;
   for (const std::string& url : arguments.urls) {
     ++index;
-    Outcome outcome = FromUrl(arguments, url, target, hooks, why);
+    Outcome outcome = FromUrl(arguments, asking, url, target, hooks, why);
     if (outcome == Outcome::kOk && arguments.expected > 0 && target.size() != arguments.expected) {
       *why =
           std::to_string(target.size()) + " bytes instead of " + std::to_string(arguments.expected);

@@ -18,10 +18,13 @@ struct Hooks {
   std::function<void(int seconds)> pause;
   // The URL (counted from 0) that had the artifact.
   std::function<void(int index)> from;
+  // What a server answered, whatever came of it; may be null.
+  std::function<void(int status)> status = nullptr;
 };
 
 // The outcome of the whole: kOk, the outcome that all URLs share, or kFailed. A full or read-only
 // disk ends it at once. `why` is the last URL's reason.
-Outcome Download(const Arguments& arguments, int fd, const Hooks& hooks, std::string* why);
+Outcome Download(const Arguments& arguments, int fd, const Hooks& hooks, std::string* why,
+                 const Asking& asking = {});
 
 }  // namespace basalt::fetch

@@ -3,10 +3,18 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 
 namespace basalt::fetch {
+namespace {
+
+constexpr char kMethod[] = "BASALT_FETCH_METHOD";
+constexpr char kHeaders[] = "BASALT_FETCH_HEADERS";
+constexpr char kRedirects[] = "BASALT_FETCH_REDIRECTS";
+
+}  // namespace
 
 std::vector<std::string> ToArgv(const Arguments& arguments) {
   std::vector<std::string> argv = {"noded-fetch", absl::StrCat(arguments.limit),
@@ -28,6 +36,24 @@ std::optional<Arguments> FromArgv(const std::vector<std::string>& argv) {
   }
   a.urls.assign(argv.begin() + 4, argv.end());
   return a;
+}
+
+std::vector<std::string> ToEnvironment(const Asking& asking) {
+  return {absl::StrCat(kMethod, "=", asking.method),
+          absl::StrCat(kHeaders, "=", absl::StrJoin(asking.headers, "\n")),
+          absl::StrCat(kRedirects, "=", asking.redirects ? "yes" : "no")};
+}
+
+Asking FromEnvironment(const std::function<const char*(const char*)>& get) {
+  const auto text = [&](const char* name) {
+    const char* value = get(name);
+    return absl::string_view(value == nullptr ? "" : value);
+  };
+  Asking asking;
+  if (text(kMethod) == "PUT") asking.method = "PUT";
+  asking.headers = absl::StrSplit(text(kHeaders), '\n', absl::SkipEmpty());
+  asking.redirects = text(kRedirects) != "no";
+  return asking;
 }
 
 std::string Reason(Outcome outcome) {
@@ -90,6 +116,17 @@ int FromIndex(absl::string_view output) {
     }
   }
   return index;
+}
+
+int HttpStatus(absl::string_view output) {
+  int status = 0;
+  for (absl::string_view line : absl::StrSplit(output, '\n')) {
+    if (absl::ConsumePrefix(&line, "http ") &&
+        (!absl::SimpleAtoi(line, &status) || status < 100 || status > 599)) {
+      status = 0;
+    }
+  }
+  return status;
 }
 
 std::string LastError(absl::string_view output) {

@@ -4,11 +4,12 @@
 //
 //   noded-fetch LIMIT EXPECTED STALL-SECONDS URL...
 //     stdout  "progress DONE TOTAL" (bytes; total 0 = unknown), at most twice a second; at the end
-//             "from INDEX", the URL (counted from 0) that had it
+//             "from INDEX", the URL (counted from 0) that had it; "http STATUS" of each answer
 //     stderr  "failed REASON URL: why" for each attempt given up, last "error REASON why"
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -44,6 +45,18 @@ struct Arguments {
 std::vector<std::string> ToArgv(const Arguments& arguments);  // with the program's name
 std::optional<Arguments> FromArgv(const std::vector<std::string>& argv);
 
+// How it is asked for, where that is not a plain GET: metadata services of clouds want a header, or
+// a token that is a secret. In the environment, since arguments are everybody's to read.
+struct Asking {
+  std::string method = "GET";        // or "PUT"
+  std::vector<std::string> headers;  // "Name: value"
+  bool redirects = true;
+  bool operator==(const Asking&) const = default;
+};
+std::vector<std::string> ToEnvironment(const Asking& asking);
+// `get` is like getenv.
+Asking FromEnvironment(const std::function<const char*(const char*)>& get);
+
 std::string Reason(Outcome outcome);
 // Of an exit status; anything unknown is kFailed.
 Outcome FromExit(int exit_code);
@@ -57,6 +70,8 @@ struct Progress {
 std::optional<Progress> LastProgress(absl::string_view output);
 // The INDEX of the line "from INDEX"; -1 when there is none.
 int FromIndex(absl::string_view output);
+// The STATUS of the last line "http STATUS"; 0 when nobody answered.
+int HttpStatus(absl::string_view output);
 // The text after "error REASON " of the last such line; "" when there is none.
 std::string LastError(absl::string_view output);
 // All "failed ..." lines: which URLs were tried and why each was given up.

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <optional>
 #include <string>
 
@@ -32,8 +33,11 @@ int main(int argc, char** argv) {
   };
   hooks.pause = [](int seconds) { sleep(static_cast<unsigned>(seconds)); };
   hooks.from = [](int index) { std::printf("from %d\n", index); };
+  hooks.status = [](int status) { std::printf("http %d\n", status); };
   std::string why;
-  Outcome outcome = basalt::fetch::Download(*arguments, basalt::fetch::kTargetFd, hooks, &why);
+  Outcome outcome = basalt::fetch::Download(
+      *arguments, basalt::fetch::kTargetFd, hooks, &why,
+      basalt::fetch::FromEnvironment([](const char* name) { return std::getenv(name); }));
   if (outcome != Outcome::kOk) {
     std::fprintf(stderr, "error %s %s\n", basalt::fetch::Reason(outcome).c_str(), why.c_str());
   }

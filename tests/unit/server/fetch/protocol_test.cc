@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "server/fetch/fetch_protocol.h"
 #include "server/fetch/local_copy.h"
 
@@ -39,6 +41,30 @@ TEST(FetchProtocol, OutputIsReadLineByLine) {
   EXPECT_EQ(FromIndex("from 99999999999\n"), -1);
   EXPECT_FALSE(LastProgress("progress -1 5\nprogress 1 -5\n").has_value());
   EXPECT_FALSE(LastProgress("").has_value());
+}
+
+TEST(FetchProtocol, HowToAskSurvivesTheEnvironment) {
+  const Asking asking{
+      .method = "PUT", .headers = {"X-Token: a=b", "Metadata: true"}, .redirects = false};
+  std::map<std::string, std::string> environment;
+  for (const std::string& one : ToEnvironment(asking)) {
+    environment[one.substr(0, one.find('='))] = one.substr(one.find('=') + 1);
+  }
+  const auto get = [&](const char* name) {
+    auto it = environment.find(name);
+    return it == environment.end() ? nullptr : it->second.c_str();
+  };
+  EXPECT_EQ(FromEnvironment(get), asking);
+  environment.clear();
+  EXPECT_EQ(FromEnvironment(get), Asking()) << "a plain download";
+  environment["BASALT_FETCH_METHOD"] = "DELETE";
+  EXPECT_EQ(FromEnvironment(get).method, "GET");
+}
+
+TEST(FetchProtocol, WhatAServerAnsweredIsRead) {
+  EXPECT_EQ(HttpStatus("http 302\nhttp 404\nerror x y\n"), 404);
+  EXPECT_EQ(HttpStatus("http 99999\n"), 0);
+  EXPECT_EQ(HttpStatus(""), 0);
 }
 
 TEST(FetchProtocol, EveryExitHasAReason) {
