@@ -273,6 +273,7 @@ void ApplyMachine::Committed() {
   if (!pending_->plan.unchanged()) state_.ClearAlarm("NotConverged");
   CheckCommittedSigners(state_);
   CheckCommittedSecrets(state_);
+  CheckMediumKey(state_);
   std::vector<std::string> keep = {state_.committed->digest()};
   if (state_.previous != nullptr) keep.push_back(state_.previous->digest());
   state_.store.Prune(kGenerationsKept, keep);

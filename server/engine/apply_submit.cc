@@ -199,8 +199,9 @@ void ApplyMachine::Begin(Submission submission, Admitted admitted) {
   for (const sign::Signer& signer : checked.document->signers()) entry.add_signers(signer.name);
   entry.set_reason(metadata.reason());
   const Caller& caller = submission.caller;
-  entry.set_delivered_by(caller.authenticated ? absl::StrCat(caller.name, " ", caller.peer)
-                                              : absl::StrCat("anonymous ", caller.peer));
+  entry.set_delivered_by(caller.found           ? absl::StrCat("found: ", caller.peer)
+                         : caller.authenticated ? absl::StrCat(caller.name, " ", caller.peer)
+                                                : absl::StrCat("anonymous ", caller.peer));
   // Bounded: a first config names every field that it has.
   size_t paths = std::min<size_t>(admitted.changed_paths.size(), 64);
   for (size_t i = 0; i < paths; ++i) entry.add_changed_paths(admitted.changed_paths[i]);
@@ -220,7 +221,7 @@ void ApplyMachine::Begin(Submission submission, Admitted admitted) {
   pending->touches_api = admitted.touches_api;
   pending->watchers = {submission.watcher};
   pending->connections = {caller.connection};
-  pending->has_caller = true;
+  pending->has_caller = !caller.found;
   pending->key = KeyOf(submission);
   if (!pending->key.empty()) {
     if (keys_.emplace(pending->key, Remembered{entry.digest(), std::nullopt}).second) {

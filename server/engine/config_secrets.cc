@@ -55,6 +55,11 @@ std::string OpenAccepted(v1::MachineConfig& config, const trust::SealingKey& key
   });
 }
 
+std::string OpenAccepted(v1::MachineConfig& config, absl::Span<const seal::Identity> keys) {
+  const std::vector<api::Violation> wrong = seal::OpenSecrets(config, keys);
+  return wrong.empty() ? "" : absl::StrCat(wrong.size(), " secrets do not open");
+}
+
 absl::Status CheckOpened(const v1::MachineConfig* config) {
   if (config == nullptr) return absl::OkStatus();
   const std::vector<std::string> paths = schema::SealedSecrets(*config);

@@ -25,6 +25,8 @@ absl::StatusOr<v1::MachineConfig> OpenForApply(v1::MachineConfig config,
 // The same for what was accepted before, without judging. What does not open stays sealed; why is
 // returned, empty when all is open.
 std::string OpenAccepted(v1::MachineConfig& config, const trust::SealingKey& key);
+// With these keys alone.
+std::string OpenAccepted(v1::MachineConfig& config, absl::Span<const seal::Identity> keys);
 
 // FailedPrecondition/"secrets-not-opened" when some are sealed still: no controller may be given
 // such a config.

@@ -73,6 +73,7 @@ absl::Status NodeImpl::Start() {
   if (!state_->journal.ledger().resetting()) LoadCommitted(*state_);
   CheckCommittedSigners(*state_);
   CheckCommittedSecrets(*state_);
+  CheckMediumKey(*state_);
   if (!deps_.sealing.warning().empty()) {
     state_->Alarm("SealingKeyReplaced", "Damaged", deps_.sealing.warning());
   }
@@ -97,6 +98,16 @@ void NodeImpl::OnServiceEvents() {
     refresh_posted_ = false;
     machine_->OnObservation();
   });
+}
+
+void NodeImpl::Tell(const std::string& type, const std::string& reason,
+                    const std::string& message) {
+  if (reason.empty()) {
+    state_->ClearAlarm(type);
+  } else {
+    state_->Alarm(type, reason, message);
+  }
+  Publish();
 }
 
 template <typename T>
@@ -129,7 +140,8 @@ void NodeImpl::Apply(const Caller& caller, v1::ApplyRequest request,
   auto shared = std::make_shared<v1::ApplyRequest>(std::move(request));
   Check<CheckedDocument>(
       caller,
-      [snapshot, shared, authenticated = caller.authenticated] {
+      // What was found is refused on the node's own console: the cause is told there.
+      [snapshot, shared, authenticated = caller.authenticated || caller.found] {
         return CheckDocument(shared->document(), *snapshot->trust, authenticated,
                              snapshot->committed_digest);
       },

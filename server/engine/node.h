@@ -47,6 +47,9 @@ struct NodeDeps {
   // The same of images: back to the one in the other slot. The engine restarts the machine when it
   // is done. Null where no order can do that.
   std::function<void(const v1::Action&, Done)> roll_back_image;
+  // Of the medium that the machine was started from; "" when nobody gave it one. A first config may
+  // name it as its target.
+  std::string medium_id = {};
 };
 
 class Node : public NodeApi {
@@ -58,6 +61,10 @@ class Node : public NodeApi {
   // Services started, became ready or exited: whoever drains Supervisor::event_fd() says so. Loop
   // thread.
   virtual void OnServiceEvents() = 0;
+  // A condition that whoever gives the node its first config wants shown. An empty reason takes it
+  // away. Loop thread.
+  virtual void Tell(const std::string& type, const std::string& reason,
+                    const std::string& message) = 0;
 };
 
 std::unique_ptr<Node> MakeNode(NodeDeps deps);

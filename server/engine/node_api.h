@@ -24,8 +24,11 @@ struct Caller {
   std::string name;            // CN or first SAN
   std::string fingerprint;     // lower-hex sha256 of the DER certificate
   std::set<v1::Role> roles;    // closed: an admin has operator, reader and deliver in it
-  std::string peer;            // address, for the record
-  std::string source;          // what a share is counted by: the address, of IPv6 its /64
+  // Nobody called: the node found the document itself, on a medium or in a cloud's user-data. It is
+  // gated by health alone, since nobody can come back.
+  bool found = false;
+  std::string peer;    // address, or where it was found; for the record
+  std::string source;  // what a share is counted by: the address, of IPv6 its /64
   uint64_t connection =
       0;  // distinct per connection; `Return` must come over another one than Apply
 

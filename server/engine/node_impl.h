@@ -35,6 +35,8 @@ class NodeImpl : public Node {
   absl::Status Start() override;
   ApiPolicy api_policy() const override { return box_.Get()->policy; }
   void OnServiceEvents() override;
+  void Tell(const std::string& type, const std::string& reason,
+            const std::string& message) override;
 
   v1::HelloReply Hello(const Caller& caller) override;
   absl::StatusOr<v1::GetReply> Get(const v1::GetRequest& request) override;

@@ -8,6 +8,7 @@
 #include "api/coded_status.h"
 #include "google/protobuf/util/message_differencer.h"
 #include "machineconfig/schema/resolve.h"
+#include "machineconfig/schema/secrets.h"
 #include "machineconfig/validate/validate.h"
 #include "server/engine/config_secrets.h"
 #include "server/engine/ledger.h"
@@ -47,6 +48,7 @@ sign::NodeFacts Facts(const NodeState& state) {
   facts.machine_id = deps.identity.machine_id();
   facts.serial = deps.platform.hardware().serial;
   facts.macs = deps.platform.hardware().macs;
+  facts.medium_id = deps.medium_id;
   facts.cluster = deps.trust.policy().cluster();
   facts.epoch = deps.trust.policy().epoch();
   facts.has_config = state.committed != nullptr;
@@ -192,6 +194,33 @@ void CheckCommittedSecrets(NodeState& state) {
   state.Alarm("SecretsNotOpened", "OtherSealingKey",
               absl::StrCat("K3s is left as it is: ", state.committed->unopened,
                            "; pin the node again and apply its config again"));
+}
+
+void CheckMediumKey(NodeState& state) {
+  state.ClearAlarm("SealedToMedium");
+  const trust::SealingKey& sealing = state.deps.sealing;
+  if (!sealing.has_medium_key() || state.committed == nullptr) return;
+  const auto needed = [&](const GenerationPtr& generation) {
+    if (generation == nullptr) return false;
+    absl::StatusOr<v1::MachineConfig> config =
+        validate::LoadAccepted(generation->stored.document().payload());
+    if (!config.ok() || !schema::HasSealedSecrets(*config)) return false;
+    const bool closed = !OpenAccepted(*config, sealing.own_keys()).empty();
+    schema::CleanseSecrets(*config);
+    return closed && generation->unopened.empty();
+  };
+  if (needed(state.committed)) {
+    state.Alarm("SealedToMedium", "MediumKey",
+                "the secrets of the config are sealed to the one-time key of the medium that this "
+                "node was started from; pin the node (nodectl pin) and apply its config again: "
+                "they are sealed to its own key then");
+    return;
+  }
+  // What would be in force if the newest were damaged may need it still.
+  if (needed(state.previous)) return;
+  if (absl::Status gone = trust::SealingKey::RemoveMediumKey(state.deps.vfs); !gone.ok()) {
+    std::cerr << "noded: the key of the boot medium stays: " << gone.message() << std::endl;
+  }
 }
 
 void CheckCommittedSigners(NodeState& state) {

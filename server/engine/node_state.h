@@ -69,6 +69,10 @@ void LoadCommitted(NodeState& state);
 // be made anew.
 void CheckCommittedSecrets(NodeState& state);
 
+// The key of the boot medium, which opens a first config that was sealed before there was a node:
+// condition SealedToMedium while what is in force needs it; it is removed when nothing does.
+void CheckMediumKey(NodeState& state);
+
 // The committed document against today's policy: condition SignedByRevokedKey.
 void CheckCommittedSigners(NodeState& state);
 

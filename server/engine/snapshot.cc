@@ -12,6 +12,12 @@ void SetTime(int64_t unix, google::protobuf::Timestamp* out) {
   if (unix != 0) out->set_seconds(unix);
 }
 
+// Alarms that somebody should act on, and with which the node does all that it is asked for.
+bool IsNoFailure(const std::string& alarm) {
+  return alarm == "SignedByRevokedKey" || alarm == "SealedToMedium" ||
+         alarm == "FirstConfigRefused";
+}
+
 // The parts of a resource that make it another version.
 std::string Content(v1::Resource resource) {
   resource.clear_version();
@@ -51,8 +57,8 @@ v1::Resource Publisher::Machine(const std::vector<Condition>& observed,
   // A way back that fails again and again is no apply under way but a node in need.
   bool applying = pending != nullptr && pending->state != v1::APPLY_STATE_STAGED &&
                   pending->state != v1::APPLY_STATE_REVERT_FAILED;
-  bool healthy = state_.alarms.empty() ||
-                 (state_.alarms.size() == 1 && state_.alarms.count("SignedByRevokedKey") == 1);
+  bool healthy = std::all_of(state_.alarms.begin(), state_.alarms.end(),
+                             [](const auto& alarm) { return IsNoFailure(alarm.first); });
   std::map<std::string, v1::Condition> now;
   for (const Condition& condition : observed) {
     healthy &= condition.holds;

@@ -13,6 +13,7 @@ namespace basalt::trust {
 namespace {
 
 constexpr char kKeyFile[] = "state/sealing.key";
+constexpr char kMediumFile[] = "state/medium.key";
 constexpr char kDamagedFile[] = "state/sealing.key.damaged";
 constexpr size_t kMaxKeyFile = 64 << 10;
 
@@ -30,9 +31,34 @@ absl::Status Store(host::Vfs& vfs, const seal::Identity& key) {
 
 }  // namespace
 
-SealingKey::SealingKey(seal::Identity key, const Identity& identity)
-    : key_(std::make_shared<const seal::Identity>(std::move(key))),
-      vouched_(sign::VouchForRecipient(identity.key(), key_->recipient().Text())) {}
+SealingKey::SealingKey(seal::Identity key, host::Vfs& vfs, const Identity& identity) {
+  std::vector<seal::Identity> keys;
+  keys.push_back(std::move(key));
+  // One that cannot be read opens nothing, and what it would have opened is said where that is
+  // tried.
+  if (absl::StatusOr<std::string> text = vfs.Read(kMediumFile, kMaxKeyFile); text.ok()) {
+    absl::StatusOr<std::vector<seal::Identity>> medium = seal::ParseIdentities(*text, kMediumFile);
+    OPENSSL_cleanse(text->data(), text->size());
+    if (medium.ok()) keys.push_back(std::move(medium->front()));
+  }
+  keys_ = std::make_shared<const std::vector<seal::Identity>>(std::move(keys));
+  vouched_ = sign::VouchForRecipient(identity.key(), recipient());
+}
+
+absl::Status SealingKey::KeepMediumKey(host::Vfs& vfs, absl::string_view text) {
+  absl::StatusOr<std::vector<seal::Identity>> keys = seal::ParseIdentities(text, "medium.key");
+  if (!keys.ok()) return keys.status();
+  absl::Status status = vfs.MakeDirs("state", 0700);
+  return status.ok() ? vfs.Replace(kMediumFile, text, 0600) : status;
+}
+
+bool SealingKey::KeepsMediumKey(host::Vfs& vfs) { return vfs.Exists(kMediumFile); }
+
+absl::Status SealingKey::RemoveMediumKey(host::Vfs& vfs) {
+  if (!vfs.Exists(kMediumFile)) return absl::OkStatus();
+  absl::Status status = vfs.Remove(kMediumFile);
+  return status.ok() ? vfs.SyncDir("state") : status;
+}
 
 absl::StatusOr<SealingKey> SealingKey::Load(host::Vfs& vfs, const Identity& identity,
                                             seal::Random random) {
@@ -42,7 +68,7 @@ absl::StatusOr<SealingKey> SealingKey::Load(host::Vfs& vfs, const Identity& iden
     absl::StatusOr<std::vector<seal::Identity>> keys = seal::ParseIdentities(*text, kKeyFile);
     if (keys.ok() && keys->size() == 1) {
       OPENSSL_cleanse(text->data(), text->size());
-      return SealingKey(std::move(keys->front()), identity);
+      return SealingKey(std::move(keys->front()), vfs, identity);
     }
     damage = keys.ok() ? "it holds more than one key" : std::string(keys.status().message());
     // Whoever has a way to repair it finds it; the bytes are as secret as they were.
@@ -59,7 +85,7 @@ absl::StatusOr<SealingKey> SealingKey::Load(host::Vfs& vfs, const Identity& iden
   absl::StatusOr<seal::Identity> key = seal::Identity::Generate(random);
   if (!key.ok()) return key.status();
   if (absl::Status status = Store(vfs, *key); !status.ok()) return status;
-  SealingKey made(*std::move(key), identity);
+  SealingKey made(*std::move(key), vfs, identity);
   if (!damage.empty()) {
     made.warning_ = absl::StrCat(kKeyFile, " could not be used (", damage,
                                  ") and a new key was made: secrets that were sealed for this node "

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
@@ -25,15 +26,27 @@ class SealingKey {
                                          seal::Random random);
   static absl::StatusOr<SealingKey> Load(host::Vfs& vfs, const Identity& identity);
 
-  absl::Span<const seal::Identity> keys() const { return {key_.get(), 1}; }
-  std::string recipient() const { return key_->recipient().Text(); }
+  // The one-time key of the boot medium, to which a first config may be sealed: kept as
+  // state/medium.key, so that what is in force opens after a restart when the medium holds it no
+  // more. Before Load. InvalidArgument "bad-identity" and the like, those of storing.
+  static absl::Status KeepMediumKey(host::Vfs& vfs, absl::string_view text);
+  static bool KeepsMediumKey(host::Vfs& vfs);
+  // From the disk; in memory it stays until the next start.
+  static absl::Status RemoveMediumKey(host::Vfs& vfs);
+
+  // Everything that opens secrets for this node: its own key, and that of the medium it was started
+  // from as long as it is kept.
+  absl::Span<const seal::Identity> keys() const { return *keys_; }
+  absl::Span<const seal::Identity> own_keys() const { return {keys_->data(), 1}; }
+  bool has_medium_key() const { return keys_->size() > 1; }
+  std::string recipient() const { return keys_->front().recipient().Text(); }
   const v1::VouchedRecipient& vouched() const { return vouched_; }
   // What a person should know: the stored key was damaged and replaced. Empty when all is well.
   const std::string& warning() const { return warning_; }
 
  private:
-  SealingKey(seal::Identity key, const Identity& identity);
-  std::shared_ptr<const seal::Identity> key_;
+  SealingKey(seal::Identity key, host::Vfs& vfs, const Identity& identity);
+  std::shared_ptr<const std::vector<seal::Identity>> keys_;  // its own first
   v1::VouchedRecipient vouched_;
   std::string warning_;
 };
