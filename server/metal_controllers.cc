@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "server/controllers/system/chrony.h"
 #include "server/first_network.h"
@@ -37,6 +38,26 @@ system::ConsoleFacts ConsoleFactsOf(engine::Node& node, const host::Platform& pl
     facts.addresses.push_back(absl::StrCat(v6 ? "[" : "", address, v6 ? "]" : "", port));
   }
   return facts;
+}
+
+// What `nodectl discover` shows. Without a config every node says it: somebody looks for it.
+std::optional<api::mdns::Advert> AdvertOf(engine::Node& node,
+                                          const std::vector<std::string>& endpoints) {
+  const engine::ApiPolicy policy = node.api_policy();
+  if (policy.configured && !policy.api.discoverable()) return std::nullopt;
+  const v1::HelloReply hello = node.Hello({.peer = "this machine"});
+  api::mdns::Advert advert;
+  advert.fingerprint = hello.machine_id().substr(0, api::mdns::kFingerprintShown);
+  advert.instance = hello.name().empty() ? absl::StrCat("basalt-", advert.fingerprint.substr(0, 8))
+                                         : hello.name();
+  advert.state = hello.state();
+  advert.api = hello.api_version();
+  advert.version = hello.version();
+  int port = 0;
+  const std::string& endpoint = endpoints.empty() ? std::string() : endpoints.front();
+  if (!absl::SimpleAtoi(endpoint.substr(endpoint.rfind(':') + 1), &port)) return std::nullopt;
+  advert.port = static_cast<uint16_t>(port);
+  return advert;
 }
 
 }  // namespace
@@ -128,6 +149,18 @@ void MetalControllers::ShowConsole(engine::Node& node,
   system_->Start([this, &node, endpoints = std::move(endpoints)] {
     return ConsoleFactsOf(node, *platform_, endpoints());
   });
+}
+
+void MetalControllers::BeDiscovered(engine::Executor& executor, host::Clock& clock,
+                                    engine::Node& node,
+                                    std::function<std::vector<std::string>()> endpoints) {
+  links_ = mdns::MakeLinks();
+  responder_ = std::make_unique<mdns::Responder>(mdns::Responder::Parts{
+      .executor = executor,
+      .links = *links_,
+      .advert = [&node, endpoints = std::move(endpoints)] { return AdvertOf(node, endpoints()); },
+      .since_boot = [&clock] { return clock.SinceBoot(); }});
+  responder_->Start();
 }
 
 void MetalControllers::Start(engine::Executor& executor, bool configured) {

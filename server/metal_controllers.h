@@ -23,6 +23,7 @@
 #include "server/host/supervisor.h"
 #include "server/host/vfs.h"
 #include "server/host/wireguard.h"
+#include "server/mdns/responder.h"
 #include "server/update/image_controller.h"
 
 namespace basalt {
@@ -59,6 +60,9 @@ class MetalControllers {
   bool UnsyncedAllowed() const;
   // From now on the screen shows what the node says of itself.
   void ShowConsole(engine::Node& node, std::function<std::vector<std::string>()> endpoints);
+  // And on its networks, to who asks by mDNS.
+  void BeDiscovered(engine::Executor& executor, host::Clock& clock, engine::Node& node,
+                    std::function<std::vector<std::string>()> endpoints);
 
  private:
   const host::Platform* platform_ = nullptr;
@@ -71,6 +75,8 @@ class MetalControllers {
   std::unique_ptr<host::PacketFilter> packet_filter_;
   std::unique_ptr<host::Wireguard> wireguard_;
   std::unique_ptr<network::NetworkController> network_;
+  std::unique_ptr<mdns::Links> links_;
+  std::unique_ptr<mdns::Responder> responder_;
 };
 
 }  // namespace basalt

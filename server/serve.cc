@@ -25,6 +25,7 @@
 #include "server/controllers/network/endpoints.h"
 #include "server/engine/node.h"
 #include "server/engine/real_executor.h"
+#include "server/first/real_first.h"
 #include "server/first_network.h"
 #include "server/host/clock.h"
 #include "server/host/fd.h"
@@ -322,6 +323,8 @@ absl::Status Serve(const ServeOptions& options) {
   absl::StatusOr<trust::Identity> identity = trust::Identity::Load(**vfs, clock);
   if (!identity.ok()) return identity.status();
 
+  const std::string boot_partition = metal ? first::FindBootPartition() : "";
+  const std::string medium_id = first::TakeMedium(**vfs, boot_partition);
   absl::StatusOr<trust::SealingKey> sealing = trust::SealingKey::Load(**vfs, *identity);
   if (!sealing.ok()) return sealing.status();
 
@@ -400,6 +403,7 @@ absl::Status Serve(const ServeOptions& options) {
                                        machine->RollBackImage(action, std::move(done));
                                      })
                                : nullptr,
+      .medium_id = medium_id,
   });
   if (absl::Status status = node->Start(); !status.ok()) return status;
   if (machine != nullptr) machine->Start(**executor, node->api_policy().configured);
@@ -428,10 +432,19 @@ absl::Status Serve(const ServeOptions& options) {
               server->endpoints().front().c_str(), identity->machine_id().c_str());
   std::fflush(stdout);
 
-  if (machine != nullptr) machine->ShowConsole(*node, [&server] { return server->endpoints(); });
+  if (machine != nullptr) {
+    machine->ShowConsole(*node, [&server] { return server->endpoints(); });
+    machine->BeDiscovered(**executor, clock, *node, [&server] { return server->endpoints(); });
+  }
+  std::unique_ptr<first::MetalFirst> first_config;  // null in a sandbox
+  if (metal) {
+    first_config = std::make_unique<first::MetalFirst>(**executor, **supervisor, *node,
+                                                       boot_partition, options.fetch_program);
+  }
   EventPump pump(
       **executor, **supervisor,
-      [&k3s, &machine](const host::ServiceEvent& event) {
+      [&k3s, &machine, &first_config](const host::ServiceEvent& event) {
+        if (first_config != nullptr) first_config->OnServiceEvent(event);
         if (machine != nullptr) machine->OnServiceEvent(event);
         k3s->OnServiceEvent(event);
       },
@@ -441,6 +454,7 @@ absl::Status Serve(const ServeOptions& options) {
     return machine == nullptr ? k3s->Observe() : machine->TrialConditions(*k3s);
   });
   if (metal) health.Start();
+  if (first_config != nullptr) first_config->Start();
   (*executor)->WatchFd(termination->get(), [&executor] { (*executor)->Stop(); });
   (*executor)->Run();
   server->Shutdown(kShutdownGrace);

@@ -18,3 +18,5 @@ basalt_fuzz(image_fuzz SOURCES image_fuzz.cc DEPS image_recipe image_formats ima
   CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/image)
 basalt_fuzz(network_fuzz SOURCES network_fuzz.cc DEPS network_spec host_network CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/network)
 basalt_fuzz(disk_fuzz SOURCES disk_fuzz.cc DEPS controller_storage host_block CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/disk)
+basalt_fuzz(first_fuzz SOURCES first_fuzz.cc DEPS first_parts medium CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/first)
+basalt_fuzz(mdns_fuzz SOURCES mdns_fuzz.cc DEPS api_mdns CORPUS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/mdns)

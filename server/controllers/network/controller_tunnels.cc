@@ -22,7 +22,8 @@ absl::Status ControllerImpl::SetFirewall() {
     return wanted ? mark.status() : absl::OkStatus();
   }
   if (!wanted) return mark->empty() ? absl::OkStatus() : deps_.filter.Remove();
-  const host::FilterPolicy policy = PolicyOf(config_->network().firewall());
+  host::FilterPolicy policy = PolicyOf(config_->network().firewall());
+  if (config_->api().discoverable()) policy.rules.push_back(DiscoveryRule());
   return *mark == host::MarkOf(policy) ? absl::OkStatus() : deps_.filter.Set(policy);
 }
 

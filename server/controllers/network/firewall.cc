@@ -32,4 +32,8 @@ host::FilterPolicy PolicyOf(const v1::Firewall& firewall) {
   return policy;
 }
 
+host::FilterRule DiscoveryRule() {
+  return {.name = "discoverable", .protocol = 17, .ports = {{.first = 5353, .last = 5353}}};
+}
+
 }  // namespace basalt::network

@@ -7,5 +7,8 @@
 namespace basalt::network {
 
 host::FilterPolicy PolicyOf(const v1::Firewall& firewall);
+// For a node that answers `nodectl discover` (api.discoverable): nobody has to open mDNS twice. A
+// rule of the config that drops it comes before.
+host::FilterRule DiscoveryRule();
 
 }  // namespace basalt::network

@@ -259,6 +259,19 @@ TEST_F(ControllerTest, TheFirewallIsSetWhenItDiffersAndRemovedWithItsSection) {
   EXPECT_FALSE(filter_.policy);
 }
 
+TEST_F(ControllerTest, ADiscoverableNodeIsAskedThroughItsFirewall) {
+  v1::MachineConfig config =
+      NetworkConfig("interfaces: [{name: eth0}]\nfirewall: {policy: drop, closed: [k3s, api]}");
+  ASSERT_TRUE(Execute(&config).ok());
+  ASSERT_TRUE(filter_.policy);
+  EXPECT_TRUE(filter_.policy->rules.empty());
+  config.mutable_api()->set_discoverable(true);
+  ASSERT_TRUE(Execute(&config).ok());
+  ASSERT_EQ(filter_.policy->rules.size(), 1u);
+  EXPECT_EQ(filter_.policy->rules[0].ports, (std::vector<host::FilterPorts>{{5353, 5353}}));
+  EXPECT_FALSE(filter_.policy->rules[0].drop);
+}
+
 TEST_F(ControllerTest, AFirewallThatTheKernelCannotHaveFailsTheApply) {
   filter_.kernel = absl::UnimplementedError("no nftables");
   EXPECT_TRUE(Execute("interfaces: [{name: eth0}]").ok());
