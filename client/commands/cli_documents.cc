@@ -96,6 +96,9 @@ void AddDocumentVerbs(Parser& p) {
   v->add_flag("--payload-only", w.sign.payload_only,
               "Write what is to be signed, with the completed files of a set beside it, and sign "
               "nothing");
+  v->add_option("--medium", w.sign.medium,
+                "Sign a first config for this boot medium (nodectl image medium)")
+      ->type_name("FILE");
   v->add_flag("--yes,-y", w.sign.yes, "Do not ask, whatever the effect");
   v->add_option("-o,--output", w.sign.output_file,
                 "File (0600), or DIRECTORY/ for a file each node; default: standard output");

@@ -114,6 +114,9 @@ struct SigningOptions {
   std::string mode;
   std::string confirm_within;
   std::string reason;
+  // Of a medium that a first config is for: its name, and whom secrets for it are sealed to.
+  std::string medium_id;
+  std::string medium_recipient;
 };
 
 struct SignOptions {
@@ -122,7 +125,8 @@ struct SignOptions {
   std::string output_file;
   std::vector<std::string> attach;  // signatures that other tools wrote
   bool payload_only = false;
-  bool yes = false;  // do not ask, whatever the effect
+  bool yes = false;    // do not ask, whatever the effect
+  std::string medium;  // the file of a medium that it is signed for
   SigningOptions signing;
 };
 absl::StatusOr<int> RunSign(Session& session, const SignOptions& options);
@@ -305,6 +309,29 @@ struct UpgradeOptions {
   ApplyOptions apply;
 };
 absl::StatusOr<int> RunUpgrade(Session& session, const UpgradeOptions& options);
+
+struct ImageWriteOptions {
+  std::string image;
+  std::string disk;       // or a file
+  std::string config;     // a source or a signed config; empty: trust alone
+  std::string trust;      // default: the context's
+  std::string medium;     // what `image medium` made; empty: one is made
+  std::string medium_id;  // of the one that is made
+  SigningOptions signing;
+  bool yes = false;
+};
+absl::StatusOr<int> RunImageWrite(Session& session, const ImageWriteOptions& options);
+
+struct ImageMediumOptions {
+  std::string id;
+  std::string output_file;
+};
+absl::StatusOr<int> RunImageMedium(Session& session, const ImageMediumOptions& options);
+
+struct DiscoverOptions {
+  absl::Duration timeout = absl::Seconds(3);
+};
+absl::StatusOr<int> RunDiscover(Session& session, const DiscoverOptions& options);
 
 absl::StatusOr<int> RunVersion(Session& session);
 

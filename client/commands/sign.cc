@@ -8,6 +8,7 @@
 #include "api/coded_status.h"
 #include "client/commands/commands.h"
 #include "client/commands/inputs.h"
+#include "client/commands/medium.h"
 #include "client/commands/planning.h"
 #include "client/commands/preview.h"
 #include "client/commands/sealing.h"
@@ -166,7 +167,10 @@ absl::StatusOr<SignedConfig> Complete(Session& session, Input& input, const Sign
   absl::StatusOr<const Inventory*> inventory = session.inventory();
   if (!inventory.ok()) return inventory.status();
   const std::string name = source->config.metadata().name();
-  const InventoryNode* node = MachineOf(**inventory, options.node, source->config);
+  // A first config is for a machine that nobody can ask, whatever had its name before.
+  const InventoryNode* node = options.signing.medium_id.empty()
+                                  ? MachineOf(**inventory, options.node, source->config)
+                                  : nullptr;
   if (absl::Status s = CheckMachine(input, source->config, node); !s.ok()) return s;
   // Its floor, when it answers: otherwise the last signed file is the guide. A generation below the
   // floor is refused by the node by name.
@@ -189,7 +193,17 @@ absl::Status WriteOut(Io& io, const std::string& file, const std::string& text) 
 absl::StatusOr<int> RunSign(Session& session, const SignOptions& options) {
   absl::StatusOr<std::vector<Input>> inputs = ReadInputs(options.files);
   if (!inputs.ok()) return inputs.status();
-  return SignInputs(session, options, *std::move(inputs));
+  SignOptions with_medium = options;
+  if (!options.medium.empty()) {
+    if (inputs->size() != 1) {
+      return Usage("one-at-a-time", "a medium has the config of one node", "sign each for its own");
+    }
+    absl::StatusOr<Medium> medium = ReadMedium(options.medium);
+    if (!medium.ok()) return medium.status();
+    with_medium.signing.medium_id = medium->id;
+    with_medium.signing.medium_recipient = medium->recipient;
+  }
+  return SignInputs(session, with_medium, *std::move(inputs));
 }
 
 absl::StatusOr<int> SignInputs(Session& session, const SignOptions& options,

@@ -65,8 +65,12 @@ std::vector<std::string> FillIn(v1::MachineConfig& config, const FillFacts& fact
     out.push_back(absl::StrCat("metadata.signedAt: ", metadata.signed_at()));
   }
   const v1::Target& target = config.target();
-  if (!target.has_machine_id() && !target.has_serial() && !target.has_mac() &&
-      !target.has_medium_id() && !facts.machine_id.empty()) {
+  const bool named =
+      target.has_machine_id() || target.has_serial() || target.has_mac() || target.has_medium_id();
+  if (!named && !facts.medium_id.empty()) {
+    config.mutable_target()->set_medium_id(facts.medium_id);
+    out.push_back(absl::StrCat("target.mediumId: ", facts.medium_id));
+  } else if (!named && !facts.machine_id.empty()) {
     config.mutable_target()->set_machine_id(facts.machine_id);
     out.push_back(absl::StrCat("target.machineId: ", facts.machine_id));
   }
@@ -140,6 +144,10 @@ absl::StatusOr<SignedConfig> CompleteConfig(Session& session, const std::string&
   if (absl::Status s = SetApplyOptions(config, options); !s.ok()) return s;
   if (absl::Status s = CheckCluster(session, file, config); !s.ok()) return s;
   const std::string name = config.metadata().name();
+  // Nobody can be asked yet: the medium stands for the machine.
+  const bool for_medium = !options.medium_id.empty();
+  const InventoryNode medium{.name = name, .recipient = options.medium_recipient};
+  if (for_medium) node = &medium;
   FillFacts facts;
   facts.now = absl::Now();
   facts.epoch = (*trust)->policy.epoch();
@@ -151,8 +159,16 @@ absl::StatusOr<SignedConfig> CompleteConfig(Session& session, const std::string&
   if (node != nullptr) facts.machine_id = node->fingerprint;
   if (facts.machine_id.empty() && hello) facts.machine_id = hello->machine_id();
 
+  if (for_medium) facts.medium_id = options.medium_id;
   SignedConfig out;
   out.filled_in = FillIn(config, facts);
+  if (for_medium && config.target().has_machine_id()) {
+    return api::Coded(absl::StatusCode::kFailedPrecondition, "not-for-a-first-config",
+                      absl::StrCat(file,
+                                   ": target.machineId names a node that exists already, and "
+                                   "a medium makes a new one"),
+                      "leave target out: the medium is its target");
+  }
   if (!config.has_target()) {
     return api::Coded(
         absl::StatusCode::kFailedPrecondition, "not-pinned",

@@ -23,6 +23,7 @@ struct FillFacts {
   int64_t epoch = 0;             // of the trust policy
   int64_t floor_generation = 0;  // the highest that the node or we have seen
   std::string machine_id;        // of the inventory; empty: not pinned
+  std::string medium_id;         // of a first config that a medium brings; before the machine's
   std::string cluster;
 };
 
