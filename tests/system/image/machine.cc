@@ -59,6 +59,7 @@ Machine::Machine(const std::string& disk, const std::string& scratch, const Opti
                                    "file.driver=file,file.filename=",
                                    disk, ",log.driver=file,log.filename=", options.write_log)});
   }
+  argv.insert(argv.end(), options.more.begin(), options.more.end());
   if (!options.restarts) argv.push_back("-no-reboot");
   std::vector<char*> args;
   for (std::string& a : argv) args.push_back(a.data());

@@ -20,6 +20,7 @@ class Machine {
     // Each write and flush of the disk is appended here, which `write_log.h` reads; the machine has
     // a disk with a volatile cache then.
     std::string write_log;
+    std::vector<std::string> more = {};  // arguments of QEMU: another disk, a serial number
   };
   // `disk` is a raw file and is written to.
   Machine(const std::string& disk, const std::string& scratch, const Options& options);
