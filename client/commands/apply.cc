@@ -144,7 +144,7 @@ class Delivery {
     absl::StatusOr<v1::PlanReply> plan = PlanSource(
         session_, client, hello, input_, document.config, kPlanTimeout, signing.identities);
     if (plan.ok()) {
-      unchanged = plan->unchanged() && !SomethingWaits(client) && !SignersAreGone(client);
+      unchanged = plan->unchanged() && !SomethingWaits(client) && !SigningAnewHelps(client);
       return absl::OkStatus();
     }
     // Ignoring: who may only deliver cannot ask that; the signed document says it by its digest.
@@ -165,11 +165,14 @@ class Delivery {
   }
 
   // What runs was signed by a key that is trusted no more: signing the same anew is what helps.
-  static bool SignersAreGone(NodeClient& client) {
+  static bool SigningAnewHelps(NodeClient& client) {
     absl::StatusOr<v1::Resource> machine = client.Get("MachineStatus", "machine");
     if (!machine.ok()) return false;  // Ignoring: as above.
     for (const v1::Condition& condition : machine->machine_status().conditions()) {
-      if (condition.type() == "SignedByRevokedKey" && condition.holds()) return true;
+      // And of what is sealed to the key of a boot medium: sealing it to the node is.
+      const bool helps =
+          condition.type() == "SignedByRevokedKey" || condition.type() == "SealedToMedium";
+      if (helps && condition.holds()) return true;
     }
     return false;
   }
