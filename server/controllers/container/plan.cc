@@ -43,7 +43,11 @@ void Section(const std::string& name, const Message& from, const Message& to,
   for (int i = 0; i < descriptor->field_count(); ++i) {
     const FieldDescriptor* field = descriptor->field(i);
     MessageDifferencer differ;
-    if (differ.CompareWithFields(from, to, {field}, {field})) continue;
+    // An empty section may mean something too.
+    if (Says(from, field) == Says(to, field) &&
+        differ.CompareWithFields(from, to, {field}, {field})) {
+      continue;
+    }
     const std::string path = absl::StrCat(name, ".", field->json_name());
     if (own.count(field->json_name()) > 0) {
       Add(plan, absl::StrCat("take what ", path, " says"));

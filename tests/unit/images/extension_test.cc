@@ -137,8 +137,12 @@ TEST_F(ContainerImage, ItsBundleGivesNothingOfTheHostButVolumes) {
   for (const auto& mount : config["mounts"]) {
     const std::string target = mount["destination"], type = mount["type"];
     EXPECT_NE(type, "devtmpfs");
-    if (type == "bind") EXPECT_TRUE(target == "/state" || target == "/data") << target;
-    if (target == "/dev") EXPECT_EQ(type, "tmpfs");
+    if (type == "bind") {
+      EXPECT_TRUE(target == "/state" || target == "/data") << target;
+    }
+    if (target == "/dev") {
+      EXPECT_EQ(type, "tmpfs");
+    }
   }
   std::vector<std::string> namespaces;
   for (const auto& one : config["linux"]["namespaces"]) namespaces.push_back(one["type"]);
