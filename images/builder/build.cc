@@ -15,6 +15,7 @@
 #include "images/builder/formats/uki.h"
 #include "images/builder/formats/verity.h"
 #include "images/builder/host.h"
+#include "images/builder/pack.h"
 #include "images/builder/root.h"
 #include "images/builder/statement.h"
 #include "machineconfig/sign/document.h"
@@ -151,23 +152,8 @@ class Build {
   }
 
   absl::Status MakeSlot() {
-    std::string file = work_ + "/root.erofs";
-    Guid id = GuidOf("basalt root " + o_.profile);
-    std::string hex =
-        HexEncode(absl::string_view(reinterpret_cast<const char*>(id.data()), id.size()));
-    std::string uuid = absl::StrCat(hex.substr(0, 8), "-", hex.substr(8, 4), "-", hex.substr(12, 4),
-                                    "-", hex.substr(16, 4), "-", hex.substr(20));
-    // Clusters of 256 KiB take 0.45 MB less than those of 64 KiB; beyond that there is nothing to
-    // gain. Level 12 takes another 0.09 MB for some seconds; a node reads it as fast.
-    auto made = tools_.Run({"mkfs.erofs", "--quiet", "-zlz4hc,12", "-C262144", "-Eztailpacking",
-                            "-U", uuid, absl::StrCat("-T", absl::ToUnixSeconds(o_.time)),
-                            "--all-root", file, work_ + "/root"});
-    if (!made.ok()) return made.status();
-    absl::StatusOr<std::string> bytes = ReadWhole(file);
-    if (!bytes.ok()) return bytes.status();
-    Digest salt = Sha256("basalt verity");
-    absl::StatusOr<VeritySlot> slot = AppendVerity(
-        *std::move(bytes), absl::string_view(reinterpret_cast<const char*>(salt.bytes.data()), 32));
+    absl::StatusOr<VeritySlot> slot =
+        PackSlot(tools_, work_ + "/root", "basalt root " + o_.profile, work_ + "/root.erofs");
     if (!slot.ok()) return slot.status();
     manifest_.root_hash = slot->root_hash;
     manifest_.data_blocks = slot->data_blocks;
@@ -254,7 +240,8 @@ class Build {
   }
 
   absl::Status MakeStatements() {
-    std::string sbom = MakeSbom(recipe_, info_, locked_);
+    std::string sbom =
+        MakeSbom({absl::StrCat("basalt-", o_.profile), "OPERATING-SYSTEM"}, info_, locked_);
     manifest_.sbom = {Name(".spdx.json"), sbom.size(), Sha256(sbom)};
     if (absl::Status s = WriteWhole(Out(".spdx.json"), sbom); !s.ok()) return s;
     std::string manifest = FormatManifest(recipe_, info_, manifest_);

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "images/builder/build.h"
+#include "images/builder/extension.h"
 #include "images/builder/host.h"
 #include "machineconfig/sign/document.h"
 
@@ -19,7 +20,7 @@ int Fail(const absl::Status& status) {
 }
 
 struct Files {
-  std::string trust, key;
+  std::string trust, key, extension;
   int64_t time = BASALT_BUILD_TIME;
 };
 
@@ -45,6 +46,10 @@ int Make(BuildOptions options, const Files& files) {
     if (!key.ok()) return Fail(key.status());
     options.key = &*key;
   }
+  if (!files.extension.empty()) {
+    absl::Status made = basalt::image::BuildExtension(options, files.extension).status();
+    return made.ok() ? 0 : Fail(made);
+  }
   absl::StatusOr<basalt::image::BuildResult> built = basalt::image::BuildImage(options);
   return built.ok() ? 0 : Fail(built.status());
 }
@@ -64,6 +69,8 @@ int main(int argc, char** argv) {
   for (CLI::App* verb : {build, lock}) {
     verb->add_option("--profile", options.profile, "vm-amd64 and its like: a file of the recipe");
     verb->add_option("--recipe", options.recipe, "The directory images/recipe")->required();
+    verb->add_option("--extension", files.extension,
+                     "Not the image, but an add-on of it: extensions/NAME.list of the recipe");
     verb->add_option("--cache", options.cache, "Where packages are kept")->required();
   }
   build->add_option("--programs", options.programs, "Where our own programs were built")
@@ -89,10 +96,10 @@ int main(int argc, char** argv) {
     if (!path->empty()) *path = std::filesystem::absolute(*path).lexically_normal();
   }
   if (build->parsed()) return Make(options, files);
-  absl::Status done = lock->parsed() ? basalt::image::UpdateLock([&] {
-    options.say = [](const std::string& line) { std::printf("%s\n", line.c_str()); };
-    return options;
-  }())
-                                     : basalt::image::CheckRoot(directory, contents, architecture);
+  options.say = [](const std::string& line) { std::printf("%s\n", line.c_str()); };
+  absl::Status done = !lock->parsed() ? basalt::image::CheckRoot(directory, contents, architecture)
+                      : files.extension.empty()
+                          ? basalt::image::UpdateLock(options)
+                          : basalt::image::UpdateExtensionLock(options, files.extension);
   return done.ok() ? 0 : Fail(done);
 }

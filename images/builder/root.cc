@@ -18,8 +18,8 @@ std::string Rfc3339(absl::Time time) {
 
 class Assembler {
  public:
-  Assembler(const Recipe& recipe, const ImageInfo& info, const RootSources& sources)
-      : recipe_(recipe), info_(info), sources_(sources) {}
+  Assembler(const Recipe& recipe, const ImageInfo& info, const RootSources& sources, Tree base)
+      : recipe_(recipe), info_(info), sources_(sources), tree_(std::move(base)) {}
 
   absl::StatusOr<Tree> Run() {
     for (const Entry& entry : recipe_.entries) {
@@ -180,6 +180,7 @@ class Assembler {
     std::map<std::string, std::string> why;
     for (const Module& m : recipe_.modules) why[ModuleName(m.name)] = m.why;
     for (const KernelModules::File& m : *all) {
+      if (tree_.count(m.path) > 0) continue;  // of the base
       absl::StatusOr<std::string> bytes = ReadWhole(m.file);
       if (!bytes.ok()) return bytes.status();
       auto asked = why.find(m.name);
@@ -215,8 +216,8 @@ std::string ImageInfo::Json(const Recipe& recipe) const {
 }
 
 absl::StatusOr<Tree> AssembleRoot(const Recipe& recipe, const ImageInfo& info,
-                                  const RootSources& sources) {
-  return Assembler(recipe, info, sources).Run();
+                                  const RootSources& sources, Tree base) {
+  return Assembler(recipe, info, sources, std::move(base)).Run();
 }
 
 absl::StatusOr<std::string> AuthorityBundle(const PackageFiles& packages) {

@@ -34,9 +34,11 @@ struct RootSources {
 };
 
 // Every program brings the libraries that it needs; a library that no package of the recipe has is
-// an error and names who wants it. Reasons also: no-library, no-such-file, bad-source.
+// an error and names who wants it. `base`: what is there already, of an image that this is an
+// extension of; libraries and modules that it has are not added again. Reasons also: no-library,
+// no-such-file, bad-source.
 absl::StatusOr<Tree> AssembleRoot(const Recipe& recipe, const ImageInfo& info,
-                                  const RootSources& sources);
+                                  const RootSources& sources, Tree base = {});
 
 // All authorities of Debian's ca-certificates in one file, by name.
 absl::StatusOr<std::string> AuthorityBundle(const PackageFiles& packages);

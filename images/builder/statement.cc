@@ -49,13 +49,12 @@ Json OfArtifact(const Artifact& a) {
 
 }  // namespace
 
-std::string MakeSbom(const Recipe& recipe, const ImageInfo& info,
+std::string MakeSbom(const SbomSubject& subject, const ImageInfo& info,
                      const std::vector<LockedPackage>& packages) {
   const std::string image_id = "SPDXRef-image";
   Json list = Json::array(), relations = Json::array();
-  Json image = Package(image_id, absl::StrCat("basalt-", recipe.profile), info.version,
-                       "NOASSERTION", "NOASSERTION");
-  image["primaryPackagePurpose"] = "OPERATING-SYSTEM";
+  Json image = Package(image_id, subject.name, info.version, "NOASSERTION", "NOASSERTION");
+  image["primaryPackagePurpose"] = subject.purpose;
   list.push_back(image);
   relations.push_back({{"spdxElementId", "SPDXRef-DOCUMENT"},
                        {"relationshipType", "DESCRIBES"},
@@ -65,10 +64,12 @@ std::string MakeSbom(const Recipe& recipe, const ImageInfo& info,
                          {"relationshipType", "CONTAINS"},
                          {"relatedSpdxElement", id}});
   };
-  list.push_back(Package("SPDXRef-basalt", "basalt", info.version, "NOASSERTION", "Apache-2.0"));
-  contains("SPDXRef-basalt");
+  if (subject.has_programs) {
+    list.push_back(Package("SPDXRef-basalt", "basalt", info.version, "NOASSERTION", "Apache-2.0"));
+    contains("SPDXRef-basalt");
+  }
   std::string everything =
-      absl::StrCat(recipe.profile, " ", info.version, " ", absl::ToUnixSeconds(info.time));
+      absl::StrCat(subject.name, " ", info.version, " ", absl::ToUnixSeconds(info.time));
   for (const LockedPackage& p : packages) {
     std::string id = Identifier(absl::StrCat("deb-", p.name));
     Json package = Package(id, p.name, p.version, "Organization: Debian", "NOASSERTION");
@@ -85,7 +86,7 @@ std::string MakeSbom(const Recipe& recipe, const ImageInfo& info,
       {"spdxVersion", "SPDX-2.3"},
       {"dataLicense", "CC0-1.0"},
       {"SPDXID", "SPDXRef-DOCUMENT"},
-      {"name", absl::StrCat("basalt-", recipe.profile, "-", info.version)},
+      {"name", absl::StrCat(subject.name, "-", info.version)},
       // Unique to its content and the same in every build of it.
       {"documentNamespace", absl::StrCat("urn:basalt:sbom:", Sha256(everything).Hex())},
       {"creationInfo",

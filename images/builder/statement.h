@@ -13,8 +13,15 @@
 
 namespace basalt::image {
 
+// What an SBOM is of: "basalt-vm-amd64", "OPERATING-SYSTEM".
+struct SbomSubject {
+  std::string name;
+  std::string purpose;       // as SPDX calls it
+  bool has_programs = true;  // of our own
+};
+
 // SPDX 2.3 as JSON: the image, our programs, and each Debian package by version, purl and sha256.
-std::string MakeSbom(const Recipe& recipe, const ImageInfo& info,
+std::string MakeSbom(const SbomSubject& subject, const ImageInfo& info,
                      const std::vector<LockedPackage>& packages);
 
 struct Artifact {

@@ -25,9 +25,10 @@ struct ImageManifest {
   std::string version;
   int64_t epoch = 0;
   absl::Time build_time;
-  std::string root;  // "HEX64:BLOCKS"
-  ImageFile slot;    // the root file system with its hash tree
-  ImageFile kernel;  // the kernel image for the boot partition
+  std::string root;            // "HEX64:BLOCKS"
+  ImageFile slot;              // the root file system with its hash tree
+  ImageFile kernel;            // the kernel image for the boot partition
+  std::string kernel_release;  // "6.1.0-56-cloud-amd64"; "" of images that do not say it
   bool operator==(const ImageManifest&) const = default;
 };
 

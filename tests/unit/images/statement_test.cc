@@ -34,7 +34,7 @@ TEST(Sbom, NamesEveryPackageByPurlAndDigest) {
                   .size = 3,
                   .sha256 = Sha256("x"),
                   .source = "pool/l.deb"};
-  Json sbom = Json::parse(MakeSbom(SomeRecipe(), SomeInfo(), {p}));
+  Json sbom = Json::parse(MakeSbom({"basalt-vm-amd64", "OPERATING-SYSTEM"}, SomeInfo(), {p}));
   EXPECT_EQ(sbom["spdxVersion"], "SPDX-2.3");
   EXPECT_EQ(sbom["creationInfo"]["created"], "2023-11-14T22:13:20Z");
   ASSERT_EQ(sbom["packages"].size(), 3u) << "the image, ours, theirs";
