@@ -46,9 +46,19 @@ absl::StatusOr<std::unique_ptr<MetalControllers>> MetalControllers::Make(const P
   out->platform_ = &parts.platform;
   out->image_ = update::MakeRealImageController(
       parts.executor, parts.vfs, parts.clock, parts.supervisor,
-      parts.platform.hardware().architecture, parts.fetch_program, parts.policy);
+      parts.platform.hardware().architecture, parts.fetch_program, parts.policy,
+      [all = out.get()](const v1::MachineConfig& config, const sign::ImageManifest& image) {
+        return all->extensions_->FitImage(config, image);
+      });
   out->image_->Load();
   out->kernel_ = host::MakeKernel("");
+  out->extensions_ = extensions::MakeRealExtensionsController(
+      parts.executor, parts.vfs, *out->kernel_, parts.supervisor,
+      parts.platform.hardware().architecture, parts.fetch_program, parts.policy,
+      [image = out->image_.get()](const v1::MachineConfig& config) {
+        return image->KernelReleaseFor(config);
+      });
+  out->extensions_->Load();
   out->screen_ = host::MakeScreen(
       kScreen, host::SerialConsole(parts.vfs.Read("sys/class/tty/console/active").value_or("")));
   out->system_ =
@@ -95,11 +105,12 @@ absl::StatusOr<std::unique_ptr<MetalControllers>> MetalControllers::Make(const P
 }
 
 std::vector<engine::Controller*> MetalControllers::all() const {
-  return {image_.get(), system_.get(), network_.get(), storage_.get()};
+  return {image_.get(), extensions_.get(), system_.get(), network_.get(), storage_.get()};
 }
 
 void MetalControllers::OnServiceEvent(const host::ServiceEvent& event) {
   image_->OnServiceEvent(event);
+  extensions_->OnServiceEvent(event);
   system_->OnServiceEvent(event);
   storage_->OnServiceEvent(event);
   network_->OnServiceEvent(event);
@@ -109,7 +120,7 @@ std::vector<engine::Condition> MetalControllers::TrialConditions(
     const engine::Controller& k3s) const {
   std::vector<engine::Condition> others;
   for (const engine::Controller* controller : std::initializer_list<const engine::Controller*>{
-           system_.get(), network_.get(), storage_.get(), &k3s}) {
+           extensions_.get(), system_.get(), network_.get(), storage_.get(), &k3s}) {
     for (engine::Condition& condition : controller->Observe()) {
       others.push_back(std::move(condition));
     }

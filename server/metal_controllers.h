@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "server/controllers/extensions/extensions_controller.h"
 #include "server/controllers/network/network_controller.h"
 #include "server/controllers/storage/storage_controller.h"
 #include "server/controllers/system/system_controller.h"
@@ -64,6 +65,7 @@ class MetalControllers {
   const host::Platform* platform_ = nullptr;
   std::unique_ptr<update::ImageController> image_;
   std::unique_ptr<host::Kernel> kernel_;
+  std::unique_ptr<extensions::ExtensionsController> extensions_;
   std::unique_ptr<host::Screen> screen_;
   std::unique_ptr<system::SystemController> system_;
   std::unique_ptr<storage::StorageController> storage_;

@@ -25,7 +25,7 @@ std::vector<CompletionVerb> Tree(const CLI::App& app, const std::string& prefix 
     if (verb.words == "get") {
       verb.arguments = {"machinestatus", "configstatus", "generation", "service",
                         "k3sstatus",     "systemstatus", "link",       "disk",
-                        "volumestatus",  "image",        "slot"};
+                        "volumestatus",  "image",        "slot",       "extension"};
     }
     std::vector<CompletionVerb> below = Tree(*sub, verb.words + " ");
     out.push_back(std::move(verb));

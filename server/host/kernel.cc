@@ -26,6 +26,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr char kModuleList[] = "/usr/lib/basalt/modules.list";
+constexpr char kExtensions[] = "/usr/lib/basalt/extensions";
 constexpr size_t kMostFile = 64 << 20;
 constexpr size_t kMostHostName = 64;  // of Linux
 
@@ -172,9 +173,13 @@ class LinuxKernel : public Kernel {
     return absl::StrCat(root_, "/sys/module/", ModuleId(name));
   }
 
-  // The build put every module of the image into one list.
+  // The build put every module of the image into one list, and those of an extension into another.
   std::string FileOf(const std::string& id) const {
-    const std::string list = ReadFile(root_ + kModuleList).value_or("");
+    std::string list = ReadFile(root_ + kModuleList).value_or("");
+    std::error_code error;
+    for (const auto& extension : fs::directory_iterator(root_ + kExtensions, error)) {
+      list += ReadFile(extension.path().string() + "/modules.list").value_or("");
+    }
     for (absl::string_view line : absl::StrSplit(list, '\n', absl::SkipEmpty())) {
       if (line[0] != '/') continue;
       absl::string_view base = line.substr(line.rfind('/') + 1);

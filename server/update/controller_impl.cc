@@ -96,6 +96,9 @@ absl::StatusOr<engine::ControllerPlan> ControllerImpl::Plan(const v1::MachineCon
     // What runs stays; what nobody knows better about stays as well.
     if (known != nullptr ? known->root == running_root() : same) return plan;
   }
+  if (known != nullptr) {
+    if (absl::Status rest = FitsRest(to, *known); !rest.ok()) return rest;
+  }
   engine::PlanStep step{
       .controller = name(), .effect = v1::EFFECT_REBOOT, .unimplemented = deps_.unimplemented};
   const std::string version = known != nullptr ? known->version : wanted->version;
@@ -249,6 +252,18 @@ std::vector<engine::Condition> ControllerImpl::TrialConditions(
     others.push_back({.type = "ImageCommitted"});
   }
   return others;
+}
+
+std::string ControllerImpl::KernelReleaseFor(const v1::MachineConfig& config) const {
+  const std::optional<Wanted> wanted = WantedBy(&config);
+  const sign::ImageManifest* known = wanted ? Known(wanted->digest) : nullptr;
+  return known != nullptr ? known->kernel_release : "";
+}
+
+absl::Status ControllerImpl::FitsRest(const v1::MachineConfig& config,
+                                      const sign::ImageManifest& image) const {
+  return deps_.fits_rest ? api::Annotate(deps_.fits_rest(config, image), "system.image")
+                         : absl::OkStatus();
 }
 
 void ControllerImpl::OnServiceEvent(const host::ServiceEvent& event) {

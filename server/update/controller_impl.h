@@ -39,6 +39,7 @@ class ControllerImpl : public ImageController {
   void RollBack(const v1::Action& action, engine::Done done) override;
   std::vector<engine::Condition> TrialConditions(
       std::vector<engine::Condition> others) const override;
+  std::string KernelReleaseFor(const v1::MachineConfig& config) const override;
   void OnServiceEvent(const host::ServiceEvent& event) override;
 
  private:
@@ -88,6 +89,7 @@ class ControllerImpl : public ImageController {
   std::string DigestOfRoot(const std::string& root) const;  // "": no manifest of it is known
   std::string running_root() const { return deps_.disk->running_root(); }
   int64_t EpochFloor() const;
+  absl::Status FitsRest(const v1::MachineConfig& config, const sign::ImageManifest& image) const;
   Fits FitsOf(const Job& job) const;
   v1::Artifact ArtifactOf(const Job& job, const sign::ImageFile& file) const;
 

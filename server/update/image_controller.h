@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "basalt/v1/trust.pb.h"
+#include "machineconfig/sign/image_manifest.h"
 #include "server/artifacts/artifact_store.h"
 #include "server/engine/controller.h"
 #include "server/engine/executor.h"
@@ -39,6 +40,8 @@ struct ImageControllerDeps {
   std::shared_ptr<host::BootDisk> disk;  // null then
   RunningImage running;
   std::function<const v1::TrustPolicy&()> policy;
+  // Whether what else the config names goes with the image (extensions); may be empty.
+  std::function<absl::Status(const v1::MachineConfig&, const sign::ImageManifest&)> fits_rest;
   std::unique_ptr<artifacts::ArtifactStore> manifests;  // kept: what a node knows images by
   std::unique_ptr<artifacts::ArtifactStore> files;      // of an image, until they are written
 };
@@ -59,6 +62,9 @@ class ImageController : public engine::Controller {
   // found the node no less healthy than before, and going back would leave what was committed.
   virtual std::vector<engine::Condition> TrialConditions(
       std::vector<engine::Condition> others) const = 0;
+  // Of the kernel in the image that a config names; "" when it names none, or nobody has fetched
+  // it.
+  virtual std::string KernelReleaseFor(const v1::MachineConfig& config) const = 0;
   virtual void OnServiceEvent(const host::ServiceEvent& event) = 0;
 };
 
@@ -73,6 +79,7 @@ inline constexpr int64_t kMostManifest = 2 << 20;
 std::unique_ptr<ImageController> MakeRealImageController(
     engine::Executor& executor, host::Vfs& vfs, host::Clock& clock, host::Supervisor& supervisor,
     const std::string& architecture, const std::string& fetch_program,
-    std::function<const v1::TrustPolicy&()> policy);
+    std::function<const v1::TrustPolicy&()> policy,
+    std::function<absl::Status(const v1::MachineConfig&, const sign::ImageManifest&)> fits_rest);
 
 }  // namespace basalt::update

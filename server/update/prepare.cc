@@ -102,6 +102,9 @@ void ControllerImpl::ReadManifest(const JobPtr& job) {
               job->manifest = *std::move(manifest);
               known_[job->wanted.digest] = job->manifest;
               if (job->manifest.root == running_root()) return Finish(job, absl::OkStatus());
+              if (absl::Status rest = FitsRest(job->config, job->manifest); !rest.ok()) {
+                return Finish(job, std::move(rest));
+              }
               CheckDisk(job);
             });
       });

@@ -67,12 +67,14 @@ absl::StatusOr<std::string> DigestOfManifest(int fd) {
 std::unique_ptr<ImageController> MakeRealImageController(
     engine::Executor& executor, host::Vfs& vfs, host::Clock& clock, host::Supervisor& supervisor,
     const std::string& architecture, const std::string& fetch_program,
-    std::function<const v1::TrustPolicy&()> policy) {
+    std::function<const v1::TrustPolicy&()> policy,
+    std::function<absl::Status(const v1::MachineConfig&, const sign::ImageManifest&)> fits_rest) {
   ImageControllerDeps deps{.executor = executor,
                            .vfs = vfs,
                            .clock = clock,
                            .architecture = architecture,
-                           .policy = std::move(policy)};
+                           .policy = std::move(policy),
+                           .fits_rest = std::move(fits_rest)};
   struct stat root {};
   absl::StatusOr<host::BootDiskPlaces> places = absl::NotFoundError("no root");
   if (stat("/", &root) == 0) {

@@ -38,7 +38,6 @@ struct Refusal {
   const char* why;
 };
 constexpr Refusal kRefusals[] = {
-    {"extensions", "this release of noded has no extensions"},
     {"install", "this release of noded does not install itself from a boot medium"},
     {"kernel.arguments",
      "the command line stands in the kernel image, under its signature: it is the profile of an "

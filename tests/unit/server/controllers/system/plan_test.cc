@@ -101,9 +101,8 @@ TEST_F(PlanTest, ABlockedModuleIsUnloadedUnlessItIsInUse) {
 // schema and forgotten here fails.
 TEST_F(PlanTest, NoFieldOfTheSectionIsIgnoredInSilence) {
   const std::map<std::string, std::string> samples = {
-      {"image", ""},  // of the controller in server/update
-      {"extensions", "  extensions: [{name: iscsi, digest: \"sha256:" + std::string(64, 'c') +
-                         "\", urls: [https://example.org/iscsi]}]\n"},
+      {"image", ""},       // of the controller in server/update
+      {"extensions", ""},  // of the controller in ../extensions
       {"install", "  install: {disk: {type: nvme}}\n"},
       {"kernel", "  kernel: {arguments: [pcie_aspm=off]}\n"},
       {"firmware", "  firmware: {raspberryPi: [gpu_mem=16]}\n"},
