@@ -59,6 +59,19 @@ struct K3sPinOptions {
 };
 absl::StatusOr<int> RunK3sPin(Session& session, const K3sPinOptions& options);
 
+struct ExtensionPinOptions {
+  std::string file;
+  std::string manifest;  // a file, or a URL
+  std::vector<std::string> urls;
+};
+absl::StatusOr<int> RunExtensionPin(Session& session, const ExtensionPinOptions& options);
+
+struct ExtensionRemoveOptions {
+  std::string file;
+  std::string name;
+};
+absl::StatusOr<int> RunExtensionRemove(Session& session, const ExtensionRemoveOptions& options);
+
 struct ValidateOptions {
   std::vector<std::string> files;
   std::string node;  // whose schema is gone by; empty: this program's own

@@ -23,6 +23,7 @@ Parser::Parser() : app_("nodectl: signs machine configs and delivers them to nod
   AddSecretVerbs(*this);
   AddApplyVerbs(*this);
   AddUpgradeVerbs(*this);
+  AddExtensionVerbs(*this);
   AddNodeVerbs(*this);
   AddShellVerbs(*this);
 }

@@ -78,6 +78,7 @@ void AddEditingVerbs(Parser& p);
 void AddSecretVerbs(Parser& p);
 void AddApplyVerbs(Parser& p);
 void AddUpgradeVerbs(Parser& p);
+void AddExtensionVerbs(Parser& p);
 void AddNodeVerbs(Parser& p);
 void AddShellVerbs(Parser& p);
 

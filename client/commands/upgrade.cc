@@ -1,20 +1,14 @@
 // nodectl upgrade: another image, by a config that names it; or, by an order, the one before.
-#include <fcntl.h>
-#include <unistd.h>
-
-#include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "api/coded_status.h"
 #include "client/commands/apply_report.h"
-#include "client/commands/child.h"
 #include "client/commands/config_schema.h"
 #include "client/commands/editing.h"
 #include "client/commands/file_change.h"
 #include "client/commands/inputs.h"
+#include "client/commands/manifest_source.h"
 #include "client/commands/order.h"
-#include "client/context/files.h"
 #include "client/output/errors.h"
 #include "machineconfig/base/digest.h"
 #include "machineconfig/merge/rewrite.h"
@@ -26,13 +20,9 @@
 namespace basalt::client {
 namespace {
 
-constexpr size_t kMostManifest = 2 << 20;
-
 absl::Status Usage(absl::string_view message, absl::string_view hint) {
   return api::Coded(absl::StatusCode::kInvalidArgument, "usage", message, hint);
 }
-
-bool IsUrl(absl::string_view text) { return absl::StrContains(text, "://"); }
 
 // What `--image` names, as far as it could be looked at.
 struct NamedImage {
@@ -41,44 +31,11 @@ struct NamedImage {
   std::vector<std::string> urls;
 };
 
-absl::StatusOr<std::string> Download(const std::string& url) {
-  absl::StatusOr<std::string> fetch = FindSibling("noded-fetch");
-  if (!fetch.ok()) return fetch.status();
-  std::string temporary = "/tmp/nodectl-image.XXXXXX";
-  const int fd = mkostemp(temporary.data(), O_CLOEXEC);
-  if (fd < 0) {
-    return api::Coded(absl::StatusCode::kFailedPrecondition, "file-error",
-                      absl::StrCat("cannot make ", temporary));
-  }
-  auto remove = absl::MakeCleanup([&] {
-    close(fd);
-    unlink(temporary.c_str());
-  });
-  // Limit, size (unknown), seconds of stall; the bytes go to descriptor 3.
-  absl::StatusOr<std::string> ran = RunChild({*fetch, absl::StrCat(kMostManifest), "0", "30", url},
-                                             absl::Minutes(2), 64 << 10, fd);
-  if (ran.ok()) return ReadFile(temporary, kMostManifest);
-  return api::Coded(absl::StatusCode::kUnavailable, "image-unreachable",
-                    absl::StrCat(url, ": ", ran.status().message()),
-                    "--image FILE with --url URL: the manifest is here, and nodes fetch it there");
-}
-
-// The document, whole and signed by whom the trust policy lets sign images.
 absl::StatusOr<NamedImage> Inspect(Session& session, const std::string& text,
                                    const std::string& name, const v1::MachineConfig& config) {
-  absl::StatusOr<const sign::VerifiedChain*> trust = session.trust();
-  if (!trust.ok()) return trust.status();
-  const v1::TrustPolicy& policy = (*trust)->policy;
-  absl::StatusOr<v1::SignedDocument> document = sign::FromDsseJson(text);
-  if (!document.ok()) {
-    return api::Coded(absl::StatusCode::kInvalidArgument, "not-an-image",
-                      absl::StrCat(name, ": ", document.status().message()),
-                      "the signed manifest: ./dev image --key writes it as *.image.json");
-  }
-  auto verified = sign::Verify(*document, v1::DOCUMENT_TYPE_IMAGE, policy);
-  if (!verified.ok()) return api::Annotate(verified.status(), name);
-  absl::Status granted = sign::AuthorizeImage(policy, verified->signers(), config);
-  if (!granted.ok()) return api::Annotate(granted, name);
+  absl::StatusOr<sign::VerifiedDocument> verified =
+      VerifyImageDocument(session, text, name, config);
+  if (!verified.ok()) return verified.status();
   absl::StatusOr<sign::ImageManifest> manifest = sign::ParseImageManifest(verified->payload());
   if (!manifest.ok()) return api::Annotate(manifest.status(), name);
   return NamedImage{.digest = verified->digest().ToString(), .version = manifest->version};
@@ -102,10 +59,7 @@ absl::StatusOr<NamedImage> Resolve(Session& session, const UpgradeOptions& optio
     PrintWarning(session.io(),
                  "the image was not looked at: the node checks its signatures when it fetches it");
   } else {
-    absl::string_view path = options.image;
-    absl::StatusOr<std::string> text = url && !absl::ConsumePrefix(&path, "file://")
-                                           ? Download(options.image)
-                                           : ReadFile(std::string(path), kMostManifest);
+    absl::StatusOr<std::string> text = ReadManifest(options.image);
     if (!text.ok()) return text.status();
     absl::StatusOr<NamedImage> found = Inspect(session, *text, options.image, config);
     if (!found.ok()) return found;
