@@ -15,16 +15,26 @@ constexpr int kFeedMs = 10000;
 
 }  // namespace
 
-absl::StatusOr<host::BootStatus> AskPid1(host::Supervisor& supervisor) {
+absl::StatusOr<host::BootStatus> AskPid1(host::Supervisor& supervisor, bool container) {
   absl::StatusOr<host::BootStatus> boot = supervisor.Boot();
-  if (boot.ok() || api::Reason(boot.status()) != "not-pid1") return boot;
-  return NotBelowPid1();
+  if (!boot.ok()) return api::Reason(boot.status()) != "not-pid1" ? boot : NotBelowPid1();
+  if (boot->owns_kernel && container) {
+    return api::Coded(absl::StatusCode::kFailedPrecondition, "not-a-container",
+                      "--platform container: noded-init is PID 1 of the machine itself",
+                      "--platform metal");
+  }
+  if (!boot->owns_kernel && !container) {
+    return api::Coded(absl::StatusCode::kFailedPrecondition, "not-a-machine",
+                      "--platform metal: this is a container, and the kernel is somebody else's",
+                      "--platform container");
+  }
+  return boot;
 }
 
 absl::Status NotBelowPid1() {
   return api::Coded(absl::StatusCode::kFailedPrecondition, "not-pid1",
-                    "--platform metal: noded-init is not PID 1 of this machine",
-                    "metal is for the node image; elsewhere --platform sandbox");
+                    "--platform metal and container: noded-init is not PID 1 here",
+                    "they are for the node image; elsewhere --platform sandbox");
 }
 
 absl::Status WaitWithoutState(host::Supervisor& supervisor, const host::BootStatus& boot,

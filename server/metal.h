@@ -14,8 +14,9 @@
 namespace basalt {
 
 // How PID 1 found the machine. FailedPrecondition "not-pid1" when noded-init is not PID 1: nobody
-// has mounted what this node would write to.
-absl::StatusOr<host::BootStatus> AskPid1(host::Supervisor& supervisor);
+// has mounted what this node would write to; "not-a-machine", "not-a-container": the platform is
+// the other one, and would touch what is somebody else's, or leave what is its own.
+absl::StatusOr<host::BootStatus> AskPid1(host::Supervisor& supervisor, bool container = false);
 
 absl::Status NotBelowPid1();  // that error
 

@@ -82,24 +82,29 @@ absl::StatusOr<CommandLine> ParseCommandLine(const std::vector<std::string>& arg
   }
 
   if (serve.platform.empty()) {
-    return Usage("--platform is missing; this build knows: sandbox, metal");
-  }
-  if (serve.platform != "sandbox" && serve.platform != "metal") {
-    return Usage(absl::StrCat("--platform ", serve.platform, ": this build knows: sandbox, metal"));
+    return Usage("--platform is missing; this build knows: sandbox, metal, container");
   }
   const bool metal = serve.platform == "metal";
+  const bool whole = metal || serve.platform == "container";  // has a root of its own
+  if (!whole && serve.platform != "sandbox") {
+    return Usage(absl::StrCat("--platform ", serve.platform,
+                              ": this build knows: sandbox, metal, container"));
+  }
   if (metal && (!serve.root.empty() || serve.own_namespaces)) {
     return Usage("--platform metal owns the machine: it takes no --root and no --own-namespaces");
   }
-  if (metal) serve.root = "/";
-  if (metal && serve.listen.empty()) serve.listen = kMetalListen;
-  if (metal && serve.trust.empty()) serve.trust = kMetalTrust;
+  if (whole && !metal && !serve.root.empty() && serve.root != "/") {
+    return Usage("--platform container has the root of the image: it takes no --root");
+  }
+  if (whole) serve.root = "/";
+  if (whole && serve.listen.empty()) serve.listen = kMetalListen;
+  if (whole && serve.trust.empty()) serve.trust = kMetalTrust;
   if (serve.root.empty())
     return Usage("--root DIR is missing: everything the node keeps lies below it");
   if (serve.listen.empty()) return Usage("--listen ADDRESS:PORT is missing");
   if (absl::Status status = CheckListen(serve.listen); !status.ok()) return status;
   serve.root = Absolute(serve.root, working_dir);
-  if (!metal && serve.root.find_first_not_of("/.") == std::string::npos) {
+  if (!whole && serve.root.find_first_not_of("/.") == std::string::npos) {
     return Usage("--root / is the whole machine: name a directory of the node's own");
   }
   while (serve.root.size() > 1 && absl::EndsWith(serve.root, "/")) serve.root.pop_back();
@@ -138,11 +143,14 @@ std::string HelpText() {
   noded serve --platform sandbox --root DIR --listen ADDRESS:PORT [--trust trust.json]
               [--own-namespaces]
   noded serve --platform metal [--listen ADDRESS:PORT] [--trust trust.json]
+  noded serve --platform container [--listen ADDRESS:PORT] [--trust trust.json]
   noded version
 
   --platform sandbox   every effect stays below --root; needs no root but for a real K3s
   --platform metal     the node image, below noded-init as PID 1: /state, /data, /etc/rancher, /run;
                        listens on :6050 and takes the trust that the medium was written with
+  --platform container the image as a container, below noded-init --pid1: /state and /data are
+                       volumes; kernel, clock, disks and links are the host's
   --root DIR           state/, data/, etc/ and run/ of the node; made when it is absent
   --listen ADDR:PORT   where the API listens; port 0 picks a free one and keeps it in DIR
   --trust FILE         trust chain from `nodectl init`; read only while DIR holds none

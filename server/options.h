@@ -9,8 +9,8 @@
 namespace basalt {
 
 struct ServeOptions {
-  std::string platform;       // "sandbox" or "metal"
-  std::string root;           // absolute; "/" on metal
+  std::string platform;       // "sandbox", "metal" or "container"
+  std::string root;           // absolute; "/" on metal and in a container
   std::string listen;         // "127.0.0.1:0"; port 0 picks once
   std::string trust;          // file with the seed of the trust chain; "" when one is stored
   std::string init_program;   // noded-init; default: beside noded

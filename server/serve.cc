@@ -22,12 +22,14 @@
 #include "absl/strings/strip.h"
 #include "api/coded_status.h"
 #include "api/tls13.h"
+#include "server/controllers/container/container_controller.h"
 #include "server/controllers/network/endpoints.h"
 #include "server/engine/node.h"
 #include "server/engine/real_executor.h"
 #include "server/first_network.h"
 #include "server/host/clock.h"
 #include "server/host/fd.h"
+#include "server/host/kernel.h"
 #include "server/host/platform.h"
 #include "server/host/supervisor.h"
 #include "server/host/vfs.h"
@@ -278,22 +280,24 @@ absl::Status Serve(const ServeOptions& options) {
                       "start noded below `unshare --mount --net`, or without the flag");
   }
   const bool metal = options.platform == "metal";
+  const bool container = options.platform == "container";
+  const bool whole = metal || container;  // the root is this node's
   host::Clock& clock = metal ? host::KeptClock() : host::RealClock();
-  if (absl::Status status = metal ? absl::OkStatus() : MakeRoot(options.root); !status.ok()) {
+  if (absl::Status status = whole ? absl::OkStatus() : MakeRoot(options.root); !status.ok()) {
     return status;
   }
   absl::StatusOr<host::UniqueFd> lock =
-      LockRoot(options.root, metal ? std::string(kMetalLock) : absl::StrCat(options.root, "/lock"));
+      LockRoot(options.root, whole ? std::string(kMetalLock) : absl::StrCat(options.root, "/lock"));
   if (!lock.ok()) return lock.status();
   absl::StatusOr<std::unique_ptr<host::Supervisor>> supervisor =
       host::ConnectSupervisor(host::UniqueFd(channel));
   if (!supervisor.ok()) return supervisor.status();
   host::BootStatus boot;
-  if (metal) {
-    absl::StatusOr<host::BootStatus> found = AskPid1(**supervisor);
+  if (whole) {
+    absl::StatusOr<host::BootStatus> found = AskPid1(**supervisor, container);
     if (!found.ok()) return found.status();
     boot = *std::move(found);
-    if (boot.state_missing) {
+    if (metal && boot.state_missing) {
       if (absl::Status network = StartFirstNetwork(**supervisor, options.dhcp_program);
           !network.ok()) {
         std::fprintf(stderr, "noded: %s; going on without\n",
@@ -306,11 +310,12 @@ absl::Status Serve(const ServeOptions& options) {
   absl::StatusOr<std::unique_ptr<host::Vfs>> vfs = host::OpenVfs(options.root);
   if (!vfs.ok()) return vfs.status();
   std::unique_ptr<host::Platform> platform =
-      metal ? host::MakeMetal(**supervisor)
-            : host::MakeSandbox({.root = options.root,
-                                 .k3s_address = HostOf(options.listen),
-                                 .root_user = geteuid() == 0,
-                                 .own_namespaces = options.own_namespaces});
+      metal       ? host::MakeMetal(**supervisor)
+      : container ? host::MakeContainer(**supervisor, options.own_namespaces)
+                  : host::MakeSandbox({.root = options.root,
+                                       .k3s_address = HostOf(options.listen),
+                                       .root_user = geteuid() == 0,
+                                       .own_namespaces = options.own_namespaces});
   for (const std::string& dir : {platform->paths().state, platform->paths().data,
                                  platform->paths().run, platform->paths().etc}) {
     if (absl::Status status = (*vfs)->MakeDirs(dir); !status.ok()) return status;
@@ -344,6 +349,13 @@ absl::Status Serve(const ServeOptions& options) {
     if (!made.ok()) return made.status();
     machine = *std::move(made);
     controllers = machine->all();
+  }
+  std::unique_ptr<host::Kernel> host_name;  // all that a container asks of the kernel
+  std::unique_ptr<engine::Controller> inside;
+  if (container) {
+    host_name = host::MakeKernel("");
+    inside = container::MakeContainerController(**vfs, *host_name);
+    controllers.push_back(inside.get());
   }
   std::unique_ptr<k3s::K3sController> k3s =
       k3s::MakeK3sController({.executor = **executor,

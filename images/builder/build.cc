@@ -15,6 +15,7 @@
 #include "images/builder/formats/uki.h"
 #include "images/builder/formats/verity.h"
 #include "images/builder/host.h"
+#include "images/builder/oci.h"
 #include "images/builder/pack.h"
 #include "images/builder/root.h"
 #include "images/builder/statement.h"
@@ -39,6 +40,9 @@ class Build {
     for (auto step : {&Build::ReadInputs, &Build::GetPackages, &Build::MakeRoot, &Build::MakeSlot,
                       &Build::MakeKernel, &Build::MakeStatements, &Build::MakeDisks}) {
       if (absl::Status s = (this->*step)(); !s.ok()) return s;
+      if (step != &Build::MakeRoot || o_.disk) continue;
+      if (absl::Status s = RemoveTree(work_); !s.ok()) return s;
+      break;  // nothing of a disk is wanted
     }
     return result_;
   }
@@ -148,7 +152,19 @@ class Build {
     o_.say(absl::StrFormat("root: %d entries, %.1f MB; no shell, no interpreter, nothing setuid",
                            tree->size(), bytes / 1e6));
     if (absl::Status s = WriteWhole(Out(".contents.tsv"), FormatContents(*tree)); !s.ok()) return s;
+    if (absl::Status s = o_.oci ? MakeContainer(*tree) : absl::OkStatus(); !s.ok()) return s;
     return WriteTree(*tree, work_ + "/root");
+  }
+
+  absl::Status MakeContainer(const Tree& root) {
+    const Tree tree = ContainerTree(root);
+    const OciOptions oci = {recipe_.architecture, info_, !o_.trust.empty()};
+    absl::StatusOr<std::string> archive = MakeOciArchive(tree, oci);
+    if (!archive.ok()) return archive.status();
+    o_.say(absl::StrFormat("container: %s, %.1f MB, and the bundle beside it", Out(".oci.tar"),
+                           archive->size() / 1e6));
+    if (absl::Status s = WriteWhole(Out(".oci.tar"), *archive); !s.ok()) return s;
+    return WriteBundle(tree, oci, o_.trust, Out(".bundle"));
   }
 
   absl::Status MakeSlot() {

@@ -25,6 +25,8 @@ struct BuildOptions {
   std::string trust;                      // a trust policy for the boot partition; "" for none
   uint64_t data_limit_mib = 0;            // DATA grows no further at the first boot; 0: to the end
   const sign::PrivateKey* key = nullptr;  // signs the manifest
+  bool disk = true;                       // the disk and what is on it
+  bool oci = false;                       // the root as a container: image and bundle
   std::function<void(const std::string&)> say = [](const std::string&) {};
 };
 

@@ -1,5 +1,6 @@
 // image-builder: makes, locks and checks node images. `./dev image` calls it.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -60,6 +61,7 @@ int main(int argc, char** argv) {
   BuildOptions options{.profile = "vm-amd64", .version = BASALT_VERSION};
   Files files;
   std::string directory, contents, architecture = "amd64";
+  std::vector<std::string> outputs = {"raw"};
   CLI::App app("Makes node images of Basalt from Debian packages, as an ordinary user.");
   app.require_subcommand(1);
   CLI::App* build = app.add_subcommand("build", "Make an image");
@@ -81,6 +83,11 @@ int main(int argc, char** argv) {
   build->add_option("--time", files.time, "Seconds since 1970: of the sources");
   build->add_option("--tries", options.tries,
                     "Boots until the entry counts as failed; 0: not counted");
+  build
+      ->add_option("--output", outputs,
+                   "raw: disk and qcow2; oci: a container, as image and bundle")
+      ->allow_extra_args(false)
+      ->check(CLI::IsMember({"raw", "oci"}));
   build->add_option("--trust", files.trust,
                     "Trust policy (trust.json) that a new node starts from");
   build->add_option("--data-limit", options.data_limit_mib,
@@ -91,6 +98,8 @@ int main(int argc, char** argv) {
   check->add_option("contents", contents, "basalt-*.contents.tsv")->required();
   check->add_option("--architecture", architecture, "amd64 or arm64");
   CLI11_PARSE(app, argc, argv);
+  options.disk = std::count(outputs.begin(), outputs.end(), "raw") > 0;
+  options.oci = std::count(outputs.begin(), outputs.end(), "oci") > 0;
   // apt takes relative paths for its own.
   for (std::string* path : {&options.recipe, &options.cache, &options.programs, &options.out}) {
     if (!path->empty()) *path = std::filesystem::absolute(*path).lexically_normal();

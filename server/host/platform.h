@@ -36,7 +36,7 @@ class Supervisor;
 class Platform {
  public:
   virtual ~Platform() = default;
-  virtual std::string name() const = 0;  // "sandbox", "metal"
+  virtual std::string name() const = 0;  // "sandbox", "metal", "container"
   virtual const NodePaths& paths() const = 0;
   virtual const Hardware& hardware() const = 0;
   // Where this node's K3s is probed and told to listen when the platform confines it: "127.0.0.1",
@@ -75,5 +75,10 @@ std::unique_ptr<Platform> MakeSandbox(const SandboxOptions& options);
 // The machine itself: noded-init is PID 1 and has mounted STATE and DATA. `supervisor` is asked for
 // a reboot, and outlives this.
 std::unique_ptr<Platform> MakeMetal(Supervisor& supervisor);
+
+// A container of the same root: noded-init is PID 1 of its pid namespace, and kernel, clock, disks
+// and links are the host's. A reboot ends the namespace: whoever runs the container starts it
+// again.
+std::unique_ptr<Platform> MakeContainer(Supervisor& supervisor, bool own_namespaces);
 
 }  // namespace basalt::host

@@ -79,7 +79,12 @@ TEST_F(MetalTest, AnEspThatCannotBeWrittenIsTriedAgain) {
 }
 
 TEST_F(MetalTest, ElsewhereThanBelowPid1ItDoesNotStart) {
+  supervisor_.boot.owns_kernel = true;
   EXPECT_TRUE(AskPid1(supervisor_).ok());
+  EXPECT_EQ(api::Reason(AskPid1(supervisor_, /*container=*/true).status()), "not-a-container");
+  supervisor_.boot.owns_kernel = false;
+  EXPECT_TRUE(AskPid1(supervisor_, /*container=*/true).ok());
+  EXPECT_EQ(api::Reason(AskPid1(supervisor_).status()), "not-a-machine");
   supervisor_.pid1 = false;
   EXPECT_EQ(api::Reason(AskPid1(supervisor_).status()), "not-pid1");
   EXPECT_EQ(AskPid1(supervisor_).status().code(), absl::StatusCode::kFailedPrecondition);
@@ -93,6 +98,18 @@ TEST_F(MetalTest, WithoutStateItSaysWhyAndWaitsForItsEnd) {
   EXPECT_TRUE(WaitWithoutState(supervisor_, supervisor_.boot, end.get()).ok());
   const std::string said = ::testing::internal::GetCapturedStderr();
   EXPECT_NE(said.find("e2fsck /dev/vda4: exit code 4 [state-missing]"), std::string::npos) << said;
+}
+
+TEST_F(MetalTest, AContainerOwnsItsNamespacesOnlyWhenThatIsSaid) {
+  EXPECT_FALSE(host::MakeContainer(supervisor_, false)->owns_namespaces())
+      << "with the host's network, its packet rules are not ours to clear";
+  std::unique_ptr<host::Platform> container = host::MakeContainer(supervisor_, true);
+  EXPECT_EQ(container->name(), "container");
+  EXPECT_TRUE(container->owns_namespaces());
+  EXPECT_FALSE(container->hardened_kernel());
+  EXPECT_EQ(container->hardware().serial, "");
+  EXPECT_TRUE(container->Reboot().ok());
+  EXPECT_EQ(supervisor_.ends, std::vector<bool>{true});
 }
 
 TEST_F(MetalTest, AMachineIsRestartedByPid1AndOwnsItsNamespaces) {

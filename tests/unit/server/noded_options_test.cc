@@ -61,7 +61,7 @@ TEST(NodedOptions, AMistakeIsNamed) {
            {{}, "a command is missing"},
            {{"server"}, "unknown command `server`"},
            {{"serve"}, "--platform is missing"},
-           {Serve({"--platform", "cloud"}), "this build knows: sandbox, metal"},
+           {Serve({"--platform", "cloud"}), "this build knows: sandbox, metal, container"},
            {Serve({"--platform", "metal"}), "takes no --root"},
            {{"serve", "--platform", "metal", "--own-namespaces"}, "no --own-namespaces"},
            {Serve({"--rood", "x"}), "unknown flag --rood"},
