@@ -149,7 +149,7 @@ class Impl : public InstallController {
     deps_.tools->Run(
         {"/usr/sbin/mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-m", "1", "-L", "STATE",
          device, absl::StrCat(blocks)},
-        kFormatLimit,
+        "", kFormatLimit,
         [this, device, done = std::move(done)](absl::StatusOr<storage::ToolResult> result) {
           if (!result.ok()) return End(result.status(), done);
           if (result->exit_code != 0) {

@@ -17,6 +17,7 @@
 #include <thread>
 
 #include "images/builder/formats/gpt.h"
+#include "server/init/boot/locks.h"
 #include "server/init/boot/partitions.h"
 #include "server/init/boot/real_machine.h"
 #include "server/init/boot/volume.h"
@@ -189,7 +190,9 @@ TEST(DataOnADevice, PodsThatFillItLeaveTheReserve) {
   std::string target = "/tmp/basalt-reserve-XXXXXX";
   ASSERT_NE(mkdtemp(target.data()), nullptr);
   Mounted mounted{target};
-  ASSERT_EQ(OpenVolume(machine, "DATA", target.c_str(), 0, 0755).state, VolumeState::kFormatted)
+  Locks locks(machine);
+  ASSERT_EQ(OpenVolume(machine, locks, "DATA", target.c_str(), 0, 0755).state,
+            VolumeState::kFormatted)
       << machine.said;
   const bool may = MayResizeMounted();
   std::thread pod([&] {  // capabilities are a thread's

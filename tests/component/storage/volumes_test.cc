@@ -45,6 +45,10 @@ class LoopBlock : public host::BlockDevices {
   absl::Status Write(const std::string& device, uint64_t offset, absl::string_view data) override {
     return real_->Write(device, offset, data);
   }
+  absl::Status Erase(const std::string& device, host::Erasure how, uint64_t offset,
+                     uint64_t size) override {
+    return real_->Erase(device, how, offset, size);
+  }
   absl::Status AddPartition(const std::string& disk, int number, uint64_t start,
                             uint64_t size) override {
     return real_->AddPartition(disk, number, start, size);

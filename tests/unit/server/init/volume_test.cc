@@ -203,7 +203,8 @@ TEST_F(VolumeTest, AnotherDiskWithTheSameNamesIsNotOurs) {
 
 TEST_F(VolumeTest, DataSetsRoomAsideThatOrdinaryPodsDoNotGet) {
   machine_.AddPartition("vda5", "DATA", kSize);
-  EXPECT_EQ(OpenVolume(machine_, "DATA", "/data", 0, 0755).state, VolumeState::kFormatted);
+  Locks locks(machine_);
+  EXPECT_EQ(OpenVolume(machine_, locks, "DATA", "/data", 0, 0755).state, VolumeState::kFormatted);
   EXPECT_NE(machine_.done[1].find(" -m 20 "), std::string::npos) << machine_.done[1];
   EXPECT_EQ(machine_.MountOf("/data")->options, "errors=remount-ro,resuid=4294967294");
   Open();

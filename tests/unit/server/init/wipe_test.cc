@@ -8,6 +8,7 @@
 #include <cstring>
 #include <string>
 
+#include "server/init/boot/locks.h"
 #include "server/init/boot/volume.h"
 #include "tests/unit/server/init/fake_machine.h"
 
@@ -36,7 +37,10 @@ class WipeTest : public ::testing::Test {
     Disk()[1024 + 57] = static_cast<char>(0xef);
   }
   std::string& Disk() { return machine_.files[kDevice]; }
-  VolumeReport Open() { return OpenVolume(machine_, "STATE", "/state", MS_NOEXEC, 0700); }
+  VolumeReport Open() {
+    Locks locks(machine_);
+    return OpenVolume(machine_, locks, "STATE", "/state", MS_NOEXEC, 0700);
+  }
   bool Formatted() const { return machine_.Find("run /usr/sbin/mke2fs") >= 0; }
 
   static constexpr size_t kOrderAt = kSize - gpt::kWipeDistance;
