@@ -53,7 +53,8 @@ absl::StatusOr<CommandLine> ParseCommandLine(const std::vector<std::string>& arg
   const std::map<absl::string_view, std::string*> flags = {
       {"--platform", &serve.platform}, {"--root", &serve.root},
       {"--listen", &serve.listen},     {"--trust", &serve.trust},
-      {"--init", &serve.init_program}, {"--fetch", &serve.fetch_program}};
+      {"--init", &serve.init_program}, {"--fetch", &serve.fetch_program},
+      {"--wire", &serve.wire_program}};
   for (size_t i = 1; i < args.size(); ++i) {
     if (args[i] == "--help" || args[i] == "-h") {
       line.command = Command::kHelp;
@@ -113,7 +114,8 @@ absl::StatusOr<CommandLine> ParseCommandLine(const std::vector<std::string>& arg
                                                   : Absolute(serve.init_program, working_dir);
   serve.fetch_program = serve.fetch_program.empty() ? absl::StrCat(program_dir, "/noded-fetch")
                                                     : Absolute(serve.fetch_program, working_dir);
-  serve.wire_program = absl::StrCat(program_dir, "/noded-wire");
+  serve.wire_program = serve.wire_program.empty() ? absl::StrCat(program_dir, "/noded-wire")
+                                                  : Absolute(serve.wire_program, working_dir);
   if (metal) serve.dhcp_program = absl::StrCat(program_dir, "/noded-dhcp");
   return line;
 }
@@ -129,7 +131,9 @@ std::vector<std::string> ToArguments(const ServeOptions& options) {
                                   "--init",
                                   options.init_program,
                                   "--fetch",
-                                  options.fetch_program};
+                                  options.fetch_program,
+                                  "--wire",
+                                  options.wire_program};
   if (!options.trust.empty()) {
     out.push_back("--trust");
     out.push_back(options.trust);
@@ -157,7 +161,8 @@ std::string HelpText() {
   --trust FILE         trust chain from `nodectl init`; read only while DIR holds none
   --own-namespaces     the mount and network namespace are this node's alone: when K3s is removed,
                        its links, mounts, packet filter rules and leases are removed from them too
-  --init, --fetch      noded-init and noded-fetch, when they are not beside noded
+  --init, --fetch, --wire
+                       noded-init, noded-fetch and noded-wire, when they are not beside noded
 
 noded puts itself under noded-init, which restarts it and keeps K3s across that. DIR/run/endpoint,
 DIR/run/fingerprint and DIR/run/noded.pid say where it is. End it with SIGTERM to noded-init.

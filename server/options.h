@@ -16,7 +16,7 @@ struct ServeOptions {
   std::string init_program;   // noded-init; default: beside noded
   std::string fetch_program;  // noded-fetch; default: beside noded
   std::string dhcp_program;   // noded-dhcp, for metal: beside noded
-  std::string wire_program;   // noded-wire: beside noded
+  std::string wire_program;   // noded-wire; default: beside noded
   bool own_namespaces = false;
   bool operator==(const ServeOptions&) const = default;
 };

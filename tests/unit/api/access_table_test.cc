@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "api/coded_status.h"
+#include "basalt/v1/diagnose_service.pb.h"
 #include "basalt/v1/node_service.pb.h"
 #include "basalt/v1/resource_service.pb.h"
 #include "basalt/v1/schema_service.pb.h"
@@ -36,7 +37,8 @@ TEST(AccessTable, TheRequestTellsTheMethod) {
   std::set<std::string> found;
   for (const auto* service : {v1::HelloRequest::descriptor()->file()->service(0),
                               v1::GetRequest::descriptor()->file()->service(0),
-                              v1::GetSchemaRequest::descriptor()->file()->service(0)}) {
+                              v1::GetSchemaRequest::descriptor()->file()->service(0),
+                              v1::ProbeRequest::descriptor()->file()->service(0)}) {
     for (int i = 0; i < service->method_count(); ++i) {
       const std::string path = "/" + service->full_name() + "/" + service->method(i)->name();
       EXPECT_EQ(AccessTable::Get().PathOf(*service->method(i)->input_type()), path);

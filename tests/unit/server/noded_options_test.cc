@@ -25,6 +25,7 @@ TEST(NodedOptions, PathsAreAbsoluteAndProgramsLieBesideNoded) {
   EXPECT_EQ(line->serve.trust, "/home/me/lab/trust.json");
   EXPECT_EQ(line->serve.init_program, "/opt/bin/noded-init");
   EXPECT_EQ(line->serve.fetch_program, "/opt/bin/noded-fetch");
+  EXPECT_EQ(line->serve.wire_program, "/opt/bin/noded-wire");
 }
 
 TEST(NodedOptions, WhatNodedInitIsToldMeansTheSame) {
