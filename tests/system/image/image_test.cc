@@ -48,7 +48,8 @@ std::string Read(const std::string& path) {
 // Our programs, with the probe for PID 1.
 std::string Programs(const std::string& directory, bool probe) {
   fs::create_directories(directory);
-  for (std::string name : {"noded", "noded-fetch", "noded-dhcp", "noded-unlock", "basalt-boot"}) {
+  for (std::string name :
+       {"noded", "noded-fetch", "noded-dhcp", "noded-unlock", "noded-wire", "basalt-boot"}) {
     fs::create_symlink(absl::StrCat(PROGRAMS, "/", name), directory + "/" + name);
   }
   fs::create_symlink(probe ? PROBE : PROGRAMS "/noded-init", directory + "/noded-init");

@@ -59,8 +59,8 @@ TEST_F(ImageInstall, AResetMakesPartitionsAnewAndTrustOutlivesIt) {
   ran = lab_.NodectlMeanwhile(machine, {"apply", "-f", file, "-n", "n1", "--yes"});
   EXPECT_NE(ran.exit_code, 0) << ran.out;
   EXPECT_THAT(ran.out, HasSubstr("below-floor"));
-  ran = lab_.Nodectl({"patch", "-f", file, "--patch", "{metadata: {generation: null}}",
-                      "--in-place"});
+  ran = lab_.Nodectl(
+      {"patch", "-f", file, "--patch", "{metadata: {generation: null}}", "--in-place"});
   ASSERT_EQ(ran.exit_code, 0) << ran.out;
   ran = lab_.NodectlMeanwhile(machine, {"apply", "-f", file, "-n", "n1", "--yes"});
   EXPECT_EQ(ran.exit_code, 0) << ran.out << machine.console();
@@ -88,8 +88,8 @@ TEST_F(ImageInstall, AMediumPutsItselfOntoADiskAndTheSameNodeStartsFromThere) {
         machine, {"install", "-f", file, "--disk", "serial=NONE", "--dry-run", "--yes"});
     EXPECT_NE(ran.exit_code, 0);
     EXPECT_THAT(ran.out, HasSubstr("disk-not-found"));
-    ran = lab_.NodectlMeanwhile(machine, {"install", "-f", file, "--disk", "serial=SECOND", "--yes",
-                                          "--timeout", "3m"});
+    ran = lab_.NodectlMeanwhile(
+        machine, {"install", "-f", file, "--disk", "serial=SECOND", "--yes", "--timeout", "3m"});
     EXPECT_THAT(ran.out, HasSubstr("install onto /dev/vdb")) << ran.out << machine.console();
     EXPECT_THAT(ran.out, HasSubstr("rebooting")) << ran.out << machine.console();
   }

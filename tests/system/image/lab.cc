@@ -121,8 +121,8 @@ std::string Lab::Name(const std::string& version) {
 std::string Lab::Build(const std::string& version, const std::string& init) const {
   const std::string programs = root_ + "/programs-" + version, out = root_ + "/out-" + version;
   fs::create_directories(programs);
-  for (std::string name :
-       {"noded", "noded-fetch", "noded-dhcp", "noded-unlock", "basalt-boot", "noded-init"}) {
+  for (std::string name : {"noded", "noded-fetch", "noded-dhcp", "noded-unlock", "noded-wire",
+                           "basalt-boot", "noded-init"}) {
     const bool other = name == "noded-init" && !init.empty();
     fs::create_symlink(other ? init : absl::StrCat(places_.programs, "/", name),
                        programs + "/" + name);

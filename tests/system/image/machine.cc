@@ -99,11 +99,10 @@ Machine::Machine(const std::string& disk, const std::string& scratch, const Opti
                  "-tpmdev", "emulator,id=tpm0,chardev=tpm", "-device", "tpm-crb,tpmdev=tpm0"});
   }
   if (!options.second_disk.empty()) {
-    argv.insert(argv.end(),
-                {"-drive",
-                 absl::StrCat("file=", options.second_disk,
-                              ",format=raw,if=none,id=second,cache=unsafe"),
-                 "-device", "virtio-blk-pci,drive=second,serial=SECOND,bootindex=2"});
+    argv.insert(argv.end(), {"-drive",
+                             absl::StrCat("file=", options.second_disk,
+                                          ",format=raw,if=none,id=second,cache=unsafe"),
+                             "-device", "virtio-blk-pci,drive=second,serial=SECOND,bootindex=2"});
   }
   argv.insert(argv.end(), options.more.begin(), options.more.end());
   if (!options.restarts) argv.push_back("-no-reboot");

@@ -86,7 +86,8 @@ class SecureBootTest : public ::testing::Test {
   static void Build(const std::string& name, const std::vector<std::string>& more) {
     const std::string programs = root_ + "/programs";
     fs::create_directories(programs);
-    for (std::string one : {"noded", "noded-fetch", "noded-dhcp", "basalt-boot"}) {
+    for (std::string one :
+         {"noded", "noded-fetch", "noded-dhcp", "noded-unlock", "noded-wire", "basalt-boot"}) {
       std::error_code error;  // of the second build: they are there
       fs::create_symlink(absl::StrCat(PROGRAMS, "/", one), programs + "/" + one, error);
     }

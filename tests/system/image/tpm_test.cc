@@ -42,7 +42,7 @@ class TpmTest : public ::testing::Test {
     ASSERT_NE(mkdtemp(scratch_.data()), nullptr);
     fs::create_directories(scratch_ + "/programs");
     for (std::string name :
-         {"noded-init", "noded-fetch", "noded-dhcp", "noded-unlock", "basalt-boot"}) {
+         {"noded-init", "noded-fetch", "noded-dhcp", "noded-unlock", "noded-wire", "basalt-boot"}) {
       fs::create_symlink(absl::StrCat(PROGRAMS, "/", name), scratch_ + "/programs/" + name);
     }
     fs::create_symlink(PROBE, scratch_ + "/programs/noded");
