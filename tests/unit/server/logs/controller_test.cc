@@ -154,7 +154,7 @@ TEST_F(LogsTest, TheSenderIsToldAllThatTheConfigSaysAndGetsWhatIsSaid) {
       Config("{sinks: [{name: a, endpoint: \"https://h.example.org/in\", encoding: loki, token: "
              "t0ken, batch: {size: 9, wait: 2s}}]}"));
   ASSERT_THAT(Told().sinks, SizeIs(1));
-  const SinkSpec& sink = Told().sinks[0];
+  const SinkSpec sink = Told().sinks[0];
   EXPECT_EQ(sink.transport, Transport::kHttps);
   EXPECT_EQ(sink.host, "h.example.org");
   EXPECT_EQ(sink.port, 443);
