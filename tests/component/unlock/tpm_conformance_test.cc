@@ -95,6 +95,7 @@ class Swtpm : public TpmMachine {
     Start();
   }
   ~Swtpm() override {
+    EVP_PKEY_free(key_);
     Stop();
     std::filesystem::remove_all(root_);
   }
