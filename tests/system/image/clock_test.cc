@@ -1,4 +1,4 @@
-// A machine without a clock: every start is on the second day of 1970. Only in `./dev test --all`.
+// A machine without a clock: every start is on the second day of 2005. Only in `./dev test --all`.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -9,9 +9,9 @@ namespace {
 
 using ::testing::HasSubstr;
 
-const std::vector<std::string> kNoClock = {"-rtc", "base=1970-01-02,clock=vm"};
+const std::vector<std::string> kNoClock = {"-rtc", "base=2005-01-02,clock=vm"};
 
-TEST(Clock, T1_AMachineThatStartsIn1970TakesAConfigAndKeepsItOverARestart) {
+TEST(Clock, T1_AMachineThatStartsIn2005TakesAConfigAndKeepsItOverARestart) {
   Lab lab({PROGRAMS, RECIPE, CACHE});
   const std::string disk = lab.Build("9.0.0");
   const int port = FreePort();
