@@ -27,7 +27,10 @@ TEST(Clock, T1_AMachineThatStartsIn2005TakesAConfigAndKeepsItOverARestart) {
   Machine machine(disk, lab.root(), {.restarts = true, .api_port = port, .more = kNoClock});
   ASSERT_TRUE(machine.Await({"metal serves"}, absl::Minutes(4))) << machine.console();
   // Not before what was signed last: an older document is refused as such, not taken for new.
-  Ran ran = lab.NodectlMeanwhile(machine, {"status", "-n", "n1", "-o", "json"});
+  Ran ran;
+  for (int i = 0; i < 20 && ran.exit_code != 0; ++i) {  // until it has its address again
+    ran = lab.NodectlMeanwhile(machine, {"status", "-n", "n1", "-o", "json"});
+  }
   EXPECT_EQ(ran.exit_code, 0) << ran.out << machine.console();
   EXPECT_THAT(ran.out, HasSubstr("TimeUnverified"));
   ran = lab.NodectlMeanwhile(machine, {"apply", "-f", file, "--yes"});
