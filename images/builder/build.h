@@ -31,7 +31,7 @@ struct BuildOptions {
   std::string encryption;                 // of STATE and DATA: tpm2, node, none; "": by the machine
   const sign::PrivateKey* key = nullptr;  // signs the manifest
   SecureBoot secure_boot;
-  bool oci = false;                       // the root as a container: image and bundle
+  bool oci = false;  // the root as a container: image and bundle
   std::function<void(const std::string&)> say = [](const std::string&) {};
 };
 

@@ -82,10 +82,10 @@ struct BootStatus {
   bool owns_kernel = false;    // false: a container
   bool state_missing = false;  // STATE is not there: nothing would be kept
   bool data_missing = false;
-  bool installer = false;    // an install medium: STATE and DATA are memory, nothing is kept
+  bool installer = false;     // an install medium: STATE and DATA are memory, nothing is kept
   bool state_locked = false;  // encrypted, and no key opens it; it is missing then too
-  bool data_is_new = false;  // made at this boot
-  std::string state_reason;  // for a person; "" when all is well
+  bool data_is_new = false;   // made at this boot
+  std::string state_reason;   // for a person; "" when all is well
   std::string data_reason;
   Entry entry = Entry::kUncounted;  // of the boot loader: on trial, or called good
   std::string entry_reason;

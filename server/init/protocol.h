@@ -153,7 +153,7 @@ struct EndBody {
 inline constexpr uint8_t kFormattedVolume = 2;     // of VolumeState: made at this boot
 inline constexpr uint8_t kFirstMissingVolume = 3;  // of VolumeState: from here on it is not there
 
-inline constexpr uint8_t kLockedVolume = 7;        // of VolumeState: no key opens it
+inline constexpr uint8_t kLockedVolume = 7;  // of VolumeState: no key opens it
 
 // How PID 1 found the machine. `state` and `data` are a VolumeState, `entry` an EntryState of
 // server/init/boot; the errors are errno values, the reasons texts for a person, "" when all is

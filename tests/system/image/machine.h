@@ -27,7 +27,7 @@ class Machine {
     // A TPM 2.0 (swtpm) with its state in this directory, made when it is missing: another
     // directory is another TPM. "": none.
     std::string tpm_state;
-    std::string second_disk;  // a raw file too, behind `disk`; its serial is "SECOND"
+    std::string second_disk;             // a raw file too, behind `disk`; its serial is "SECOND"
     std::vector<std::string> more = {};  // arguments of QEMU: another disk, a serial number
   };
   // `disk` is a raw file and is written to.
